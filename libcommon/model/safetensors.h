@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Weights in files: the safetensors format, mapped for reading.
+ * In: a file.  Out: named arrays; and the reverse.
+ * Source: huggingface/safetensors, README "Format". */
+#ifndef OV_MODEL_SAFETENSORS_H
+#define OV_MODEL_SAFETENSORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum ov_dtype {
+    OV_F32, OV_F16, OV_BF16, OV_F64, OV_I64, OV_I32, OV_I16, OV_I8, OV_U8,
+    OV_BOOL
+};
+
+struct ov_array {
+    char *name;
+    enum ov_dtype dtype;
+    int rank;              /* <= 8 */
+    int64_t shape[8];
+    int64_t count;         /* product of shape */
+    const void *data;      /* mapped, may be unaligned */
+};
+
+struct ov_weights;
+
+/* Map a .safetensors file (zstd-compressed if its name ends in .zst: then
+ * it is unpacked into memory).  Strict: offsets inside the file, not
+ * overlapping, sizes equal to the shape's, header <= 100 MB, no duplicate
+ * names.  OV_EMODEL with file, tensor and fact. */
+int ov_weights_open(struct ov_weights **w, const char *path,
+                    struct ov_err *err);
+void ov_weights_close(struct ov_weights *w);
+size_t ov_weights_count(const struct ov_weights *w);
+const struct ov_array *ov_weights_at(const struct ov_weights *w, size_t i);
+/* NULL if there is no such tensor. */
+const struct ov_array *ov_weights_get(const struct ov_weights *w,
+                                      const char *name);
+/* Value of __metadata__[key], NULL if absent. */
+const char *ov_weights_meta(const struct ov_weights *w, const char *key);
+/* Copy a's values as float32 into y [a->count]; F32/F16/BF16/F64 only. */
+int ov_array_to_f32(const struct ov_array *a, float *y, struct ov_err *err);
+
+/* Write count arrays (data in host order, dtype as stated) and meta_n
+ * key/value pairs to path.part, fsync, rename.  level > 0: zstd-compressed
+ * at that level (give the path a .zst ending). */
+int ov_weights_write(const char *path, const struct ov_array *arrays,
+                     size_t count, const char *const (*meta)[2],
+                     size_t meta_n, int level, struct ov_err *err);
+
+/* bfloat16 with round to nearest even, and back. */
+uint16_t ov_f32_to_bf16(float x);
+float ov_bf16_to_f32(uint16_t x);
+
+#endif

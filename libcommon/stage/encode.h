@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stage encode: what a turn of sound (or a line of text) is to the model.
+ * In: 16 kHz mono samples, or UTF-8 text.
+ * Out: encoder embeddings, codec codes, or text token ids. */
+#ifndef OV_STAGE_ENCODE_H
+#define OV_STAGE_ENCODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum ov_encode_mode {
+    OV_ENCODE_EMBED, /* sound -> embeddings of the voice model's encoder */
+    OV_ENCODE_CODEC, /* sound -> codes of the codec */
+    OV_ENCODE_TEXT   /* text -> token ids; no sound is taken */
+};
+
+struct ov_encode;
+
+/* Open the encoder of the model in directory dir (as ov_model_find gives).
+ * OV_EMODEL if a file is missing, damaged or does not fit. */
+int ov_encode_open(struct ov_encode **e, const char *dir,
+                   enum ov_encode_mode mode, struct ov_err *err);
+void ov_encode_close(struct ov_encode *e);
+
+/* Columns of a row: the embedding's width (EMBED), the number of codebooks
+ * (CODEC), 1 (TEXT). */
+int ov_encode_width(const struct ov_encode *e);
+/* Samples (16 kHz) that one row stands for; 0 for TEXT. */
+int ov_encode_hop_samples(const struct ov_encode *e);
+/* Entries of one codebook or of the text vocabulary; 0 for EMBED. */
+int ov_encode_card(const struct ov_encode *e);
+
+/* Start a turn: all state is zero. */
+void ov_encode_begin(struct ov_encode *e);
+/* Take n samples in [-1, 1].  Any n; the rows do not depend on it. */
+int ov_encode_push(struct ov_encode *e, const float *x, size_t n,
+                   struct ov_err *err);
+/* The turn is over: pad with zeros to whole rows and release them all. */
+int ov_encode_flush(struct ov_encode *e, struct ov_err *err);
+/* Take up to max rows that are ready: rows [max, width].  Returns the count.
+ * EMBED uses pull, CODEC uses pull_codes. */
+size_t ov_encode_pull(struct ov_encode *e, float *rows, size_t max);
+size_t ov_encode_pull_codes(struct ov_encode *e, int32_t *codes, size_t max);
+
+/* Tokens of n bytes of UTF-8 text: ids [max]; the count, or negative: text
+ * too long for max or not UTF-8 (OV_EUSAGE). */
+int ov_encode_text(struct ov_encode *e, const char *text, size_t n,
+                   int32_t *ids, size_t max, struct ov_err *err);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stage generate: the shared transformer with its two heads.
+ * In: positions of the mixed sequence (stage/fuse.h).
+ * Out: text tokens and codec codes, step by step. */
+#ifndef OV_STAGE_GENERATE_H
+#define OV_STAGE_GENERATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct ov_generate_options {
+    double temperature; /* 0 = greedy */
+    int top_k;          /* 0 = all */
+    double top_p;       /* 1 = all */
+    uint64_t seed;
+    int max_steps;      /* 0 = as many as the context holds */
+    int threads;        /* 0 = the default */
+    bool text_only;     /* stop when the text is complete, no sound */
+};
+
+struct ov_generate_step {
+    int32_t text;       /* token id, -1 = none in this step */
+    bool has_codes;     /* codes holds one complete frame of all codebooks */
+    int32_t codes[32];
+    bool last;          /* nothing follows in this turn */
+    bool cut;           /* last, because max_steps or the context is full */
+};
+
+struct ov_generate;
+
+int ov_generate_open(struct ov_generate **g, const char *dir,
+                     const struct ov_generate_options *o, struct ov_err *err);
+void ov_generate_close(struct ov_generate *g);
+
+int ov_generate_words(const struct ov_generate *g);     /* as ov_fuse_words */
+int ov_generate_codebooks(const struct ov_generate *g);
+int ov_generate_hop_samples(const struct ov_generate *g); /* of one frame */
+int ov_generate_text_card(const struct ov_generate *g);
+int ov_generate_code_card(const struct ov_generate *g);
+
+void ov_generate_begin(struct ov_generate *g);
+/* Prefill with n positions [n, words]: computed at once, so that at flush
+ * one step is left to the first tokens.  OV_ERUN: the context is full;
+ * OV_ESTREAM: a token out of range. */
+int ov_generate_push(struct ov_generate *g, const void *positions, size_t n,
+                     struct ov_err *err);
+/* The prompt is complete: steps may be taken. */
+int ov_generate_flush(struct ov_generate *g, struct ov_err *err);
+/* One step.  1: *s is filled; 0: the turn is finished; negative: error. */
+int ov_generate_pull(struct ov_generate *g, struct ov_generate_step *s,
+                     struct ov_err *err);
+/* The bytes of a text token: UTF-8 when all tokens are joined.  Returns the
+ * length (0 for special tokens); *bytes stays owned by g. */
+size_t ov_generate_text(const struct ov_generate *g, int32_t id,
+                        const char **bytes);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stage vocode: codec codes to sound, frame by frame with state.
+ * In: codes [n, codebooks].  Out: mono samples in [-1, 1]. */
+#ifndef OV_STAGE_VOCODE_H
+#define OV_STAGE_VOCODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct ov_vocode;
+
+int ov_vocode_open(struct ov_vocode **v, const char *dir, struct ov_err *err);
+void ov_vocode_close(struct ov_vocode *v);
+int ov_vocode_rate_hz(const struct ov_vocode *v);
+int ov_vocode_codebooks(const struct ov_vocode *v);
+int ov_vocode_card(const struct ov_vocode *v);
+int ov_vocode_hop_samples(const struct ov_vocode *v);
+
+/* Start a turn: silence before it. */
+void ov_vocode_begin(struct ov_vocode *v);
+/* n frames of codes; OV_ESTREAM if one is out of range. */
+int ov_vocode_push(struct ov_vocode *v, const int32_t *codes, size_t n,
+                   struct ov_err *err);
+/* The turn is over: the tail of the last frame may be pulled. */
+int ov_vocode_flush(struct ov_vocode *v, struct ov_err *err);
+/* Up to max samples that are ready; the count. */
+size_t ov_vocode_pull(struct ov_vocode *v, float *x, size_t max);
+
+#endif

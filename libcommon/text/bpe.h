@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Byte-level byte-pair encoding, trained and applied.
+ * In: UTF-8 text.  Out: token ids, and the reverse.
+ * Source: Sennrich et al. 2016; byte-level as in GPT-2 (openai/gpt-2,
+ * src/encoder.py); files as huggingface/tokenizers' tokenizer.json. */
+#ifndef OV_TEXT_BPE_H
+#define OV_TEXT_BPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct ov_bpe;
+
+/* Read tokenizer.json (model.type BPE, byte-level, added_tokens). */
+int ov_bpe_open(struct ov_bpe **b, const char *path, struct ov_err *err);
+void ov_bpe_close(struct ov_bpe *b);
+int ov_bpe_size(const struct ov_bpe *b);
+/* ids [max]: the count, or OV_EUSAGE if max is too small.  Special tokens
+ * in the text are ordinary text. */
+int ov_bpe_encode(const struct ov_bpe *b, const char *text, size_t n,
+                  int32_t *ids, size_t max, struct ov_err *err);
+/* The raw bytes of a token (length in *n); specials give length 0. */
+const char *ov_bpe_bytes(const struct ov_bpe *b, int32_t id, size_t *n);
+/* The id of an added token such as "<|end|>", or -1. */
+int32_t ov_bpe_special(const struct ov_bpe *b, const char *name);
+
+/* Train on lines of text (NUL-terminated): merges until size entries
+ * (specials first get ids 0..n_specials-1, then 256 bytes, then merges),
+ * GPT-2's pre-tokenisation; deterministic; writes tokenizer.json. */
+int ov_bpe_train(const char *const *lines, size_t n_lines, int size,
+                 const char *const *specials, size_t n_specials,
+                 const char *path, struct ov_err *err);
+
+#endif
