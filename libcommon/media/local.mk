@@ -1,0 +1,3 @@
+libov_a_SOURCES += \
+	libcommon/media/mel.c \
+	libcommon/media/mel.h
