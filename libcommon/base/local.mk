@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-2-Clause
+libov_a_SOURCES += \
+	libcommon/base/err.c libcommon/base/err.h
+
+libov_a_SOURCES += \
+	libcommon/base/crc32.c libcommon/base/crc32.h \
+	libcommon/base/json.c libcommon/base/json.h

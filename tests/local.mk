@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The harness: every test prints TAP, automake's parallel driver counts it.
+noinst_HEADERS += tests/unit/tap.h
+
+TESTS = $(OV_TESTS) $(OV_SH_TESTS)
+TEST_EXTENSIONS = .sh
+OV_TAP_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) \
+	$(top_srcdir)/build-aux/tap-driver.sh
+LOG_DRIVER = $(OV_TAP_DRIVER)
+SH_LOG_DRIVER = $(OV_TAP_DRIVER)
+AM_TESTS_ENVIRONMENT = \
+	OV_SRCDIR='$(abs_top_srcdir)'; OV_BUILDDIR='$(abs_top_builddir)'; \
+	OV_MODEL_PATH='$(abs_top_srcdir)/models'; OV_CC='$(CC)'; \
+	OV_CFLAGS='$(OV_CFLAGS)'; \
+	export OV_SRCDIR OV_BUILDDIR OV_MODEL_PATH OV_CC OV_CFLAGS;
+
+EXTRA_DIST += $(OV_SH_TESTS)
+
+# Longer tests, measurements: rooms add prerequisites
+#     check-long-local: ...   bench-local: ...   eval-local: ...
+check-long: check
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(OV_TESTS_LONG)'
+	$(MAKE) $(AM_MAKEFLAGS) check-long-local
+check-long-local:
+bench: all bench-local
+bench-local:
+eval: all eval-local
+eval-local:
+.PHONY: check-long check-long-local bench bench-local eval eval-local
+OV_TESTS += tests/unit/t_err

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Tests of base/err.
+ * In: nothing.  Out: TAP. */
+#include "base/err.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "tests/unit/tap.h"
+
+int
+main(void)
+{
+    struct ov_err e;
+
+    ok(ov_err_set(&e, OV_EMODEL, "no %s", "model") == OV_EMODEL, "code");
+    ok(strcmp(e.text, "no model") == 0, "text");
+    ok(ov_err_prefix(&e, "x%d", 1) == OV_EMODEL, "prefix keeps the code");
+    ok(strcmp(e.text, "x1: no model") == 0, "prefix");
+    errno = ENOSPC;
+    ok(ov_err_errno(&e, "out") == OV_ERUN && strstr(e.text, "out: No space"),
+       "errno");
+    ok(ov_err_set(NULL, -3, "x") == -3, "no place for the text");
+    return tap_done();
+}
