@@ -24,8 +24,8 @@ fill(void)
     }
     for (k = 1; k < 8; k++)
         for (i = 0; i < 256; i++)
-            table[k][i] = (table[k - 1][i] >> 8) ^
-                          table[0][table[k - 1][i] & 0xff];
+            table[k][i] =
+                (table[k - 1][i] >> 8) ^ table[0][table[k - 1][i] & 0xff];
 }
 
 static uint32_t

@@ -73,8 +73,8 @@ slurp(FILE *f, const char *path, size_t max, char **text, size_t *n,
         got += k;
         if (got > max) {
             free(buf);
-            return ov_err_set(err, OV_EMODEL, "%s: larger than %zu bytes",
-                              path, max);
+            return ov_err_set(err, OV_EMODEL, "%s: larger than %zu bytes", path,
+                              max);
         }
     } while (k > 0);
     if (ferror(f)) {

@@ -1,1 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
+libov_a_SOURCES += \
+	libcommon/model/config.c libcommon/model/config.h \
+	libcommon/model/convert.c \
+	libcommon/model/pack.c libcommon/model/pack.h \
+	libcommon/model/safetensors.c libcommon/model/safetensors.h \
+	libcommon/model/write.c

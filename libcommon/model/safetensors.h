@@ -5,34 +5,64 @@
 #ifndef OV_MODEL_SAFETENSORS_H
 #define OV_MODEL_SAFETENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
 enum ov_dtype {
-    OV_F32, OV_F16, OV_BF16, OV_F64, OV_I64, OV_I32, OV_I16, OV_I8, OV_U8,
-    OV_BOOL
+    OV_F32,
+    OV_F16,
+    OV_BF16,
+    OV_F64,
+    OV_I64,
+    OV_I32,
+    OV_I16,
+    OV_I8,
+    OV_U8,
+    OV_BOOL,
+    OV_U16,
+    OV_U32,
+    OV_U64
+};
+
+/* "F32", and the bytes of one element. */
+const char *ov_dtype_name(enum ov_dtype t);
+size_t ov_dtype_size(enum ov_dtype t);
+
+enum {
+    OV_ARRAY_RANK = 8,
+    OV_WEIGHTS_HEADER = 100 * 1000 * 1000 /* bytes, as in the reference */
 };
 
 struct ov_array {
     char *name;
     enum ov_dtype dtype;
-    int rank;              /* <= 8 */
-    int64_t shape[8];
-    int64_t count;         /* product of shape */
-    const void *data;      /* mapped, may be unaligned */
+    int rank; /* <= OV_ARRAY_RANK */
+    int64_t shape[OV_ARRAY_RANK];
+    int64_t count;    /* product of shape */
+    const void *data; /* mapped, may be unaligned */
 };
+
+/* Set a->count from a->shape, and the bytes of its data; false if a
+ * dimension is negative or a product does not fit. */
+bool ov_array_measure(struct ov_array *a, uint64_t *bytes);
 
 struct ov_weights;
 
 /* Map a .safetensors file (zstd-compressed if its name ends in .zst: then
- * it is unpacked into memory).  Strict: offsets inside the file, not
- * overlapping, sizes equal to the shape's, header <= 100 MB, no duplicate
- * names.  OV_EMODEL with file, tensor and fact. */
+ * it is unpacked into memory).  Strict: offsets inside the file, neither
+ * overlapping nor leaving holes, sizes equal to the shape's, header
+ * <= 100 MB, no duplicate names.  OV_EMODEL with file, tensor and fact. */
 int ov_weights_open(struct ov_weights **w, const char *path,
                     struct ov_err *err);
 void ov_weights_close(struct ov_weights *w);
+/* The same with n bytes in memory, which stay the caller's and must outlive
+ * w; name stands for the file in messages. */
+int ov_weights_parse(struct ov_weights **w, const void *bytes, size_t n,
+                     const char *name, struct ov_err *err);
+/* Tensors, in the order of their data. */
 size_t ov_weights_count(const struct ov_weights *w);
 const struct ov_array *ov_weights_at(const struct ov_weights *w, size_t i);
 /* NULL if there is no such tensor. */
@@ -43,15 +73,20 @@ const char *ov_weights_meta(const struct ov_weights *w, const char *key);
 /* Copy a's values as float32 into y [a->count]; F32/F16/BF16/F64 only. */
 int ov_array_to_f32(const struct ov_array *a, float *y, struct ov_err *err);
 
-/* Write count arrays (data in host order, dtype as stated) and meta_n
- * key/value pairs to path.part, fsync, rename.  level > 0: zstd-compressed
- * at that level (give the path a .zst ending). */
+/* Write count arrays (data in host order, dtype as stated; the count field
+ * is not looked at) and meta_n key/value pairs to path.part, fsync, rename.
+ * The widest dtypes come first, then names in order of their bytes: the same
+ * arrays give the same file.  level > 0: zstd-compressed at that level, up
+ * to 19 (give the path a .zst ending).  OV_EUSAGE: a name twice, a negative
+ * dimension or a rank above 8. */
 int ov_weights_write(const char *path, const struct ov_array *arrays,
-                     size_t count, const char *const (*meta)[2],
-                     size_t meta_n, int level, struct ov_err *err);
+                     size_t count, const char *const (*meta)[2], size_t meta_n,
+                     int level, struct ov_err *err);
 
-/* bfloat16 with round to nearest even, and back. */
+/* bfloat16 and IEEE half with round to nearest even, and back. */
 uint16_t ov_f32_to_bf16(float x);
 float ov_bf16_to_f32(uint16_t x);
+uint16_t ov_f32_to_f16(float x);
+float ov_f16_to_f32(uint16_t x);
 
 #endif
