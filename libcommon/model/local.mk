@@ -5,3 +5,5 @@ libov_a_SOURCES += \
 	libcommon/model/pack.c libcommon/model/pack.h \
 	libcommon/model/safetensors.c libcommon/model/safetensors.h \
 	libcommon/model/write.c
+
+OV_TESTS += tests/unit/t_safetensors
