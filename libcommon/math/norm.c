@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Normalisation over columns.
+ * In: tensors.  Out: tensors and their gradients. */
+#include "math/ops.h"
+
+#include "math/vec.h"
+
+struct norm {
+    struct ov_tensor *x, *w, *b, *y;
+    ov_real *mean, *inv; /* per row; mean NULL for RMS norm */
+};
+
+OV_HOT static void
+layer_run(const ov_real *restrict x, const ov_real *restrict w,
+          const ov_real *restrict b, ov_real eps, ov_real *restrict y,
+          ov_real *restrict mean, ov_real *restrict inv, int rows, int cols)
+{
+    int i, j;
+
+    for (i = 0; i < rows; i++, x += cols, y += cols) {
+        ov_real m = ov_sum_(x, cols) / (ov_real)cols, v;
+        for (j = 0; j < cols; j++)
+            y[j] = x[j] - m;
+        v = ov_dot_(y, y, cols) / (ov_real)cols;
+        v = 1 / ov_sqrt(v + eps);
+        for (j = 0; j < cols; j++)
+            y[j] = y[j] * v * w[j] + b[j];
+        mean[i] = m;
+        inv[i] = v;
+    }
+}
+
+OV_HOT static void
+layer_grad(const ov_real *restrict x, const ov_real *restrict w,
+           const ov_real *restrict dy, const ov_real *restrict mean,
+           const ov_real *restrict inv, ov_real *restrict dx,
+           ov_real *restrict dw, ov_real *restrict db, int rows, int cols,
+           ov_real *restrict h, ov_real *restrict u)
+{
+    int i, j;
+
+    for (i = 0; i < rows; i++, x += cols, dy += cols) {
+        ov_real s, t;
+        for (j = 0; j < cols; j++) {
+            h[j] = (x[j] - mean[i]) * inv[i];
+            u[j] = dy[j] * w[j];
+        }
+        if (dw != NULL)
+            for (j = 0; j < cols; j++) {
+                dw[j] += dy[j] * h[j];
+                db[j] += dy[j];
+            }
+        if (dx != NULL) {
+            s = ov_sum_(u, cols) / (ov_real)cols;
+            t = ov_dot_(u, h, cols) / (ov_real)cols;
+            for (j = 0; j < cols; j++)
+                dx[j] += inv[i] * (u[j] - s - h[j] * t);
+            dx += cols;
+        }
+    }
+}
+
+OV_HOT static void
+rms_run(const ov_real *restrict x, const ov_real *restrict w, ov_real eps,
+        ov_real *restrict y, ov_real *restrict inv, int rows, int cols)
+{
+    int i, j;
+
+    for (i = 0; i < rows; i++, x += cols, y += cols) {
+        ov_real v = ov_dot_(x, x, cols) / (ov_real)cols;
+        v = 1 / ov_sqrt(v + eps);
+        for (j = 0; j < cols; j++)
+            y[j] = x[j] * v * w[j];
+        inv[i] = v;
+    }
+}
+
+OV_HOT static void
+rms_grad(const ov_real *restrict x, const ov_real *restrict w,
+         const ov_real *restrict dy, const ov_real *restrict inv,
+         ov_real *restrict dx, ov_real *restrict dw, int rows, int cols,
+         ov_real *restrict u)
+{
+    int i, j;
+
+    for (i = 0; i < rows; i++, x += cols, dy += cols) {
+        ov_real t;
+        for (j = 0; j < cols; j++)
+            u[j] = dy[j] * w[j];
+        if (dw != NULL)
+            for (j = 0; j < cols; j++)
+                dw[j] += dy[j] * x[j] * inv[i];
+        if (dx != NULL) {
+            t = ov_dot_(u, x, cols) / (ov_real)cols * inv[i] * inv[i];
+            for (j = 0; j < cols; j++)
+                dx[j] += inv[i] * (u[j] - x[j] * t);
+            dx += cols;
+        }
+    }
+}
+
+static void
+norm_back(struct ov_graph *g, void *args)
+{
+    struct norm *a = args;
+    int rows = a->x->rows, cols = a->x->cols;
+    ov_real *h = ov_graph_alloc(g, sizeof *h * (size_t)cols);
+    ov_real *u = ov_graph_alloc(g, sizeof *u * (size_t)cols);
+
+    if (a->mean != NULL)
+        layer_grad(a->x->x, a->w->x, a->y->g, a->mean, a->inv, a->x->g,
+                   a->w->g, a->b->g, rows, cols, h, u);
+    else
+        rms_grad(a->x->x, a->w->x, a->y->g, a->inv, a->x->g, a->w->g, rows,
+                 cols, u);
+}
+
+struct ov_tensor *
+ov_layernorm(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *w,
+             struct ov_tensor *b, ov_real eps)
+{
+    struct ov_tensor *y = ov_tensor_new(g, x->rows, x->cols);
+    struct norm *a = ov_graph_alloc(g, sizeof *a);
+
+    *a = (struct norm){ .x = x, .w = w, .b = b, .y = y };
+    a->mean = ov_graph_alloc(g, sizeof *a->mean * (size_t)x->rows);
+    a->inv = ov_graph_alloc(g, sizeof *a->inv * (size_t)x->rows);
+    layer_run(x->x, w->x, b->x, eps, y->x, a->mean, a->inv, x->rows, x->cols);
+    ov_graph_record(g, norm_back, a);
+    return y;
+}
+
+struct ov_tensor *
+ov_rmsnorm(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *w,
+           ov_real eps)
+{
+    struct ov_tensor *y = ov_tensor_new(g, x->rows, x->cols);
+    struct norm *a = ov_graph_alloc(g, sizeof *a);
+
+    *a = (struct norm){ .x = x, .w = w, .y = y };
+    a->inv = ov_graph_alloc(g, sizeof *a->inv * (size_t)x->rows);
+    rms_run(x->x, w->x, eps, y->x, a->inv, x->rows, x->cols);
+    ov_graph_record(g, norm_back, a);
+    return y;
+}
