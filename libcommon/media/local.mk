@@ -4,3 +4,15 @@ libov_a_SOURCES += \
 	libcommon/media/mel.h \
 	libcommon/media/resample.c \
 	libcommon/media/resample.h
+libov_a_SOURCES += \
+	libcommon/media/header.c \
+	libcommon/media/header.h \
+	libcommon/media/pcm.c \
+	libcommon/media/pcm.h \
+	libcommon/media/soundin.c \
+	libcommon/media/soundin.h \
+	libcommon/media/soundout.c \
+	libcommon/media/soundout.h
+
+OV_TESTS += tests/unit/t_mel tests/unit/t_resample tests/unit/t_soundin \
+	tests/unit/t_soundout

@@ -11,6 +11,9 @@
 
 enum { BLOCK = 2048 };
 
+/* 1.0 as a sox sample: room for overshoot. */
+static const double FULL_SCALE = 1 << 30;
+
 struct ov_resample {
     sox_effects_chain_t *chain;
     sox_effect_t *rate;     /* owned by the chain; NULL: equal rates */
@@ -29,6 +32,7 @@ static int sox_status;
 static void
 sox_start(void)
 {
+    sox_get_globals()->output_message_handler = NULL; /* it would print */
     sox_status = sox_init();
 }
 
@@ -145,7 +149,7 @@ keep(struct ov_resample *r, const sox_sample_t *s, size_t n,
     if (y == NULL)
         return fail(err, "no memory");
     for (size_t i = 0; i < n; i++)
-        y[i] = (float)(s[i] / 2147483648.0);
+        y[i] = (float)(s[i] / FULL_SCALE);
     r->count += n;
     r->given += n;
     return 0;
@@ -154,11 +158,9 @@ keep(struct ov_resample *r, const sox_sample_t *s, size_t n,
 static sox_sample_t
 to_sox(float x)
 {
-    double v = x * 2147483648.0;
+    double v = x != x ? 0 : fmin(fmax(x, -1), 1);
 
-    if (!(v > -2147483648.0))
-        return v != v ? 0 : SOX_SAMPLE_MIN;
-    return v < 2147483647.0 ? (sox_sample_t)lrint(v) : SOX_SAMPLE_MAX;
+    return (sox_sample_t)lrint(v * FULL_SCALE);
 }
 
 /* Let the effect take x [n], n <= BLOCK, and keep all it gives. */

@@ -19,8 +19,8 @@ struct ov_resample;
 int ov_resample_open(struct ov_resample **r, int in_hz, int out_hz,
                      struct ov_err *err);
 void ov_resample_close(struct ov_resample *r);
-/* Take x [n] in -1..1 (beyond is clipped).  Any n; the output does not
- * depend on how the input is cut. */
+/* Take x [n] in -1..1 (beyond is clipped, what is no number is 0).  Any n;
+ * the output does not depend on how the input is cut.  It may overshoot. */
 int ov_resample_push(struct ov_resample *r, const float *x, size_t n,
                      struct ov_err *err);
 /* The input is over: release the rest, round(in * out_hz / in_hz) samples in
