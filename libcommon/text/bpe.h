@@ -15,6 +15,9 @@ struct ov_bpe;
 
 /* Read tokenizer.json (model.type BPE, byte-level, added_tokens). */
 int ov_bpe_open(struct ov_bpe **b, const char *path, struct ov_err *err);
+/* The same from n bytes in memory; name stands for the file in messages. */
+int ov_bpe_parse(struct ov_bpe **b, const char *text, size_t n,
+                 const char *name, struct ov_err *err);
 void ov_bpe_close(struct ov_bpe *b);
 int ov_bpe_size(const struct ov_bpe *b);
 /* ids [max]: the count, or OV_EUSAGE if max is too small.  Special tokens
@@ -28,7 +31,10 @@ int32_t ov_bpe_special(const struct ov_bpe *b, const char *name);
 
 /* Train on lines of text (NUL-terminated): merges until size entries
  * (specials first get ids 0..n_specials-1, then 256 bytes, then merges),
- * GPT-2's pre-tokenisation; deterministic; writes tokenizer.json. */
+ * GPT-2's pre-tokenisation; deterministic; writes tokenizer.json (as
+ * path.part, renamed).  Of pairs equally frequent the first in the order of
+ * bytes is merged.  A text that has nothing left to merge gives fewer
+ * entries. */
 int ov_bpe_train(const char *const *lines, size_t n_lines, int size,
                  const char *const *specials, size_t n_specials,
                  const char *path, struct ov_err *err);

@@ -1,1 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
+libov_a_SOURCES += \
+	libcommon/text/alphabet.c libcommon/text/alphabet.h \
+	libcommon/text/bpe.c libcommon/text/bpe.h \
+	libcommon/text/bpe_train.c \
+	libcommon/text/split.c libcommon/text/split.h \
+	libcommon/text/unicode.c libcommon/text/unicode.h \
+	libcommon/text/utf8.c libcommon/text/utf8.h

@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Byte-level byte-pair encoding, applied.
+ * In: UTF-8 text.  Out: token ids, and the reverse.
+ * Source: openai/gpt-2, src/encoder.py; tokenizer.json as written by
+ * huggingface/tokenizers, tokenizers/src/models/bpe/serialization.rs. */
+#include "text/bpe.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "text/alphabet.h"
+#include "text/split.h"
+
+enum {
+    FILE_MAX = 64 << 20,
+    ID_MAX = 1 << 21, /* eight times the largest vocabulary there is */
+    TEXT_MAX = 1 << 28
+};
+
+struct token {
+    char *bytes;
+    size_t n;
+    bool used, special;
+};
+
+/* Merging the pair (a, b), packed by pair_of, gives id; the lowest rank goes
+ * first.  Open addressing; rank < 0: free. */
+struct merge {
+    uint64_t pair;
+    int32_t rank, id;
+};
+
+struct added {
+    char *name;
+    int32_t id;
+};
+
+struct ov_bpe {
+    char *path;
+    struct token *tokens; /* [size] */
+    int size;
+    struct merge *merges; /* [mask + 1] */
+    size_t mask;
+    struct added *added;
+    size_t n_added;
+    int32_t bytes[256]; /* the token of each single byte */
+};
+
+static uint64_t
+pair_of(int32_t a, int32_t b)
+{
+    return (uint64_t)(uint32_t)a << 32 | (uint32_t)b;
+}
+
+/* Where pair is, or the free place where it belongs. */
+static struct merge *
+slot(const struct ov_bpe *b, uint64_t pair)
+{
+    size_t i = (size_t)(pair * UINT64_C(0x9e3779b97f4a7c15) >> 20) & b->mask;
+
+    while (b->merges[i].rank >= 0 && b->merges[i].pair != pair)
+        i = (i + 1) & b->mask;
+    return &b->merges[i];
+}
+
+/* reading ---------------------------------------------------------------- */
+
+static int
+bad(const struct ov_bpe *b, const char *what, const char *name,
+    struct ov_err *err)
+{
+    if (name == NULL)
+        return ov_err_set(err, OV_EMODEL, "%s: %s", b->path, what);
+    return ov_err_set(err, OV_EMODEL, "%s: \"%.100s\": %s", b->path, name,
+                      what);
+}
+
+static int
+no_memory(const struct ov_bpe *b, struct ov_err *err)
+{
+    return ov_err_set(err, OV_ERUN, "%s: out of memory", b->path);
+}
+
+/* A number of the file that must be a token id. */
+static bool
+id_of(const struct ov_json *v, int32_t *id)
+{
+    int64_t k;
+
+    *id = 0;
+    if (!ov_json_int(v, &k) || k < 0 || k >= ID_MAX)
+        return false;
+    *id = (int32_t)k;
+    return true;
+}
+
+/* The table of tokens, sized by the largest id. */
+static int
+make_tokens(struct ov_bpe *b, const struct ov_json *vocab,
+            const struct ov_json *added, struct ov_err *err)
+{
+    const struct ov_json *v;
+    const char *key;
+    int32_t id, top = -1;
+    void *at = NULL;
+    size_t i;
+
+    while (ov_json_next(vocab, &at, &key, &v)) {
+        if (!id_of(v, &id))
+            return bad(b, "its id is not in 0..2097151", key, err);
+        top = id > top ? id : top;
+    }
+    for (i = 0; i < ov_json_size(added); i++) {
+        if (!id_of(ov_json_get(ov_json_at(added, i), "id"), &id))
+            return bad(b, "an added token's id is not in 0..2097151", NULL,
+                       err);
+        top = id > top ? id : top;
+    }
+    b->size = top + 1;
+    b->tokens = calloc((size_t)b->size + 1, sizeof *b->tokens);
+    b->added = calloc(ov_json_size(added) + 1, sizeof *b->added);
+    return b->tokens == NULL || b->added == NULL ? no_memory(b, err) : OV_OK;
+}
+
+static int
+read_added(struct ov_bpe *b, const struct ov_json *added, struct ov_err *err)
+{
+    const char *name;
+    struct token *t;
+    int32_t id;
+    size_t i;
+
+    if (added != NULL && !ov_json_is_array(added))
+        return bad(b, "added_tokens is not a list", NULL, err);
+    for (i = 0; i < ov_json_size(added); i++) {
+        id_of(ov_json_get(ov_json_at(added, i), "id"), &id);
+        name = ov_json_string(ov_json_get(ov_json_at(added, i), "content"));
+        if (name == NULL || *name == '\0')
+            return bad(b, "an added token has no content", NULL, err);
+        if (ov_bpe_special(b, name) >= 0)
+            return bad(b, "this added token is there twice", name, err);
+        t = &b->tokens[id];
+        if (t->used)
+            return bad(b, "another added token has its id", name, err);
+        t->used = t->special = true;
+        b->added[b->n_added].id = id;
+        b->added[b->n_added].name = strdup(name);
+        if (b->added[b->n_added].name == NULL)
+            return no_memory(b, err);
+        b->n_added++;
+    }
+    return OV_OK;
+}
+
+/* After read_added: an entry that is an added token is only compared. */
+static int
+read_vocab(struct ov_bpe *b, const struct ov_json *vocab, struct ov_err *err)
+{
+    const struct ov_json *v;
+    const char *key;
+    struct token *t;
+    void *at = NULL;
+    int32_t id;
+    long n;
+
+    while (ov_json_next(vocab, &at, &key, &v)) {
+        id_of(v, &id);
+        t = &b->tokens[id];
+        if (t->special) {
+            if (ov_bpe_special(b, key) != id)
+                return bad(b, "an added token has its id", key, err);
+            continue;
+        }
+        if (t->used)
+            return bad(b, "another token has its id", key, err);
+        t->bytes = malloc(strlen(key) + 1);
+        if (t->bytes == NULL)
+            return no_memory(b, err);
+        n = ov_alphabet_decode(key, t->bytes);
+        if (n < 0)
+            return bad(b, "is not byte-level", key, err);
+        t->used = true;
+        t->n = (size_t)n;
+        if (n == 1)
+            b->bytes[(unsigned char)t->bytes[0]] = id;
+    }
+    for (n = 0; n < 256; n++)
+        if (b->bytes[n] < 0)
+            return ov_err_set(err, OV_EMODEL, "%s: byte 0x%02lx has no token",
+                              b->path, n);
+    return OV_OK;
+}
+
+/* The two parts of an entry of merges: "a b" or ["a", "b"], into a buffer
+ * that holds both. */
+static bool
+merge_parts(const struct ov_json *v, char **buf, size_t *room,
+            const char **left, const char **right)
+{
+    const char *s = ov_json_string(v), *t = "";
+    size_t n, m;
+    char *p;
+
+    if (s == NULL) {
+        s = ov_json_string(ov_json_at(v, 0));
+        t = ov_json_string(ov_json_at(v, 1));
+        if (s == NULL || t == NULL || ov_json_size(v) != 2)
+            return false;
+    }
+    n = strlen(s);
+    m = strlen(t);
+    if (n + m + 2 > *room) {
+        p = realloc(*buf, 2 * (n + m + 2));
+        if (p == NULL)
+            return false;
+        *buf = p;
+        *room = 2 * (n + m + 2);
+    }
+    memcpy(*buf, s, n + 1);
+    memcpy(*buf + n + 1, t, m + 1);
+    *left = *buf;
+    if (ov_json_is_array(v)) {
+        *right = *buf + n + 1;
+        return true;
+    }
+    p = strchr(*buf, ' ');
+    if (p == NULL || strchr(p + 1, ' ') != NULL)
+        return false;
+    *p = '\0';
+    *right = p + 1;
+    return true;
+}
+
+/* The id of a token that merges may use. */
+static bool
+merge_id(const struct ov_bpe *b, const struct ov_json *vocab, const char *name,
+         int32_t *id)
+{
+    return *name != '\0' && id_of(ov_json_get(vocab, name), id) &&
+           !b->tokens[*id].special;
+}
+
+static int
+read_merge(struct ov_bpe *b, const struct ov_json *vocab,
+           const struct ov_json *v, size_t rank, char **buf, size_t *room,
+           struct ov_err *err)
+{
+    const char *left, *right;
+    int32_t x, y, z;
+    struct merge *m;
+    char *joined;
+    size_t n;
+    bool found;
+
+    if (!merge_parts(v, buf, room, &left, &right))
+        return ov_err_set(err, OV_EMODEL, "%s: merge %zu is not two tokens",
+                          b->path, rank);
+    n = strlen(left);
+    joined = malloc(n + strlen(right) + 1);
+    if (joined == NULL)
+        return no_memory(b, err);
+    memcpy(joined, left, n);
+    memcpy(joined + n, right, strlen(right) + 1);
+    found = merge_id(b, vocab, left, &x) && merge_id(b, vocab, right, &y) &&
+            merge_id(b, vocab, joined, &z);
+    free(joined);
+    if (!found)
+        return ov_err_set(err, OV_EMODEL,
+                          "%s: merge %zu: a token is not in the vocabulary",
+                          b->path, rank);
+    m = slot(b, pair_of(x, y));
+    if (m->rank >= 0)
+        return ov_err_set(err, OV_EMODEL,
+                          "%s: merge %zu is the same as merge %d", b->path,
+                          rank, m->rank);
+    *m = (struct merge){pair_of(x, y), (int32_t)rank, z};
+    return OV_OK;
+}
+
+static int
+read_merges(struct ov_bpe *b, const struct ov_json *vocab,
+            const struct ov_json *merges, struct ov_err *err)
+{
+    size_t n = ov_json_size(merges), slots = 16, room = 0, i;
+    char *buf = NULL;
+    int rc = OV_OK;
+
+    if (!ov_json_is_array(merges))
+        return bad(b, "model.merges is not a list", NULL, err);
+    while (slots < 2 * n)
+        slots *= 2;
+    b->mask = slots - 1;
+    b->merges = malloc(slots * sizeof *b->merges);
+    if (b->merges == NULL)
+        return no_memory(b, err);
+    for (i = 0; i < slots; i++)
+        b->merges[i].rank = -1;
+    for (i = 0; i < n && rc == OV_OK; i++)
+        rc = read_merge(b, vocab, ov_json_at(merges, i), i, &buf, &room, err);
+    free(buf);
+    return rc;
+}
+
+/* A member that would make other ids than this code: refused by name unless
+ * it is missing, null, false or "". */
+static int
+check_off(const struct ov_bpe *b, const struct ov_json *o, const char *name,
+          struct ov_err *err)
+{
+    const struct ov_json *v = ov_json_get(o, name);
+    const char *s = ov_json_string(v);
+    bool on = true;
+
+    if (v == NULL || ov_json_is_null(v) || (s != NULL && *s == '\0') ||
+        (ov_json_bool(v, &on) && !on))
+        return OV_OK;
+    return bad(b, "is not supported", name, err);
+}
+
+static int
+check_type(const struct ov_bpe *b, const struct ov_json *o, const char *path,
+           const char *type, struct ov_err *err)
+{
+    const char *s = ov_json_string(ov_json_path(o, path));
+
+    if (s != NULL && strcmp(s, type) == 0)
+        return OV_OK;
+    return ov_err_set(err, OV_EMODEL, "%s: %s is %.100s, not %s", b->path, path,
+                      s != NULL ? s : "missing", type);
+}
+
+static int
+check_kind(const struct ov_bpe *b, const struct ov_json *root,
+           struct ov_err *err)
+{
+    static const char *const off[] = {"dropout", "continuing_subword_prefix",
+                                      "end_of_word_suffix", "byte_fallback",
+                                      "ignore_merges"};
+    const struct ov_json *pre = ov_json_get(root, "pre_tokenizer");
+    const struct ov_json *model = ov_json_get(root, "model");
+    bool regex = true;
+    size_t i;
+    int rc;
+
+    rc = check_type(b, root, "model.type", "BPE", err);
+    for (i = 0; i < sizeof off / sizeof off[0] && rc == OV_OK; i++)
+        rc = check_off(b, model, off[i], err);
+    if (rc == OV_OK)
+        rc = check_off(b, root, "normalizer", err);
+    if (rc == OV_OK)
+        rc = check_type(b, root, "pre_tokenizer.type", "ByteLevel", err);
+    if (rc == OV_OK)
+        rc = check_off(b, pre, "add_prefix_space", err);
+    if (rc == OV_OK && ov_json_bool(ov_json_get(pre, "use_regex"), &regex) &&
+        !regex)
+        rc = bad(b, "is not supported if false", "use_regex", err);
+    return rc;
+}
+
+static int
+read_root(struct ov_bpe *b, const struct ov_json *root, struct ov_err *err)
+{
+    const struct ov_json *vocab = ov_json_path(root, "model.vocab");
+    const struct ov_json *added = ov_json_get(root, "added_tokens");
+    int rc;
+
+    rc = check_kind(b, root, err);
+    if (rc == OV_OK && !ov_json_is_object(vocab))
+        rc = bad(b, "model.vocab is not an object", NULL, err);
+    if (rc == OV_OK)
+        rc = make_tokens(b, vocab, added, err);
+    if (rc == OV_OK)
+        rc = read_added(b, added, err);
+    if (rc == OV_OK)
+        rc = read_vocab(b, vocab, err);
+    if (rc == OV_OK)
+        rc = read_merges(b, vocab, ov_json_path(root, "model.merges"), err);
+    return rc;
+}
+
+static int
+read_all(struct ov_bpe **out, struct ov_json *root, const char *path,
+         struct ov_err *err)
+{
+    struct ov_bpe *b = calloc(1, sizeof *b);
+    int rc, i;
+
+    if (b != NULL)
+        b->path = strdup(path);
+    if (b == NULL || b->path == NULL) {
+        free(b);
+        return ov_err_set(err, OV_ERUN, "%s: out of memory", path);
+    }
+    for (i = 0; i < 256; i++)
+        b->bytes[i] = -1;
+    rc = read_root(b, root, err);
+    if (rc < 0)
+        ov_bpe_close(b);
+    else
+        *out = b;
+    return rc;
+}
+
+int
+ov_bpe_open(struct ov_bpe **out, const char *path, struct ov_err *err)
+{
+    struct ov_json *root;
+    int rc;
+
+    *out = NULL;
+    rc = ov_json_read(&root, path, FILE_MAX, err);
+    if (rc == OV_OK)
+        rc = read_all(out, root, path, err);
+    ov_json_free(root);
+    return rc;
+}
+
+int
+ov_bpe_parse(struct ov_bpe **out, const char *text, size_t n, const char *name,
+             struct ov_err *err)
+{
+    struct ov_json *root;
+    int rc;
+
+    *out = NULL;
+    rc = ov_json_parse(&root, text, n, name, err);
+    if (rc == OV_OK)
+        rc = read_all(out, root, name, err);
+    ov_json_free(root);
+    return rc;
+}
+
+void
+ov_bpe_close(struct ov_bpe *b)
+{
+    size_t i;
+
+    if (b == NULL)
+        return;
+    for (i = 0; b->tokens != NULL && i < (size_t)b->size; i++)
+        free(b->tokens[i].bytes);
+    for (i = 0; i < b->n_added; i++)
+        free(b->added[i].name);
+    free(b->tokens);
+    free(b->added);
+    free(b->merges);
+    free(b->path);
+    free(b);
+}
+
+/* ids and bytes ---------------------------------------------------------- */
+
+int
+ov_bpe_size(const struct ov_bpe *b)
+{
+    return b->size;
+}
+
+const char *
+ov_bpe_bytes(const struct ov_bpe *b, int32_t id, size_t *n)
+{
+    *n = 0;
+    if (id < 0 || id >= b->size || b->tokens[id].bytes == NULL)
+        return "";
+    *n = b->tokens[id].n;
+    return b->tokens[id].bytes;
+}
+
+int32_t
+ov_bpe_special(const struct ov_bpe *b, const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < b->n_added; i++)
+        if (strcmp(b->added[i].name, name) == 0)
+            return b->added[i].id;
+    return -1;
+}
+
+/* encoding --------------------------------------------------------------- */
+
+/* A piece of text while it is merged: a list of symbols, and a heap of the
+ * pairs that may be merged, lowest rank first, then leftmost. */
+struct work {
+    int32_t *id;   /* [room], -1: merged into the one before */
+    int32_t *next; /* [room], n: the end */
+    int32_t *prev;
+    uint64_t *heap; /* [3 room]: rank << 32 | position */
+    size_t heaped, room;
+};
+
+static int
+work_room(struct work *w, size_t n, struct ov_err *err)
+{
+    size_t room = n < 64 ? 64 : n;
+
+    if (n <= w->room)
+        return OV_OK;
+    free(w->heap);
+    w->heap = malloc(room * (3 * sizeof *w->heap + 3 * sizeof *w->id));
+    w->room = w->heap != NULL ? room : 0;
+    if (w->heap == NULL)
+        return ov_err_set(err, OV_ERUN, "tokenizer: out of memory");
+    w->id = (int32_t *)(w->heap + 3 * room);
+    w->next = w->id + room;
+    w->prev = w->next + room;
+    return OV_OK;
+}
+
+static void
+heap_push(struct work *w, uint64_t v)
+{
+    size_t i = w->heaped++, up;
+
+    for (; i > 0; i = up) {
+        up = (i - 1) / 2;
+        if (w->heap[up] <= v)
+            break;
+        w->heap[i] = w->heap[up];
+    }
+    w->heap[i] = v;
+}
+
+static uint64_t
+heap_pop(struct work *w)
+{
+    uint64_t top = w->heap[0], v = w->heap[--w->heaped];
+    size_t i = 0, down;
+
+    for (;; i = down) {
+        down = 2 * i + 1;
+        if (down >= w->heaped)
+            break;
+        if (down + 1 < w->heaped && w->heap[down + 1] < w->heap[down])
+            down++;
+        if (v <= w->heap[down])
+            break;
+        w->heap[i] = w->heap[down];
+    }
+    w->heap[i] = v;
+    return top;
+}
+
+/* The merge of the symbol at i and the one after it, NULL if none. */
+static const struct merge *
+merge_at(const struct ov_bpe *b, const struct work *w, int32_t i, int32_t n)
+{
+    const struct merge *m;
+
+    if (i < 0 || w->id[i] < 0 || w->next[i] >= n)
+        return NULL;
+    m = slot(b, pair_of(w->id[i], w->id[w->next[i]]));
+    return m->rank >= 0 ? m : NULL;
+}
+
+static void
+propose(const struct ov_bpe *b, struct work *w, int32_t i, int32_t n)
+{
+    const struct merge *m = merge_at(b, w, i, n);
+
+    if (m != NULL)
+        heap_push(w, (uint64_t)m->rank << 32 | (uint32_t)i);
+}
+
+/* Merge s [n] into symbols w->id, linked by w->next from 0 on.  Each merge
+ * removes a symbol and proposes two pairs: at most 3 n are heaped. */
+static void
+merge_piece(const struct ov_bpe *b, struct work *w, const char *s, int32_t n)
+{
+    const struct merge *m;
+    int32_t i, gone;
+    uint64_t top;
+
+    w->heaped = 0;
+    for (i = 0; i < n; i++) {
+        w->id[i] = b->bytes[(unsigned char)s[i]];
+        w->next[i] = i + 1;
+        w->prev[i] = i - 1;
+    }
+    for (i = 0; i < n; i++)
+        propose(b, w, i, n);
+    while (w->heaped > 0) {
+        top = heap_pop(w);
+        i = (int32_t)(top & 0xffffffff);
+        m = merge_at(b, w, i, n);
+        if (m == NULL || (uint64_t)m->rank != top >> 32)
+            continue; /* one of the two has changed since */
+        gone = w->next[i];
+        w->id[i] = m->id;
+        w->id[gone] = -1;
+        w->next[i] = w->next[gone];
+        if (w->next[i] < n)
+            w->prev[w->next[i]] = i;
+        propose(b, w, i, n);
+        propose(b, w, w->prev[i], n);
+    }
+}
+
+int
+ov_bpe_encode(const struct ov_bpe *b, const char *text, size_t n, int32_t *ids,
+              size_t max, struct ov_err *err)
+{
+    struct work w = {0};
+    size_t at, len, count = 0;
+    int rc = OV_OK;
+    int32_t i;
+
+    if (n > TEXT_MAX)
+        return ov_err_set(err, OV_EUSAGE, "text of %zu bytes is too long", n);
+    for (at = 0; at < n && rc == OV_OK; at += len) {
+        len = ov_split_gpt2(text + at, n - at);
+        rc = work_room(&w, len, err);
+        if (rc < 0)
+            break;
+        merge_piece(b, &w, text + at, (int32_t)len);
+        for (i = 0; i < (int32_t)len && rc == OV_OK; i = w.next[i]) {
+            if (count == max)
+                rc = ov_err_set(err, OV_EUSAGE, "text has more than %zu tokens",
+                                max);
+            else
+                ids[count++] = w.id[i];
+        }
+    }
+    free(w.heap);
+    return rc < 0 ? rc : (int)count;
+}
