@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The harness: every test prints TAP, automake's parallel driver counts it.
-noinst_HEADERS += tests/unit/tap.h
+noinst_HEADERS += tests/unit/tap.h tests/unit/memstream.h
 
 TESTS = $(OV_TESTS) $(OV_SH_TESTS)
 TEST_EXTENSIONS = .sh
@@ -28,3 +28,7 @@ eval: all eval-local
 eval-local:
 .PHONY: check-long check-long-local bench bench-local eval eval-local
 OV_TESTS += tests/unit/t_err
+OV_TESTS += tests/unit/t_keys
+OV_TESTS += tests/unit/t_stream
+OV_TESTS += tests/unit/t_ahead
+OV_TESTS += tests/unit/t_fuzz_stream

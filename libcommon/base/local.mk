@@ -5,3 +5,7 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/base/crc32.c libcommon/base/crc32.h \
 	libcommon/base/json.c libcommon/base/json.h
+
+libov_a_SOURCES += \
+	libcommon/base/buf.c libcommon/base/buf.h \
+	libcommon/base/clock.c libcommon/base/clock.h
