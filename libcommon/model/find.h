@@ -12,9 +12,20 @@
  * *dir is malloc'd.  OV_EMODEL if there is none, naming where was looked. */
 int ov_model_find(const char *name, char **dir, struct ov_err *err);
 
+/* The directories where names are looked for, in order, there or not.
+ * *dirs is NULL-terminated; ov_model_list_free. */
+int ov_model_path(char ***dirs, struct ov_err *err);
+/* The names of all models there, each once, as ov_model_path orders them. */
+int ov_model_list(char ***names, struct ov_err *err);
+/* The names of the weight files in directory dir, in order: *.safetensors
+ * and *.safetensors.zst. */
+int ov_model_files(const char *dir, char ***files, struct ov_err *err);
+void ov_model_list_free(char **list);
+
 /* The identity that streams carry: "NAME-xxxxxxxx", from config.json's
- * name and a checksum over config.json and the sizes and headers of its
- * weight files; cheap, no weights are read.  id has room for 96 bytes. */
+ * name and a checksum over config.json and the sizes and first 64 KiB of
+ * its weight files; cheap.  config.json's "files" (model/check.h) makes it
+ * depend on every weight.  id has room for 96 bytes. */
 int ov_model_id(const char *dir, char id[96], struct ov_err *err);
 
 #endif
