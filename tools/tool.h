@@ -5,6 +5,7 @@
 #define OV_TOOL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -38,8 +39,9 @@ enum {
     TOOL_HAS_SEED = 4,     /* --seed N */
     TOOL_HAS_THREADS = 8,  /* --threads N, $OV_THREADS */
     TOOL_HAS_PROGRESS = 16,/* --progress auto|always|never */
-    TOOL_HAS_STREAM = 32   /* writes ov-stream(5): --stats, --zstd; a failure
-                            * is sent on as an ERROR frame */
+    TOOL_HAS_SALVAGE = 32, /* --salvage */
+    TOOL_HAS_STREAM = 64   /* writes ov-stream(5): --stats, --zstd, --latency;
+                            * a failure is sent on as an ERROR frame */
 };
 
 struct tool {
@@ -59,7 +61,9 @@ struct tool_common {
     int verbose; /* -1 quiet, 0, 1 -v, 2 -vv */
     bool progress; /* resolved: show it */
     bool stats;    /* --stats or OV_STATS=1 */
-    bool zstd;
+    bool zstd;     /* --zstd: DATA payloads are compressed */
+    bool salvage;  /* --salvage: read on behind damage, then exit 3 */
+    int latency;   /* --latency: 0 normal, 1 low: pipes of one page */
 };
 extern struct tool_common tool;
 
@@ -81,14 +85,30 @@ void tool_die_err(const struct ov_err *e) __attribute__((noreturn));
 /* Open where the output goes: -o FILE as FILE.part, or stdout.  Binary
  * output to a terminal is refused (exit 2). The file descriptor. */
 int tool_output_open(bool binary);
-/* The same as a FILE, for text. */
-FILE *tool_output_file(void);
+/* The same as a FILE, for text or sound. */
+FILE *tool_output_file(bool binary);
+/* The same as a stream to write.  From here on tool_die sends ERROR down
+ * (without it only if tool_expect_stream was called). */
+struct ov_writer;
+struct ov_writer *tool_output_stream(void);
+/* Say that the output is going to be a stream: a failure before it is opened
+ * is sent on, too. */
+void tool_expect_stream(void);
+/* Write HEAD.  upstream: the text of the HEAD that was read, n bytes (0 for
+ * none), whose keys are kept; producer and via are set, seed if the tool has
+ * one, and model and model-id if id is not NULL.  For a model that left no
+ * trace in the numbers of the stream (a voice-activity network) id is NULL
+ * and via_id its identity, which then is in via only. */
+int tool_output_head(struct ov_writer *w, const char *upstream, size_t n,
+                     const char *id, const char *via_id, struct ov_err *err);
+/* What messages call the output. */
+const char *tool_output_name(void);
 /* End of main: close the output (a failure to is fatal), rename the .part
  * file, and return status for main to return. */
 int tool_finish(int status);
 
-/* What SIGUSR1 prints: a line made by fill (called from an ordinary thread,
- * at the next tool_tick), and the progress line where it is shown. */
+/* Where the tool is: what SIGUSR1 prints, and the progress line where it is
+ * shown (ten times a second at most). */
 void tool_tick(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Open the operand: NULL or "-" is stdin.  The descriptor; *name becomes
@@ -96,14 +116,12 @@ void tool_tick(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int tool_input_open(const char *path, const char **name);
 
 /* -m resolved: the directory (dies with status 4 if there is none), and the
- * identity that streams carry. */
+ * identity that streams carry.  (In model.c: a tool that does not call them
+ * does not link the model room.) */
 const char *tool_model_dir(void);
 const char *tool_model_id(void);
 
 /* "ov-encode/0.1.0" */
 const char *tool_producer(void);
-
-/* CLOCK_REALTIME in nanoseconds, for STATS. */
-int64_t tool_now_ns(void);
 
 #endif

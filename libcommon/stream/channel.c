@@ -33,13 +33,13 @@ ov_channel_row(const struct ov_channel *c)
 }
 
 size_t
-ov_dtype_size(enum ov_dtype t)
+ov_type_size(enum ov_type t)
 {
     return dtypes[t].size;
 }
 
 const char *
-ov_dtype_name(enum ov_dtype t)
+ov_type_name(enum ov_type t)
 {
     return dtypes[t].name;
 }
@@ -143,7 +143,7 @@ parse_kind(struct ov_channel *c, const char *text, size_t n)
         return "a channel without a dtype";
     for (i = 0; i < OV_DTYPES; i++)
         if (strcmp(s, dtypes[i].name) == 0) {
-            c->dtype = (enum ov_dtype)i;
+            c->dtype = (enum ov_type)i;
             return NULL;
         }
     return "a channel of an unknown dtype";

@@ -21,7 +21,7 @@ enum ov_kind {
     OV_KIND_LOGITS
 };
 
-enum ov_dtype {
+enum ov_type {
     OV_DTYPE_U8,
     OV_DTYPE_I8,
     OV_DTYPE_U16,
@@ -38,7 +38,7 @@ enum ov_dtype {
 
 struct ov_channel {
     enum ov_kind kind;
-    enum ov_dtype dtype;
+    enum ov_type dtype;
     int dims;          /* 1..4 */
     uint32_t shape[4]; /* of one row */
     uint32_t rate_num, rate_den; /* ticks a second, 0/1: no clock */
@@ -51,8 +51,8 @@ struct ov_channel {
 
 /* Bytes of one row. */
 size_t ov_channel_row(const struct ov_channel *c);
-size_t ov_dtype_size(enum ov_dtype t);
-const char *ov_dtype_name(enum ov_dtype t);
+size_t ov_type_size(enum ov_type t);
+const char *ov_type_name(enum ov_type t);
 const char *ov_kind_name(enum ov_kind k);
 
 /* Parse the payload of a CHANNEL frame.  NULL when well, else what is

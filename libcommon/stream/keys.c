@@ -50,9 +50,12 @@ find_line(const char *text, size_t n, const char *key, size_t k, size_t *len)
 bool
 ov_keys_valid(const char *text, size_t n)
 {
-    const char *p = text, *end = text + n;
+    const char *p = text, *end;
     int lines = 0;
 
+    if (n == 0)
+        return true;
+    end = text + n;
     while (p < end) {
         const char *nl = memchr(p, '\n', (size_t)(end - p));
         size_t line, k, other;

@@ -56,6 +56,8 @@ ov_turns_take(struct ov_turns *t, int type, uint32_t turn)
         return NULL;
     if (type == OV_TURN_BEGIN)
         return take_begin(t, turn);
+    if (type == OV_END && t->open)
+        return "the stream ends inside a turn";
     if (type == OV_TURN_END && turn == 0)
         return "a turn ends without a number";
     if ((type == OV_DATA || type == OV_TURN_END || type == OV_FLUSH) &&

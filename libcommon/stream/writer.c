@@ -215,7 +215,8 @@ emit(struct ov_writer *w, const struct ov_frame *f, const void *payload,
 static int
 head_text(const struct ov_frame *f, struct ov_buf *text)
 {
-    const char *p = (const char *)f->payload, *end = p + f->length;
+    const char *p = f->length ? (const char *)f->payload : "";
+    const char *end = p + f->length;
     int r = ov_buf_printf(text, "stream=%d\nmin-reader=%d\n",
                           OV_STREAM_VERSION, OV_STREAM_VERSION);
 

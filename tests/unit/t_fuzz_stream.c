@@ -96,7 +96,7 @@ mend(unsigned char *p, size_t n)
 static size_t
 mutate(unsigned char *p, size_t n)
 {
-    for (uint32_t k = 1 + rnd(4); k > 0; k--) {
+    for (uint32_t k = 1 + rnd(4); k > 0 && n > 0; k--) {
         size_t at = rnd((uint32_t)n);
 
         switch (rnd(4)) {
@@ -107,11 +107,10 @@ mutate(unsigned char *p, size_t n)
             p[at] = (unsigned char)rnd(256);
             break;
         case 2:
-            memmove(p + at, p + rnd((uint32_t)(n - at)) + at / 2,
-                    (n - at) / 4);
+            memmove(p + at, p + rnd((uint32_t)at + 1), (n - at) / 4);
             break;
         default:
-            n -= rnd(4) == 0 ? rnd((uint32_t)n / 2) : 0;
+            n -= rnd(4) == 0 ? rnd((uint32_t)n / 2 + 1) : 0;
         }
     }
     if (rnd(2))

@@ -88,7 +88,7 @@ test_dtypes(void)
 
         for (size_t i = 0; i < sizeof x; i++)
             x[i] = (unsigned char)(i * 37 + (size_t)t);
-        c.dtype = (enum ov_dtype)t;
+        c.dtype = (enum ov_type)t;
         c.dims = 2;
         c.shape[0] = 3;
         c.shape[1] = 5;
@@ -108,7 +108,7 @@ test_dtypes(void)
                        memcmp(d, &c, sizeof c) == 0;
             ov_frame_clear(&f);
         }
-        ok(same, "round trip of %s", ov_dtype_name((enum ov_dtype)t));
+        ok(same, "round trip of %s", ov_type_name((enum ov_type)t));
         ov_reader_close(r);
         ov_writer_close(w);
         ov_buf_free(&b);
@@ -165,6 +165,7 @@ test_reads(void)
        "byte by byte");
     ok(read_all(b.p, b.n, 0, 3, 1, &signals) == 6 && signals == whole,
        "EINTR before every read");
+    ov_buf_reserve(&b, one + 1);
     ov_buf_put(&b, b.p, one);
     ok(read_all(b.p, b.n, 0, 0, 0, NULL) == 12, "concatenated");
     ok(read_all(b.p, b.n - 1, 0, 0, 0, NULL) == OV_ESTREAM,
