@@ -24,7 +24,7 @@ struct node {
 };
 
 struct ov_graph {
-    bool record, failed;
+    bool record, fast, failed;
     struct block *first, *cur;
     struct node *last;
     size_t bytes;
@@ -36,8 +36,24 @@ ov_graph_new(bool record)
     struct ov_graph *g = calloc(1, sizeof *g);
 
     if (g != NULL)
-        g->record = record;
+        g->record = g->fast = record;
     return g;
+}
+
+struct ov_graph *
+ov_graph_new_fast(void)
+{
+    struct ov_graph *g = ov_graph_new(false);
+
+    if (g != NULL)
+        g->fast = true;
+    return g;
+}
+
+bool
+ov_graph_fast(const struct ov_graph *g)
+{
+    return g->fast;
 }
 
 void

@@ -21,6 +21,10 @@ typedef void ov_backward(struct ov_graph *g, void *args);
 
 /* NULL: no memory. */
 struct ov_graph *ov_graph_new(bool record);
+/* Without recording, but products as fast as when recording: for whole
+ * batches in training, where rows need not be independent bit for bit. */
+struct ov_graph *ov_graph_new_fast(void);
+bool ov_graph_fast(const struct ov_graph *g);
 void ov_graph_free(struct ov_graph *g);
 /* Forget all tensors; the memory is kept for the next ones. */
 void ov_graph_reset(struct ov_graph *g);

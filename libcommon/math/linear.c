@@ -65,7 +65,7 @@ ov_linear(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *w,
     struct ov_tensor *y = ov_tensor_new(g, x->rows, w->rows);
     struct linear *a;
 
-    if (!ov_graph_records(g)) {
+    if (!ov_graph_fast(g)) {
         ov_matvec(x->rows, w->rows, x->cols, x->x, w->x,
                   b != NULL ? b->x : NULL, y->x);
         return y;
@@ -74,9 +74,11 @@ ov_linear(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *w,
         set_rows(y->x, b->x, y->rows, y->cols);
     ov_gemm(false, true, x->rows, w->rows, x->cols, 1, x->x, x->cols, w->x,
             w->cols, b != NULL ? 1 : 0, y->x, y->cols);
-    a = ov_graph_alloc(g, sizeof *a);
-    *a = (struct linear){ x, w, b, y };
-    ov_graph_record(g, linear_back, a);
+    if (ov_graph_records(g)) {
+        a = ov_graph_alloc(g, sizeof *a);
+        *a = (struct linear){ x, w, b, y };
+        ov_graph_record(g, linear_back, a);
+    }
     return y;
 }
 

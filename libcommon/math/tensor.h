@@ -19,7 +19,8 @@ struct ov_tensor {
 };
 
 /* Several sequences packed one behind the other into the rows of a tensor.
- * NULL instead of a pointer to one of these: all rows are one sequence. */
+ * NULL instead of a pointer to one of these: all rows are one sequence.
+ * When recording it must live as long as the graph's tensors. */
 struct ov_segs {
     int n;
     const int *len; /* rows of each */

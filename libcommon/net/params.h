@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The weights of a network, by name.
+ * In: names and shapes as a network's definition asks for them.
+ * Out: tensors, from a file, freshly drawn, or shared with another set. */
+#ifndef OV_NET_PARAMS_H
+#define OV_NET_PARAMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "math/tensor.h"
+#include "model/safetensors.h"
+
+struct ov_param {
+    char name[72];
+    struct ov_tensor t;
+    bool decay;    /* a matrix: weight decay applies */
+    bool frozen;   /* the optimiser leaves it alone */
+    bool borrowed; /* t.x belongs to another set */
+};
+
+struct ov_params {
+    struct ov_param **p;
+    int n, cap;
+    const struct ov_weights *from; /* values come from here, or */
+    const struct ov_params *share; /* values are those of this set, or */
+    uint64_t seed;                 /* values are drawn */
+    bool train;                    /* gradients are wanted */
+    struct ov_err err;             /* the first thing that went wrong */
+};
+
+/* Exactly one of from, share is set, or none: then values are drawn. */
+void ov_params_init(struct ov_params *ps, const struct ov_weights *from,
+                    const struct ov_params *share, uint64_t seed, bool train);
+void ov_params_free(struct ov_params *ps);
+
+/* The weight of that name, [rows, cols].  From a file its count must be
+ * rows*cols (OV_EMODEL in ps->err otherwise, and a tensor of zeros so that
+ * binding can go on; look at ps->err.code once at the end).  Weights in
+ * int8 come with NAME.scale [rows].  Drawn: normal with standard deviation
+ * std, by seed and name alone. */
+struct ov_tensor *ov_param(struct ov_params *ps, int rows, int cols,
+                           double std, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+/* The same, drawn as the constant value. */
+struct ov_tensor *ov_param_const(struct ov_params *ps, int rows, int cols,
+                                 double value, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
+#endif
