@@ -8,4 +8,6 @@ libov_a_SOURCES += \
 	libcommon/model/safetensors.c libcommon/model/safetensors.h \
 	libcommon/model/write.c
 
-OV_TESTS += tests/unit/t_safetensors
+noinst_HEADERS += tests/unit/mutate.h
+OV_TESTS += tests/unit/t_config tests/unit/t_find \
+	tests/unit/t_safetensors tests/unit/t_fuzz_safetensors

@@ -6,3 +6,5 @@ libov_a_SOURCES += \
 	libcommon/text/split.c libcommon/text/split.h \
 	libcommon/text/unicode.c libcommon/text/unicode.h \
 	libcommon/text/utf8.c libcommon/text/utf8.h
+
+OV_TESTS += tests/unit/t_bpe tests/unit/t_fuzz_bpe tests/unit/t_utf8
