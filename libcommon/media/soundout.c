@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,14 +108,15 @@ ov_soundout_open(struct ov_soundout **out, FILE *f,
     return 0;
 }
 
-static int
-to_s16(float x)
+int16_t
+ov_soundout_s16(float x)
 {
     float v = x * 32768;
 
     if (v != v)
         return 0;
-    return v >= 32767 ? 32767 : v <= -32768 ? -32768 : (int)lrintf(v);
+    return v >= INT16_MAX ? INT16_MAX
+           : v <= INT16_MIN ? INT16_MIN : (int16_t)lrintf(v);
 }
 
 int
@@ -130,7 +130,7 @@ ov_soundout_write(struct ov_soundout *o, const float *x, size_t n,
         size_t part = n < BLOCK ? n : BLOCK;
 
         for (size_t i = 0; i < part; i++) {
-            int v = to_s16(x[i]);
+            int v = ov_soundout_s16(x[i]);
 
             block[2 * i + big] = (unsigned char)(v & 0xff);
             block[2 * i + !big] = (unsigned char)(v >> 8 & 0xff);

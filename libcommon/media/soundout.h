@@ -5,6 +5,7 @@
 #define OV_MEDIA_SOUNDOUT_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -17,14 +18,17 @@ enum ov_soundout_kind {
 
 struct ov_soundout;
 
+/* x in -1..1 to s16: scaled by 32768, rounded to nearest even, clipped; what
+ * is no number becomes 0.  The reverse of reading s16. */
+int16_t ov_soundout_s16(float x);
+
 /* Write the header to f, which stays the caller's.  Where f can be sought in
  * (a file not opened for appending), the lengths are filled in at the end. */
 int ov_soundout_open(struct ov_soundout **o, FILE *f,
                      enum ov_soundout_kind kind, int rate_hz,
                      struct ov_err *err);
-/* x [n] in -1..1 to s16: scaled by 32768, rounded to nearest even, clipped;
- * what is no number becomes 0.  Nothing is flushed: fflush(f) when the
- * listener waits. */
+/* x [n] by ov_soundout_s16.  Nothing is flushed: fflush(f) when the listener
+ * waits. */
 int ov_soundout_write(struct ov_soundout *o, const float *x, size_t n,
                       struct ov_err *err);
 /* Fill in the lengths, flush f, free o (also when that fails). */

@@ -2,3 +2,7 @@
 libov_a_SOURCES += \
 	libcommon/stage/vad.h libcommon/stage/encode.h libcommon/stage/fuse.h \
 	libcommon/stage/generate.h libcommon/stage/vocode.h
+libov_a_SOURCES += \
+	libcommon/stage/energy.c libcommon/stage/energy.h \
+	libcommon/stage/vad.c
+OV_TESTS += tests/unit/t_vad

@@ -19,6 +19,7 @@ struct ov_vad_options {
                             * speech frame (as far as it was heard) */
     int max_turn_ms;       /* 0 = no limit; longer turns are split at the
                             * quietest frame near the limit */
+    bool keep_probs;       /* ov_vad_pull_probs will be called */
 };
 
 enum ov_vad_kind { OV_VAD_BEGIN, OV_VAD_SOUND, OV_VAD_END };
@@ -43,9 +44,13 @@ void ov_vad_close(struct ov_vad *v);
 /* Take n samples; the events do not depend on how they are cut. */
 int ov_vad_push(struct ov_vad *v, const float *x, size_t n,
                 struct ov_err *err);
-/* End of input: an open turn is closed. */
+/* End of input: an open turn is closed.  What is pushed after it is another
+ * recording on the same clock. */
 int ov_vad_flush(struct ov_vad *v, struct ov_err *err);
 /* 1: *ev is filled; 0: push more. */
 int ov_vad_pull(struct ov_vad *v, struct ov_vad_event *ev);
+/* Up to max speech probabilities, one per frame of 160 samples, in order
+ * from the first frame on: p [max].  The count. */
+size_t ov_vad_pull_probs(struct ov_vad *v, float *p, size_t max);
 
 #endif

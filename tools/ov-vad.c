@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ov-vad: finds speech in sound.
+ * In: sound of any rate and channel count.  Out: a stream of turns of audio
+ * (s16, 16 kHz, mono), or their times as text. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "media/soundin.h"
+#include "media/soundout.h"
+#include "stage/vad.h"
+#include "stream/writer.h"
+#include "tools/tool.h"
+
+enum {
+    RATE_HZ = 16000,
+    BLOCK = 1600,            /* read at a time */
+    PACE_BLOCK = 160,        /* the same at the pace of a microphone */
+    SOUND_MAX = 1280,        /* the stage's largest chunk */
+    MARK_FRAMES = 50,        /* probabilities in one MARK */
+    FRAME = 160,
+    AUDIO = 1,               /* the channel */
+    CLOCK_LINES = 256
+};
+
+static struct ov_vad_options vad_options;
+static struct ov_soundin_options in_options = {.out_hz = RATE_HZ};
+static int raw = -1;
+static bool energy, events, pace, marks, barge_in;
+
+static struct tool_option options[] = {
+    {"threshold", 't', TOOL_REAL, &vad_options.threshold, 0.01, 0.99, NULL,
+     "P", "speech from this probability on (0.5)"},
+    {"min-speech", 0, TOOL_INT, &vad_options.min_speech_ms, 0, 60000, NULL,
+     "MS", "what is shorter is no turn (60)"},
+    {"min-silence", 0, TOOL_INT, &vad_options.min_silence_ms, 10, 60000, NULL,
+     "MS", "silence that ends a turn (320)"},
+    {"pad", 0, TOOL_INT, &vad_options.pad_ms, 0, 60000, NULL, "MS",
+     "sound kept before and after speech (160)"},
+    {"max-turn", 0, TOOL_INT, &vad_options.max_turn_ms, 0, 86400000, NULL,
+     "MS", "split longer turns at a quiet place (30000; 0: never)"},
+    {"energy", 0, TOOL_FLAG, &energy, 0, 0, NULL, NULL,
+     "judge by loudness alone: no model needed"},
+    {"events", 0, TOOL_FLAG, &events, 0, 0, NULL, NULL,
+     "print start, end (s) and probability of each turn as text"},
+    {"marks", 0, TOOL_FLAG, &marks, 0, 0, NULL, NULL,
+     "write MARK frames with the speech probabilities"},
+    {"barge-in", 0, TOOL_FLAG, &barge_in, 0, 0, NULL, NULL,
+     "a turn that begins interrupts the one before"},
+    {"pace", 0, TOOL_FLAG, &pace, 0, 0, NULL, NULL,
+     "take sound no faster than a microphone gives it"},
+    {"raw", 0, TOOL_CHOICE, &raw, 0, 0, NULL, "FORMAT",
+     "input is bare samples: s16, f32, u8, mulaw, ..."},
+    {"rate", 0, TOOL_INT, &in_options.rate_hz, 1000, 768000, NULL, "HZ",
+     "rate of bare samples (16000)"},
+    {"channels", 0, TOOL_INT, &in_options.channels, 1, 1024, NULL, "N",
+     "channels of bare samples (1)"},
+    {.name = NULL}
+};
+
+static const struct tool self = {
+    "ov-vad", "[FILE]...",
+    "Sound (WAV, FLAC, Ogg, AU, ... or bare samples) -> turns of speech, "
+    "s16 16 kHz mono.",
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS | TOOL_HAS_STREAM,
+    options
+};
+
+static struct ov_vad *vad;
+static struct ov_writer *out;       /* NULL: --events */
+static FILE *text;
+static struct ov_err err;
+static uint32_t turn;
+static uint64_t heard;              /* samples of all files so far */
+static uint64_t file_start;         /* of which before this file */
+static const char *file_name;       /* NULL: there is one only */
+static uint64_t begin_pts, mark_pts;
+static const char *end_reason = "silence";
+
+/* When which sample was there: the last CLOCK_LINES blocks. */
+static struct {
+    uint64_t pts;                   /* of the sample after the block */
+    int64_t wall_ns;
+} came[CLOCK_LINES];
+static size_t came_n;
+
+static void
+check(int rc)
+{
+    if (rc < 0)
+        tool_die_err(&err);
+}
+
+static void
+note_time(void)
+{
+    came[came_n % CLOCK_LINES].pts = heard;
+    came[came_n % CLOCK_LINES].wall_ns = ov_clock_wall_ns();
+    came_n++;
+}
+
+/* The wall-clock time at which the sample before pts was there: that of the
+ * oldest block known that ends at pts or later. */
+static int64_t
+time_of(uint64_t pts)
+{
+    size_t i = came_n;
+    int64_t ns = ov_clock_wall_ns();
+
+    for (; i > 0 && came_n - i < CLOCK_LINES; i--) {
+        if (came[(i - 1) % CLOCK_LINES].pts < pts)
+            break;
+        ns = came[(i - 1) % CLOCK_LINES].wall_ns;
+    }
+    return ns;
+}
+
+static void
+put_text(int type, uint32_t number, uint64_t pts, struct ov_buf *b)
+{
+    if (b->p == NULL)
+        tool_die(OV_ERUN, "no memory");
+    check(ov_writer_text(out, type, 0, number, pts, b->p, &err));
+    ov_buf_free(b);
+}
+
+/* STATS of a moment of the present turn. */
+static void
+put_stats(const char *what, uint64_t pts, int64_t wall_ns)
+{
+    struct ov_buf b = {NULL, 0, 0};
+
+    if (!tool.stats)
+        return;
+    ov_buf_printf(&b, "stage=ov-vad\nevent=%s\nwall-ns=%lld\n", what,
+                  (long long)wall_ns);
+    put_text(OV_STATS, turn, pts, &b);
+}
+
+static void
+put_head(void)
+{
+    const struct ov_channel audio = {
+        .kind = OV_KIND_AUDIO, .dtype = OV_DTYPE_I16, .dims = 1, .shape = {1},
+        .rate_num = RATE_HZ, .rate_den = 1, .hop = 1,
+        .max = SOUND_MAX * sizeof(int16_t)
+    };
+
+    out = tool_output_stream();
+    check(tool_output_head(out, NULL, 0, NULL,
+                           energy ? NULL : tool_model_id(), &err));
+    check(ov_writer_channel(out, AUDIO, &audio, &err));
+}
+
+static void
+put_begin(const struct ov_vad_event *ev)
+{
+    begin_pts = ev->pts;
+    turn++;
+    if (out == NULL)
+        return;
+    if (barge_in && turn > 1)
+        check(ov_writer_text(out, OV_INTERRUPT, 0, turn - 1, ev->pts, "",
+                             &err));
+    check(ov_writer_text(out, OV_TURN_BEGIN, 0, turn, ev->pts, "", &err));
+    put_stats("turn-begin", ev->pts, ov_clock_wall_ns());
+}
+
+static void
+put_sound(const struct ov_vad_event *ev)
+{
+    unsigned char pcm[2 * SOUND_MAX];
+
+    if (out == NULL)
+        return;
+    for (size_t i = 0; i < ev->n; i++) {
+        unsigned v = (unsigned)ov_soundout_s16(ev->x[i]);
+
+        pcm[2 * i] = v & 0xff;
+        pcm[2 * i + 1] = v >> 8 & 0xff;
+    }
+    check(ov_writer_data(out, AUDIO, turn, ev->pts, 0, pcm, 2 * ev->n, &err));
+}
+
+static void
+put_end(const struct ov_vad_event *ev)
+{
+    const char *reason = ev->split ? "split" : end_reason;
+    struct ov_buf b = {NULL, 0, 0};
+
+    if (out == NULL) {
+        fprintf(text, "%.3f\t%.3f\t%.3f%s%s\n",
+                (double)(begin_pts - file_start) / RATE_HZ,
+                (double)(ev->pts - file_start) / RATE_HZ,
+                (double)ev->peak_prob, file_name != NULL ? "\t" : "",
+                file_name != NULL ? file_name : "");
+        if (fflush(text) != 0)
+            tool_die(OV_ERUN, "%s: write error: %s", tool_output_name(),
+                     strerror(errno));
+        return;
+    }
+    put_stats("speech-end", ev->speech_end, time_of(ev->speech_end));
+    put_stats("turn-end", ev->pts, ov_clock_wall_ns());
+    ov_buf_printf(&b, "reason=%s\nspeech-end=%llu\npeak=%.3f\n", reason,
+                  (unsigned long long)ev->speech_end, (double)ev->peak_prob);
+    put_text(OV_TURN_END, turn, ev->pts, &b);
+}
+
+/* Probabilities, MARK_FRAMES at a time; the rest too if all. */
+static void
+put_marks(bool all)
+{
+    static float p[MARK_FRAMES];
+    static size_t have;
+    struct ov_buf b = {NULL, 0, 0};
+
+    while (marks) {
+        have += ov_vad_pull_probs(vad, p + have, MARK_FRAMES - have);
+        if (have == 0 || (have < MARK_FRAMES && !all))
+            return;
+        ov_buf_printf(&b, "what=speech-probability\nhop=%d\nvalues=", FRAME);
+        for (size_t i = 0; i < have; i++)
+            ov_buf_printf(&b, "%s%.3f", i > 0 ? " " : "", (double)p[i]);
+        ov_buf_printf(&b, "\n");
+        put_text(OV_MARK, 0, mark_pts, &b);
+        mark_pts += have * FRAME;
+        have = 0;
+    }
+}
+
+static void
+put_events(void)
+{
+    struct ov_vad_event ev;
+
+    while (ov_vad_pull(vad, &ev) == 1) {
+        if (ev.kind == OV_VAD_BEGIN)
+            put_begin(&ev);
+        else if (ev.kind == OV_VAD_SOUND)
+            put_sound(&ev);
+        else
+            put_end(&ev);
+    }
+    put_marks(false);
+}
+
+/* End of a file: close its last turn. */
+static void
+end_file(void)
+{
+    end_reason = "end-of-input";
+    check(ov_vad_flush(vad, &err));
+    put_events();
+    put_marks(true);
+    end_reason = "silence";
+    mark_pts = file_start = heard;
+}
+
+/* Wait until the microphone would have given n more samples. */
+static void
+keep_pace(size_t n)
+{
+    static int64_t start;
+    uint64_t at = heard + n;
+
+    if (start == 0)
+        start = ov_clock_monotonic_ns();
+    ov_clock_sleep_until(start + (int64_t)(at / RATE_HZ) * 1000000000
+                         + (int64_t)(at % RATE_HZ) * 1000000000 / RATE_HZ);
+}
+
+/* One file from its beginning to its end.  Bad input is reported when all
+ * that could be heard is passed on. */
+static void
+hear(const char *path)
+{
+    float x[BLOCK];
+    struct ov_soundin *in;
+    struct ov_err bad;
+    long n;
+
+    check(ov_soundin_open(&in, path, &in_options, &err));
+    tool_note(1, "%s: %s", path != NULL ? path : "<stdin>",
+              ov_soundin_about(in));
+    while ((n = ov_soundin_read(in, x, pace ? PACE_BLOCK : BLOCK, &bad)) > 0) {
+        if (pace)
+            keep_pace((size_t)n);
+        heard += (uint64_t)n;
+        note_time();
+        check(ov_vad_push(vad, x, (size_t)n, &err));
+        put_events();
+        tool_tick("%.1f s heard, %lu turns", (double)heard / RATE_HZ,
+                  (unsigned long)turn);
+    }
+    end_file();
+    if (n < 0)
+        tool_die_err(&bad);
+    ov_soundin_close(in);
+}
+
+int
+main(int argc, char **argv)
+{
+    int i;
+
+    ov_vad_defaults(&vad_options);
+    for (struct tool_option *o = options; o->name != NULL; o++)
+        if (o->to == &raw)
+            o->choices = ov_soundin_raw_formats();
+    i = tool_start(&self, argc, argv);
+    if (!events)
+        tool_expect_stream();
+    if (raw >= 0)
+        in_options.raw = ov_soundin_raw_formats()[raw];
+    else if (in_options.rate_hz != 0 || in_options.channels != 0)
+        tool_die(OV_EUSAGE, "--rate and --channels are for --raw");
+    vad_options.dir = energy ? NULL : tool_model_dir();
+    vad_options.keep_probs = marks && !events;
+    marks = vad_options.keep_probs;
+    check(ov_vad_open(&vad, &vad_options, &err));
+    if (events)
+        text = tool_output_file(false);
+    else
+        put_head();
+    file_name = NULL;
+    if (i == argc)
+        hear(NULL);
+    for (bool many = argc - i > 1; i < argc; i++) {
+        file_name = many ? argv[i] : NULL;
+        hear(argv[i]);
+    }
+    ov_vad_close(vad);
+    if (out != NULL)
+        check(ov_writer_end(out, &err));
+    return tool_finish(0);
+}
