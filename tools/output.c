@@ -254,7 +254,7 @@ tool_finish(int status_code)
     }
     if (bad)
         tool_die(OV_ERUN, "%s: write error: %s", out.name, strerror(errno));
-    if (part_exists && status_code == 0) {
+    if (part_exists && (status_code == 0 || tool.salvage)) {
         if (rename(out.part, out.name) != 0)
             tool_die(OV_ERUN, "%s: %s", out.name, strerror(errno));
         part_exists = 0;

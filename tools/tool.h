@@ -104,7 +104,8 @@ int tool_output_head(struct ov_writer *w, const char *upstream, size_t n,
 /* What messages call the output. */
 const char *tool_output_name(void);
 /* End of main: close the output (a failure to is fatal), rename the .part
- * file, and return status for main to return. */
+ * file (drop it if status is not 0, but for --salvage),
+ * and return status for main to return. */
 int tool_finish(int status);
 
 /* Where the tool is: what SIGUSR1 prints, and the progress line where it is

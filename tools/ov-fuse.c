@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ov-fuse: embeddings or text tokens to the mixed sequence of one prompt.
+ * In: a stream with embeddings or text tokens.  Out: a stream. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "stage/fuse.h"
+#include "tools/filter.h"
+#include "tools/tool.h"
+
+struct fuse {
+    struct ov_fuse *f;
+    bool embed; /* what comes */
+    int channel;
+    size_t bytes; /* of a position */
+    void *position;
+    uint64_t pts; /* of what came last */
+};
+
+static const char *task;
+
+static const struct tool_option options[] = {
+    {"task", 0, TOOL_STRING, &task, 0, 0, NULL, "TASK",
+     "chat (default), transcribe or speak"},
+    {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
+
+static const struct tool door = {
+    "ov-fuse", "[FILE]",
+    "Lay out the prompt: adapt embeddings, add the marks of the task.\n"
+    "embed or text tokens -> sequence",
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_THREADS | TOOL_HAS_PROGRESS |
+        TOOL_HAS_SALVAGE | TOOL_HAS_STREAM,
+    options};
+
+static bool
+wants(void *ctx, const struct ov_channel *c)
+{
+    const char *slash = strrchr(c->vocabulary, '/');
+
+    (void)ctx;
+    return c->kind == OV_KIND_EMBED ||
+           (c->kind == OV_KIND_TOKENS && slash && !strcmp(slash, "/text"));
+}
+
+static int
+open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
+             struct ov_err *err)
+{
+    struct fuse *s = ctx;
+    int words = ov_fuse_words(s->f), q = ov_fuse_codebooks(s->f);
+    int in = ov_fuse_width_in(s->f);
+    struct ov_channel out = {.kind = OV_KIND_SEQUENCE,
+                             .dtype = OV_DTYPE_U32,
+                             .dims = 1,
+                             .shape = {(uint32_t)words},
+                             .rate_num = c->rate_num,
+                             .rate_den = c->rate_den,
+                             .max = (uint32_t)words * 4,
+                             .codebooks = (uint32_t)q,
+                             .width = (uint32_t)(words - q - 2)};
+
+    s->embed = c->kind == OV_KIND_EMBED;
+    if (s->embed && (c->dtype != OV_DTYPE_F32 ||
+                     ov_channel_row(c) != (size_t)in * 4))
+        return ov_err_set(err, OV_ESTREAM,
+                          "embeddings that are not f32 of width %d", in);
+    if (!s->embed &&
+        (c->dtype != OV_DTYPE_I32 || ov_channel_row(c) != 4))
+        return ov_err_set(err, OV_ESTREAM, "text tokens that are not i32");
+    s->channel = filter_declare(f, &out, err);
+    return s->channel < 0 ? s->channel : 0;
+}
+
+/* Write the positions that are ready, a frame each. */
+static int
+write_positions(struct fuse *s, struct filter *f, struct ov_err *err)
+{
+    while (ov_fuse_pull(s->f, s->position, 1) > 0) {
+        int r = filter_data(f, s->channel, s->pts, 0, s->position, s->bytes,
+                            err);
+
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+static int
+begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
+{
+    struct fuse *s = ctx;
+
+    (void)f;
+    (void)err;
+    s->pts = *pts;
+    ov_fuse_begin(s->f);
+    return 0;
+}
+
+static int
+data(void *ctx, struct filter *f, const struct ov_frame *d,
+     struct ov_err *err)
+{
+    struct fuse *s = ctx;
+    size_t row = s->embed ? (size_t)ov_fuse_width_in(s->f) * 4 : 4;
+    size_t n = d->length / row;
+    const void *p = d->payload;
+    int r;
+
+    s->pts = d->pts;
+    if (n == 0)
+        return 0;
+    if (s->embed)
+        r = ov_fuse_push_embed(s->f, p, n, err);
+    else
+        r = ov_fuse_push_tokens(s->f, p, n, err);
+    return r != 0 ? r : write_positions(s, f, err);
+}
+
+static int
+end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
+{
+    struct fuse *s = ctx;
+    int r;
+
+    s->pts = *pts;
+    r = ov_fuse_flush(s->f, err);
+    return r != 0 ? r : write_positions(s, f, err);
+}
+
+static const struct filter_stage stage = {
+    .name = "fuse",
+    .food = "embeddings or text tokens",
+    .has_model = true,
+    .wants = wants,
+    .open = open_channel,
+    .begin = begin,
+    .data = data,
+    .end = end};
+
+int
+main(int argc, char **argv)
+{
+    struct fuse s = {0};
+    struct ov_err err;
+    int first = tool_start(&door, argc, argv), status;
+
+    if (argc - first > 1)
+        tool_die(OV_EUSAGE, "one stream only: join several with cat");
+    tool_expect_stream();
+    if (ov_fuse_open(&s.f, tool_model_dir(), task, &err) != 0)
+        tool_die_err(&err);
+    s.bytes = (size_t)ov_fuse_words(s.f) * 4;
+    s.position = malloc(s.bytes);
+    if (s.position == NULL)
+        tool_die(OV_ERUN, "no memory for a position");
+    status = filter_run(&stage, &s, argv[first]);
+    ov_fuse_close(s.f);
+    free(s.position);
+    return tool_finish(status);
+}

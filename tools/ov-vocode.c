@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ov-vocode: codec tokens to sound.
+ * In: a stream with codec tokens.  Out: WAV, AU or bare samples. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "media/soundout.h"
+#include "stage/vocode.h"
+#include "stream/keys.h"
+#include "tools/filter.h"
+#include "tools/tool.h"
+
+/* What STATS say of a turn, in nanoseconds of the wall clock; 0: nothing. */
+struct times {
+    uint64_t speech_end, vad, encode, fuse, generate;
+};
+
+struct vocode {
+    struct ov_vocode *v;
+    struct ov_soundout *out;
+    int codebooks, chunk; /* chunk: samples of 20 ms */
+    bool sounding;        /* this turn has begun to sound */
+    uint64_t samples;
+    struct times t;
+};
+
+static int format;
+static const char *const formats[] = {"wav", "au", "raw", NULL};
+
+static const struct tool_option options[] = {
+    {"format", 'f', TOOL_CHOICE, &format, 0, 0, formats, "FORMAT",
+     "wav (default), au, or raw (s16, little-endian)"},
+    {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
+
+static const struct tool door = {
+    "ov-vocode", "[FILE]",
+    "Turn the tokens of the codec into sound, as they come.\n"
+    "codec tokens -> WAV, AU or raw sound, 16 bit mono",
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_THREADS | TOOL_HAS_PROGRESS |
+        TOOL_HAS_SALVAGE,
+    options};
+
+static bool
+wants(void *ctx, const struct ov_channel *c)
+{
+    const char *slash = strrchr(c->vocabulary, '/');
+
+    (void)ctx;
+    return c->kind == OV_KIND_TOKENS && slash && !strcmp(slash, "/codec");
+}
+
+static int
+open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
+             struct ov_err *err)
+{
+    struct vocode *s = ctx;
+
+    (void)f;
+    if (c->dtype != OV_DTYPE_I32 ||
+        ov_channel_row(c) != (size_t)s->codebooks * 4)
+        return ov_err_set(err, OV_ESTREAM,
+                          "codec tokens that are not i32 of %d codebooks",
+                          s->codebooks);
+    return 0;
+}
+
+static int
+begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
+{
+    struct vocode *s = ctx;
+
+    (void)f;
+    (void)pts;
+    (void)err;
+    memset(&s->t, 0, sizeof s->t);
+    s->sounding = false;
+    ov_vocode_begin(s->v);
+    return 0;
+}
+
+static void
+stats(void *ctx, struct filter *f, const struct ov_frame *d)
+{
+    struct vocode *s = ctx;
+    const char *p = d->payload ? (const char *)d->payload : "";
+    char name[16];
+
+    if (d->turn != filter_turn(f) ||
+        !ov_keys_copy(p, d->length, "stage", name, sizeof name))
+        return;
+    if (strcmp(name, "vad") == 0) {
+        ov_keys_u64(p, d->length, "speech_end_ns", &s->t.speech_end);
+        ov_keys_u64(p, d->length, "end_ns", &s->t.vad);
+    } else if (strcmp(name, "encode") == 0)
+        ov_keys_u64(p, d->length, "end_ns", &s->t.encode);
+    else if (strcmp(name, "fuse") == 0)
+        ov_keys_u64(p, d->length, "end_ns", &s->t.fuse);
+    else if (strcmp(name, "generate") == 0)
+        ov_keys_u64(p, d->length, "first_ns", &s->t.generate);
+}
+
+static long
+ms(uint64_t from, uint64_t to)
+{
+    int64_t ns = (int64_t)(to - from);
+
+    return (long)((ns + (ns < 0 ? -500000 : 500000)) / 1000000);
+}
+
+/* With -v, at the first sample of a turn: what it waited for. */
+static void
+tell_latency(const struct vocode *s, struct filter *f)
+{
+    const struct times *t = &s->t;
+    uint64_t now = (uint64_t)ov_clock_wall_ns();
+
+    if (!t->speech_end || !t->vad || !t->encode || !t->fuse || !t->generate)
+        return;
+    tool_note(1,
+              "turn %u: end of speech to first sound %ld ms (endpoint %ld, "
+              "encode %ld, fuse %ld, generate %ld, vocode %ld)",
+              filter_turn(f), ms(t->speech_end, now),
+              ms(t->speech_end, t->vad), ms(t->vad, t->encode),
+              ms(t->encode, t->fuse), ms(t->fuse, t->generate),
+              ms(t->generate, now));
+}
+
+/* Write the sound that is ready, chunk by chunk, each heard at once. */
+static int
+write_sound(struct vocode *s, struct filter *f, struct ov_err *err)
+{
+    float x[1024];
+    size_t max = (size_t)s->chunk < 1024 ? (size_t)s->chunk : 1024, n;
+
+    while (!filter_stale(f) && (n = ov_vocode_pull(s->v, x, max)) > 0) {
+        int r = ov_soundout_write(s->out, x, n, err);
+
+        if (r != 0)
+            return r;
+        if (fflush(tool_output_file(true)) != 0)
+            return ov_err_errno(err, "%s: write error", tool_output_name());
+        if (!s->sounding)
+            tell_latency(s, f);
+        s->sounding = true;
+        s->samples += n;
+    }
+    return 0;
+}
+
+static int
+data(void *ctx, struct filter *f, const struct ov_frame *d,
+     struct ov_err *err)
+{
+    struct vocode *s = ctx;
+    size_t row = (size_t)s->codebooks * 4;
+
+    for (size_t i = 0; i + row <= d->length; i += row) {
+        int32_t codes[64];
+        int r;
+
+        memcpy(codes, d->payload + i, row);
+        r = ov_vocode_push(s->v, codes, 1, err);
+        if (r == 0)
+            r = write_sound(s, f, err);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+static int
+end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
+{
+    struct vocode *s = ctx;
+    int r = ov_vocode_flush(s->v, err);
+
+    (void)pts;
+    return r != 0 ? r : write_sound(s, f, err);
+}
+
+static const struct filter_stage stage = {.name = "vocode",
+                                          .food = "codec tokens",
+                                          .sink = true,
+                                          .has_model = true,
+                                          .wants = wants,
+                                          .open = open_channel,
+                                          .begin = begin,
+                                          .data = data,
+                                          .end = end,
+                                          .stats = stats};
+
+int
+main(int argc, char **argv)
+{
+    static const enum ov_soundout_kind kinds[] = {
+        OV_SOUNDOUT_WAV, OV_SOUNDOUT_AU, OV_SOUNDOUT_RAW};
+    struct vocode s = {0};
+    struct ov_err err;
+    int first = tool_start(&door, argc, argv), status, rate;
+
+    if (argc - first > 1)
+        tool_die(OV_EUSAGE, "one stream only: join several with cat");
+    if (ov_vocode_open(&s.v, tool_model_dir(), &err) != 0)
+        tool_die_err(&err);
+    s.codebooks = ov_vocode_codebooks(s.v);
+    rate = ov_vocode_rate_hz(s.v);
+    s.chunk = rate / 50;
+    if (s.codebooks > 64)
+        tool_die(OV_EMODEL, "%s: too many codebooks", tool_model_dir());
+    if (ov_soundout_open(&s.out, tool_output_file(true), kinds[format], rate,
+                         &err) != 0)
+        tool_die_err(&err);
+    status = filter_run(&stage, &s, argv[first]);
+    if (ov_soundout_close(s.out, &err) != 0)
+        tool_die_err(&err);
+    tool_note(2, "%.3f s of sound", (double)s.samples / rate);
+    ov_vocode_close(s.v);
+    return tool_finish(status);
+}
