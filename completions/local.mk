@@ -3,3 +3,4 @@
 bashcompdir = $(datadir)/bash-completion/completions
 dist_bashcomp_DATA =
 dist_bashcomp_DATA += completions/ov-vad
+dist_bashcomp_DATA += completions/ov-model

@@ -268,3 +268,10 @@ ov_json_quote(FILE *f, const char *s, size_t n)
     }
     putc('"', f);
 }
+
+void
+ov_json_print(FILE *f, const struct ov_json *v)
+{
+    json_dumpf(in(v), f,
+               JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+}

@@ -55,4 +55,7 @@ bool ov_json_next(const struct ov_json *object, void **at, const char **key,
  * is not UTF-8 becomes U+FFFD.  The caller looks at ferror(f). */
 void ov_json_quote(FILE *f, const char *s, size_t n);
 
+/* Write v on one line, members in the file's order. */
+void ov_json_print(FILE *f, const struct ov_json *v);
+
 #endif

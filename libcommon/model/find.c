@@ -58,6 +58,21 @@ append(struct list *l, char *s)
     return true;
 }
 
+/* The same, but a second time the same s is left out. */
+static bool
+append_new(struct list *l, char *s)
+{
+    size_t i;
+
+    for (i = 0; s != NULL && i < l->n; i++) {
+        if (strcmp(l->v[i], s) == 0) {
+            free(s);
+            return true;
+        }
+    }
+    return append(l, s);
+}
+
 void
 ov_model_list_free(char **list)
 {
@@ -85,7 +100,7 @@ append_parts(struct list *l, const char *parts, const char *tail)
             return false;
         s = tail != NULL ? join(part, tail) : strdup(part);
         free(part);
-        good = append(l, s);
+        good = append_new(l, s);
     }
     return good;
 }
@@ -110,15 +125,15 @@ ov_model_path(char ***dirs, struct ov_err *err)
     if ((s = env("OV_MODEL_PATH")) != NULL)
         good = append_parts(&l, s, NULL);
     if (good && (s = env("XDG_DATA_HOME")) != NULL)
-        good = append(&l, join(s, "ov/models"));
+        good = append_new(&l, join(s, "ov/models"));
     else if (good && home != NULL)
-        good = append(&l, join(home, ".local/share/ov/models"));
+        good = append_new(&l, join(home, ".local/share/ov/models"));
     s = env("XDG_DATA_DIRS");
     if (good)
         good = append_parts(&l, s != NULL ? s : "/usr/local/share:/usr/share",
                             "ov/models");
     if (good)
-        good = append(&l, strdup(OV_MODELDIR));
+        good = append_new(&l, strdup(OV_MODELDIR));
     if (!good) {
         ov_model_list_free(l.v);
         return ov_err_set(err, OV_ERUN, "model: out of memory");
@@ -229,7 +244,7 @@ append_models(struct list *l, const char *dir)
     struct list here = {0};
     struct dirent *e;
     bool good = true;
-    size_t i, k;
+    size_t i;
     char *found;
     DIR *d;
 
@@ -244,12 +259,8 @@ append_models(struct list *l, const char *dir)
     }
     closedir(d);
     sort(&here);
-    for (i = 0; i < here.n && good; i++) {
-        for (k = 0; k < l->n && strcmp(l->v[k], here.v[i]) != 0;)
-            k++;
-        if (k == l->n)
-            good = append(l, strdup(here.v[i]));
-    }
+    for (i = 0; i < here.n && good; i++)
+        good = append_new(l, strdup(here.v[i]));
     ov_model_list_free(here.v);
     return good;
 }

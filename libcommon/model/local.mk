@@ -11,3 +11,5 @@ libov_a_SOURCES += \
 noinst_HEADERS += tests/unit/mutate.h
 OV_TESTS += tests/unit/t_config tests/unit/t_find \
 	tests/unit/t_safetensors tests/unit/t_fuzz_safetensors
+
+OV_SH_TESTS += tests/cli/t_ov_model.sh

@@ -522,9 +522,14 @@ ov_weights_get(const struct ov_weights *w, const char *name)
     return NULL;
 }
 
+const struct ov_json *
+ov_weights_metadata(const struct ov_weights *w)
+{
+    return ov_json_get(w->head, "__metadata__");
+}
+
 const char *
 ov_weights_meta(const struct ov_weights *w, const char *key)
 {
-    return ov_json_string(
-        ov_json_get(ov_json_get(w->head, "__metadata__"), key));
+    return ov_json_string(ov_json_get(ov_weights_metadata(w), key));
 }

@@ -50,6 +50,7 @@ struct ov_array {
 bool ov_array_measure(struct ov_array *a, uint64_t *bytes);
 
 struct ov_weights;
+struct ov_json;
 
 /* Map a .safetensors file (zstd-compressed if its name ends in .zst: then
  * it is unpacked into memory).  Strict: offsets inside the file, neither
@@ -70,6 +71,8 @@ const struct ov_array *ov_weights_get(const struct ov_weights *w,
                                       const char *name);
 /* Value of __metadata__[key], NULL if absent. */
 const char *ov_weights_meta(const struct ov_weights *w, const char *key);
+/* All of __metadata__ (base/json.h), NULL if there is none; owned by w. */
+const struct ov_json *ov_weights_metadata(const struct ov_weights *w);
 /* Copy a's values as float32 into y [a->count]; F32/F16/BF16/F64 only. */
 int ov_array_to_f32(const struct ov_array *a, float *y, struct ov_err *err);
 
