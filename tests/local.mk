@@ -33,3 +33,4 @@ OV_TESTS += tests/unit/t_stream
 OV_TESTS += tests/unit/t_ahead
 OV_TESTS += tests/unit/t_fuzz_stream
 OV_CHECK_TOOLS += tests/eval/vadscore
+OV_SH_TESTS += tests/cli/vad.sh

@@ -15,4 +15,4 @@ libov_a_SOURCES += \
 	libcommon/media/soundout.h
 
 OV_TESTS += tests/unit/t_mel tests/unit/t_resample tests/unit/t_soundin \
-	tests/unit/t_soundout
+	tests/unit/t_soundout tests/unit/t_fuzz_header
