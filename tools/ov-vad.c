@@ -76,6 +76,7 @@ static uint64_t heard;              /* samples of all files so far */
 static uint64_t file_start;         /* of which before this file */
 static const char *file_name;       /* NULL: there is one only */
 static uint64_t begin_pts, mark_pts;
+static bool goes_on;                /* the last turn was split */
 static const char *end_reason = "silence";
 
 /* When which sample was there: the last CLOCK_LINES blocks. */
@@ -121,21 +122,23 @@ put_text(int type, uint32_t number, uint64_t pts, struct ov_buf *b)
 {
     if (b->p == NULL)
         tool_die(OV_ERUN, "no memory");
-    check(ov_writer_text(out, type, 0, number, pts, b->p, &err));
+    check(ov_writer_text(out, type, AUDIO, number, pts, b->p, &err));
     ov_buf_free(b);
 }
 
-/* STATS of a moment of the present turn. */
+/* STATS of the present turn: when what happened, by the wall clock. */
 static void
-put_stats(const char *what, uint64_t pts, int64_t wall_ns)
+put_stats(const char *what, int64_t ns, const char *what2, int64_t ns2)
 {
     struct ov_buf b = {NULL, 0, 0};
 
     if (!tool.stats)
         return;
-    ov_buf_printf(&b, "stage=ov-vad\nevent=%s\nwall-ns=%lld\n", what,
-                  (long long)wall_ns);
-    put_text(OV_STATS, turn, pts, &b);
+    ov_buf_printf(&b, "stage=vad\nturn=%lu\n%s=%lld\n", (unsigned long)turn,
+                  what, (long long)ns);
+    if (what2 != NULL)
+        ov_buf_printf(&b, "%s=%lld\n", what2, (long long)ns2);
+    put_text(OV_STATS, turn, 0, &b);
 }
 
 static void
@@ -160,11 +163,11 @@ put_begin(const struct ov_vad_event *ev)
     turn++;
     if (out == NULL)
         return;
-    if (barge_in && turn > 1)
-        check(ov_writer_text(out, OV_INTERRUPT, 0, turn - 1, ev->pts, "",
+    if (barge_in && turn > 1 && !goes_on)
+        check(ov_writer_text(out, OV_INTERRUPT, AUDIO, turn - 1, ev->pts, "",
                              &err));
-    check(ov_writer_text(out, OV_TURN_BEGIN, 0, turn, ev->pts, "", &err));
-    put_stats("turn-begin", ev->pts, ov_clock_wall_ns());
+    check(ov_writer_text(out, OV_TURN_BEGIN, AUDIO, turn, ev->pts, "", &err));
+    put_stats("first_ns", ov_clock_wall_ns(), NULL, 0);
 }
 
 static void
@@ -189,6 +192,7 @@ put_end(const struct ov_vad_event *ev)
     const char *reason = ev->split ? "split" : end_reason;
     struct ov_buf b = {NULL, 0, 0};
 
+    goes_on = ev->split;
     if (out == NULL) {
         fprintf(text, "%.3f\t%.3f\t%.3f%s%s\n",
                 (double)(begin_pts - file_start) / RATE_HZ,
@@ -200,9 +204,9 @@ put_end(const struct ov_vad_event *ev)
                      strerror(errno));
         return;
     }
-    put_stats("speech-end", ev->speech_end, time_of(ev->speech_end));
-    put_stats("turn-end", ev->pts, ov_clock_wall_ns());
-    ov_buf_printf(&b, "reason=%s\nspeech-end=%llu\npeak=%.3f\n", reason,
+    put_stats("speech_end_ns", time_of(ev->speech_end), "end_ns",
+              ov_clock_wall_ns());
+    ov_buf_printf(&b, "reason=%s\nspeech_end=%llu\npeak=%.3f\n", reason,
                   (unsigned long long)ev->speech_end, (double)ev->peak_prob);
     put_text(OV_TURN_END, turn, ev->pts, &b);
 }
