@@ -1,1 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# The example of ov-stream(5): compiled and run by the tests, not installed
+# as a program.
+OV_CHECK_TOOLS += examples/ov-half
+examples_ov_half_LDADD =
+dist_doc_DATA += examples/ov-half.c

@@ -116,7 +116,7 @@ put_stats(struct filter *f, bool end, struct ov_err *err)
     char text[256];
     int n;
 
-    if (!tool.stats || f->w == NULL || f->primary < 0)
+    if (!tool.stats || f->w == NULL)
         return 0;
     n = snprintf(text, sizeof text, "stage=%s\nturn=%u\n", f->s->name,
                  f->turn);
@@ -126,8 +126,7 @@ put_stats(struct filter *f, bool end, struct ov_err *err)
     if (end)
         snprintf(text + n, sizeof text - (size_t)n, "end_ns=%lld\n",
                  (long long)ov_clock_wall_ns());
-    return ov_writer_text(f->w, OV_STATS, (uint16_t)f->primary, f->turn, 0,
-                          text, err);
+    return ov_writer_text(f->w, OV_STATS, 0, f->turn, 0, text, err);
 }
 
 int
@@ -395,8 +394,7 @@ filter_turn_begin(struct filter *f, uint64_t pts, struct ov_err *err)
     f->first_ns = 0;
     if (f->w == NULL)
         return 0;
-    return ov_writer_text(f->w, OV_TURN_BEGIN, (uint16_t)f->primary, f->turn,
-                          pts, "", err);
+    return ov_writer_text(f->w, OV_TURN_BEGIN, 0, f->turn, pts, "", err);
 }
 
 int
@@ -410,8 +408,7 @@ filter_turn_end(struct filter *f, uint64_t pts, const char *reason,
     if (r != 0 || f->w == NULL)
         return r;
     snprintf(text, sizeof text, "reason=%s\n", reason);
-    return ov_writer_text(f->w, OV_TURN_END, (uint16_t)f->primary, f->turn,
-                          pts, text, err);
+    return ov_writer_text(f->w, OV_TURN_END, 0, f->turn, pts, text, err);
 }
 
 int
