@@ -76,7 +76,7 @@ static uint64_t heard;              /* samples of all files so far */
 static uint64_t file_start;         /* of which before this file */
 static const char *file_name;       /* NULL: there is one only */
 static uint64_t begin_pts, mark_pts;
-static bool goes_on;                /* the last turn was split */
+static uint64_t split_pts = UINT64_MAX; /* where the last turn was split */
 static const char *end_reason = "silence";
 
 /* When which sample was there: the last CLOCK_LINES blocks. */
@@ -163,7 +163,7 @@ put_begin(const struct ov_vad_event *ev)
     turn++;
     if (out == NULL)
         return;
-    if (barge_in && turn > 1 && !goes_on)
+    if (barge_in && turn > 1 && ev->pts != split_pts)
         check(ov_writer_text(out, OV_INTERRUPT, AUDIO, turn - 1, ev->pts, "",
                              &err));
     check(ov_writer_text(out, OV_TURN_BEGIN, AUDIO, turn, ev->pts, "", &err));
@@ -192,7 +192,7 @@ put_end(const struct ov_vad_event *ev)
     const char *reason = ev->split ? "split" : end_reason;
     struct ov_buf b = {NULL, 0, 0};
 
-    goes_on = ev->split;
+    split_pts = ev->split ? ev->pts : UINT64_MAX;
     if (out == NULL) {
         fprintf(text, "%.3f\t%.3f\t%.3f%s%s\n",
                 (double)(begin_pts - file_start) / RATE_HZ,
