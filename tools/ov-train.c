@@ -10,7 +10,10 @@
 #include "model/config.h"
 #include "tools/tool.h"
 #include "train/export.h"
+#include "train/corpus.h"
 #include "train/train_codec.h"
+#include "train/train_vad.h"
+#include "train/train_voice.h"
 
 static volatile int stop;
 
@@ -150,6 +153,222 @@ main_codec(int argc, char **argv)
 }
 
 static int
+main_vad(int argc, char **argv)
+{
+    static int frames = 400;
+    static const struct tool_option options[] = {
+        RUN_OPTIONS,
+        { "frames", 0, TOOL_INT, &frames, 50, 100000, NULL, "N",
+          "frames of 10 ms in a scene" },
+        { 0 }
+    };
+    static const struct tool door = {
+        "ov-train vad", "", "corpus -> voice-activity weights",
+        TOOL_HAS_SEED | TOOL_HAS_THREADS, options
+    };
+    struct ov_vad_task_options o = { 0 };
+    struct ov_vad_task *t;
+    struct ov_task task;
+    struct ov_corpus corpus;
+    struct ov_config *config;
+    struct ov_params ps;
+    struct ov_err err;
+
+    a.batch = 8, a.rate = 2e-3, a.clip = 1, a.decay = 0.01;
+    tool_start(&door, argc, argv);
+    need("--config", a.config);
+    need("--corpus", a.corpus);
+    need("--state", a.state);
+    if (ov_config_open(&config, a.config, &err) != OV_OK ||
+        ov_vad_config(&o.net, config, &err) != OV_OK ||
+        ov_corpus_open(&corpus, a.corpus, &err) != OV_OK)
+        tool_die_err(&err);
+    o.batch = a.batch;
+    o.frames = frames;
+    o.seed = tool.seed;
+    if (ov_vad_task_open(&t, &o, &corpus, &task, &err) != OV_OK)
+        tool_die_err(&err);
+    ov_params_init(&ps, NULL, NULL, tool.seed, true);
+    run(&task, &ps);
+    ov_params_free(&ps);
+    ov_vad_task_close(t);
+    ov_corpus_close(&corpus);
+    ov_config_close(config);
+    return 0;
+}
+
+/* The stages of a GPT-4o-like training: what a batch is made of. */
+static const char *const stages[] = { "text", "align", "joint", NULL };
+static const double mixes[][OV_KINDS] = {
+    /* text, transcribe, speak, read, chat */
+    { 1, 0, 0, 0, 0 },
+    { 0.15, 0.6, 0.25, 0, 0 },
+    { 0.05, 0.15, 0.1, 0.15, 0.55 },
+};
+
+static int
+main_voice(int argc, char **argv)
+{
+    static int stage = 2;
+    static double drop = 0.05, ctc = 0.3;
+    static const char *answers, *codes, *tokenizer;
+    static const struct tool_option options[] = {
+        RUN_OPTIONS,
+        { "answers", 0, TOOL_STRING, &answers, 0, 0, NULL, "DIR",
+          "corpus of the answers' voice" },
+        { "codes", 0, TOOL_STRING, &codes, 0, 0, NULL, "FILE",
+          "its codes (ov-train codes)" },
+        { "tokenizer", 0, TOOL_STRING, &tokenizer, 0, 0, NULL, "FILE",
+          "tokenizer.json" },
+        { "stage", 0, TOOL_CHOICE, &stage, 0, 0, stages, "NAME",
+          "text, align or joint" },
+        { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
+        { "ctc", 0, TOOL_REAL, &ctc, 0, 10, NULL, "X",
+          "weight of the encoder's own loss" },
+        { 0 }
+    };
+    static const struct tool door = {
+        "ov-train voice", "", "corpora -> voice model weights",
+        TOOL_HAS_SEED | TOOL_HAS_THREADS, options
+    };
+    struct ov_voice_task_options o = { 0 };
+    struct ov_voice_task *t;
+    struct ov_task task;
+    struct ov_corpus questions, said;
+    struct ov_config *config;
+    struct ov_params ps;
+    struct ov_err err;
+    char table[600];
+
+    a.batch = 16, a.rate = 8e-4, a.clip = 1, a.decay = 0.02;
+    tool_start(&door, argc, argv);
+    need("--config", a.config);
+    need("--corpus", a.corpus);
+    need("--answers", answers);
+    need("--codes", codes);
+    need("--tokenizer", tokenizer);
+    need("--state", a.state);
+    if (ov_config_open(&config, a.config, &err) != OV_OK ||
+        ov_voice_config(&o.net, config, &err) != OV_OK ||
+        ov_corpus_open(&questions, a.corpus, &err) != OV_OK ||
+        ov_corpus_open(&said, answers, &err) != OV_OK)
+        tool_die_err(&err);
+    snprintf(table, sizeof table, "%s/questions.tsv", a.corpus);
+    memcpy(o.mix, mixes[stage], sizeof o.mix);
+    o.batch = a.batch;
+    o.drop = drop;
+    o.ctc = ctc;
+    o.seed = tool.seed;
+    if (ov_voice_task_open(&t, &o, &questions, &said, table, codes, tokenizer,
+                           &task, &err) != OV_OK)
+        tool_die_err(&err);
+    ov_params_init(&ps, NULL, NULL, tool.seed, true);
+    run(&task, &ps);
+    ov_params_free(&ps);
+    ov_voice_task_close(t);
+    ov_corpus_close(&questions);
+    ov_corpus_close(&said);
+    ov_config_close(config);
+    return 0;
+}
+
+static int
+main_codes(int argc, char **argv)
+{
+    static const struct tool_option options[] = {
+        { "config", 'c', TOOL_STRING, &a.config, 0, 0, NULL, "FILE",
+          "the model's config.json" },
+        { "corpus", 'd', TOOL_STRING, &a.corpus, 0, 0, NULL, "DIR",
+          "audio.s16 and utts.tsv" },
+        { 0 }
+    };
+    static const struct tool door = { "ov-train codes", "WEIGHTS OUT",
+                                      "corpus -> codec codes", 0, options };
+    struct ov_corpus corpus;
+    struct ov_err err;
+    int i = tool_start(&door, argc, argv);
+
+    need("--config", a.config);
+    need("--corpus", a.corpus);
+    if (argc - i != 2)
+        tool_die(OV_EUSAGE, "codec weights and an output file are needed");
+    if (ov_corpus_open(&corpus, a.corpus, &err) != OV_OK ||
+        ov_codes_write(&corpus, a.config, argv[i], argv[i + 1], &err) !=
+            OV_OK)
+        tool_die_err(&err);
+    ov_corpus_close(&corpus);
+    return 0;
+}
+
+/* Column n (from 0) of a line, NUL-terminated in place; NULL if it ends
+ * before. */
+static char *
+column(char *line, int n)
+{
+    while (n-- > 0) {
+        line = strchr(line, '\t');
+        if (line == NULL)
+            return NULL;
+        line++;
+    }
+    line[strcspn(line, "\t")] = '\0';
+    return line;
+}
+
+static int
+main_tokenizer(int argc, char **argv)
+{
+    static int size = 1024;
+    static const struct tool_option options[] = {
+        { "size", 0, TOOL_INT, &size, 300, 100000, NULL, "N",
+          "entries of the vocabulary" },
+        { 0 }
+    };
+    static const struct tool door = {
+        "ov-train tokenizer", "QUESTIONS.TSV OUT",
+        "questions and answers of split train -> tokenizer.json", 0, options
+    };
+    struct ov_err err;
+    char *text, *p, *next, **lines;
+    size_t n = 0, most = 0;
+    int i = tool_start(&door, argc, argv), k;
+
+    if (argc - i != 2)
+        tool_die(OV_EUSAGE, "a table and an output file are needed");
+    if (ov_slurp(argv[i], &text, NULL, &err) != OV_OK)
+        tool_die_err(&err);
+    for (p = text; *p != '\0'; p++)
+        most += *p == '\n';
+    lines = calloc(2 * most + 1, sizeof *lines);
+    if (lines == NULL)
+        tool_die(OV_ERUN, "out of memory");
+    for (p = text; (next = strchr(p, '\n')) != NULL; p = next + 1) {
+        char *f[5];
+        *next = '\0';
+        for (k = 4; k >= 0 && (f[k] = column(p, k)) != NULL; k--)
+            continue;
+        if (k >= 0 || strcmp(f[1], "train") != 0)
+            continue;
+        for (k = 3; k < 5; k++) { /* as in use: a space before */
+            char *line = malloc(strlen(f[k]) + 2);
+            if (line == NULL)
+                tool_die(OV_ERUN, "out of memory");
+            line[0] = ' ';
+            strcpy(line + 1, f[k]);
+            lines[n++] = line;
+        }
+    }
+    if (ov_bpe_train((const char *const *)lines, n, size, ov_token_names,
+                     OV_TOKENS, argv[i + 1], &err) != OV_OK)
+        tool_die_err(&err);
+    while (n > 0)
+        free(lines[--n]);
+    free(lines);
+    free(text);
+    return 0;
+}
+
+static int
 main_export(int argc, char **argv)
 {
     static int bits = 16;
@@ -178,7 +397,11 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *what;
 } jobs[] = {
+    { "vad", main_vad, "train the voice-activity network" },
     { "codec", main_codec, "train the codec" },
+    { "codes", main_codes, "encode a corpus with the codec" },
+    { "tokenizer", main_tokenizer, "make the tokenizer" },
+    { "voice", main_voice, "train the voice model" },
     { "export", main_export, "write the weights of a checkpoint" },
 };
 

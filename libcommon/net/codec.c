@@ -10,6 +10,7 @@
 
 #include "math/gemm.h"
 #include "math/vec.h"
+#include "net/load.h"
 
 enum {
     BINS = OV_CODEC_DFT / 2 + 1,
@@ -22,11 +23,7 @@ int
 ov_codec_config(struct ov_codec_config *c, const struct ov_config *file,
                 struct ov_err *err)
 {
-    const struct {
-        const char *name;
-        long lo, hi;
-        int *to;
-    } want[] = {
+    const struct ov_want want[] = {
         { "codec.encoder.channels", 16, 1024, &c->enc_c },
         { "codec.encoder.hidden", 16, 4096, &c->enc_h },
         { "codec.encoder.blocks", 1, OV_CODEC_MAX_BLOCKS, &c->enc_blocks },
@@ -38,18 +35,8 @@ ov_codec_config(struct ov_codec_config *c, const struct ov_config *file,
         { "codec.stages", 1, OV_CODEC_MAX_STAGES, &c->stages },
         { "codec.card", 2, 65536, &c->card },
     };
-    size_t i;
-    long v;
-    int r;
 
-    for (i = 0; i < sizeof want / sizeof *want; i++) {
-        r = ov_config_int(file, want[i].name, want[i].lo, want[i].hi, &v,
-                          err);
-        if (r != OV_OK)
-            return r;
-        *want[i].to = (int)v;
-    }
-    return OV_OK;
+    return ov_config_want(file, want, sizeof want / sizeof *want, err);
 }
 
 /* Rows k: window(t) * cos, rows BINS+k: -window(t) * sin. */
