@@ -39,7 +39,7 @@ static const struct tool door = {
     "ov-encode", "[FILE]...",
     "Encode sound (or text) into what the voice model reads.\n"
     "audio -> embed; with --codec audio -> tokens; with --text text -> tokens",
-    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_THREADS | TOOL_HAS_PROGRESS |
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS |
         TOOL_HAS_SALVAGE | TOOL_HAS_STREAM,
     options};
 

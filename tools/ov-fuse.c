@@ -28,7 +28,7 @@ static const struct tool door = {
     "ov-fuse", "[FILE]",
     "Lay out the prompt: adapt embeddings, add the marks of the task.\n"
     "embed or text tokens -> sequence",
-    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_THREADS | TOOL_HAS_PROGRESS |
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS |
         TOOL_HAS_SALVAGE | TOOL_HAS_STREAM,
     options};
 

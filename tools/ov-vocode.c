@@ -36,7 +36,7 @@ static const struct tool door = {
     "ov-vocode", "[FILE]",
     "Turn the tokens of the codec into sound, as they come.\n"
     "codec tokens -> WAV, AU or raw sound, 16 bit mono",
-    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_THREADS | TOOL_HAS_PROGRESS |
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS |
         TOOL_HAS_SALVAGE,
     options};
 
@@ -78,22 +78,6 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     return 0;
 }
 
-/* STATS of ov-vad: either all times in one frame, or one event a frame. */
-static void
-vad_stats(struct times *t, const char *p, size_t n)
-{
-    char event[16];
-
-    ov_keys_u64(p, n, "speech_end_ns", &t->speech_end);
-    ov_keys_u64(p, n, "end_ns", &t->vad);
-    if (!ov_keys_copy(p, n, "event", event, sizeof event))
-        return;
-    if (strcmp(event, "speech-end") == 0)
-        ov_keys_u64(p, n, "wall-ns", &t->speech_end);
-    else if (strcmp(event, "turn-end") == 0)
-        ov_keys_u64(p, n, "wall-ns", &t->vad);
-}
-
 static void
 stats(void *ctx, struct filter *f, const struct ov_frame *d)
 {
@@ -104,9 +88,10 @@ stats(void *ctx, struct filter *f, const struct ov_frame *d)
     if (d->turn != filter_turn(f) ||
         !ov_keys_copy(p, d->length, "stage", name, sizeof name))
         return;
-    if (strcmp(name, "vad") == 0 || strcmp(name, "ov-vad") == 0)
-        vad_stats(&s->t, p, d->length);
-    else if (strcmp(name, "encode") == 0)
+    if (strcmp(name, "vad") == 0) {
+        ov_keys_u64(p, d->length, "speech_end_ns", &s->t.speech_end);
+        ov_keys_u64(p, d->length, "end_ns", &s->t.vad);
+    } else if (strcmp(name, "encode") == 0)
         ov_keys_u64(p, d->length, "end_ns", &s->t.encode);
     else if (strcmp(name, "fuse") == 0)
         ov_keys_u64(p, d->length, "end_ns", &s->t.fuse);

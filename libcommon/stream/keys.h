@@ -11,8 +11,8 @@
 #include "base/buf.h"
 
 /* Whether the n bytes are lines of key=value: keys of a-z 0-9 - _, values
- * without control characters, each line ended by '\n', no key twice, at most 256
- * lines. */
+ * without control characters, each line ended by '\n', no key twice, at most
+ * 256 lines. */
 bool ov_keys_valid(const char *text, size_t n);
 
 /* The value of a key: its start in text, length in *len; NULL if absent. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The rules of turns: numbers increase, one is open at a time, an interrupt
  * makes turns stale.
- * In: the frames of one stream in order.  Out: good, stale, or what is wrong. */
+ * In: the frames of one stream in order.  Out: good, stale, or a complaint. */
 #include "stream/turns.h"
 
 #include "stream/frame.h"
