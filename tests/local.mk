@@ -39,3 +39,5 @@ OV_SH_TESTS += tests/cli/vad.sh
 OV_CHECK_TOOLS += tests/cli/ov-negate
 OV_SH_TESTS += tests/cli/run.sh
 EXTRA_DIST += tests/cli
+
+OV_SH_TESTS += tests/lint/layers.sh tests/lint/style.sh

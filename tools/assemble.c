@@ -43,14 +43,12 @@ static struct {
     struct ov_channel channels[OV_CHANNELS];
 } a;
 
-static void wrong(const char *what, const char *text)
-    __attribute__((noreturn));
+static void wrong(const char *what, const char *text) __attribute__((noreturn));
 
 static void
 wrong(const char *what, const char *text)
 {
-    tool_die(OV_ESTREAM, "%s: line %lu: %s: %.60s", a.name, a.line, what,
-             text);
+    tool_die(OV_ESTREAM, "%s: line %lu: %s: %.60s", a.name, a.line, what, text);
 }
 
 static void
@@ -91,8 +89,7 @@ finish_frame(void)
             a.f.seq = a.seq[a.f.channel];
         a.seq[a.f.channel] = a.f.seq + 1;
         if (a.f.type == OV_CHANNEL)
-            ov_channel_parse(&a.channels[a.f.channel],
-                             n ? a.payload.p : "", n);
+            ov_channel_parse(&a.channels[a.f.channel], n ? a.payload.p : "", n);
     }
     crc = ov_crc32(ov_frame_pack(&a.f, h), a.payload.p, n);
     h[28] ^= a.bad_header;
@@ -204,8 +201,8 @@ put_integer(const char *s, size_t size, bool is_signed)
     unsigned char p[8];
     char *end;
     long long low = is_signed ? -(1LL << (8 * size - 1)) : 0;
-    long long high = size == 8 ? INT64_MAX
-                               : (1LL << (8 * size - is_signed)) - 1;
+    long long high =
+        size == 8 ? INT64_MAX : (1LL << (8 * size - is_signed)) - 1;
     long long v;
 
     if (size == 8)

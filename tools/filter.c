@@ -26,8 +26,8 @@ struct filter {
     int taken, primary;  /* channel read, first channel written; -1 */
     uint16_t map[OV_CHANNELS];
     uint32_t stream, turn;
-    bool open;         /* the turn is */
-    int64_t first_ns;  /* when the turn's first DATA was written */
+    bool open;        /* the turn is */
+    int64_t first_ns; /* when the turn's first DATA was written */
     uint64_t frames;
 };
 
@@ -56,8 +56,7 @@ free_channel(const struct filter *f, int like)
 }
 
 int
-filter_declare(struct filter *f, const struct ov_channel *c,
-               struct ov_err *err)
+filter_declare(struct filter *f, const struct ov_channel *c, struct ov_err *err)
 {
     int id, r;
 
@@ -118,8 +117,7 @@ put_stats(struct filter *f, bool end, struct ov_err *err)
 
     if (!tool.stats || f->w == NULL)
         return 0;
-    n = snprintf(text, sizeof text, "stage=%s\nturn=%u\n", f->s->name,
-                 f->turn);
+    n = snprintf(text, sizeof text, "stage=%s\nturn=%u\n", f->s->name, f->turn);
     if (f->first_ns != 0)
         n += snprintf(text + n, sizeof text - (size_t)n, "first_ns=%lld\n",
                       (long long)f->first_ns);
@@ -170,10 +168,11 @@ on_head(struct filter *f, const struct ov_frame *d, struct ov_err *err)
     f->open = false;
     f->stream = d->stream;
     memset(f->map, 0, sizeof f->map);
-    if (own != NULL && ov_keys_copy(text, d->length, "model-id", id, sizeof id)
-        && strcmp(id, own) != 0) {
-        ov_err_set(err, OV_EMODEL, "the stream is of model %s, not of %s",
-                   id, own);
+    if (own != NULL &&
+        ov_keys_copy(text, d->length, "model-id", id, sizeof id) &&
+        strcmp(id, own) != 0) {
+        ov_err_set(err, OV_EMODEL, "the stream is of model %s, not of %s", id,
+                   own);
         return at_frame(f, d, err);
     }
     if (f->w == NULL)
@@ -186,8 +185,7 @@ on_channel(struct filter *f, const struct ov_frame *d, struct ov_err *err)
 {
     struct ov_channel c;
     struct ov_frame g = *d;
-    const char *why =
-        ov_channel_parse(&c, (const char *)d->payload, d->length);
+    const char *why = ov_channel_parse(&c, (const char *)d->payload, d->length);
     int id;
 
     if (why != NULL)
@@ -315,8 +313,8 @@ is_pipe(int fd)
 {
     struct stat st;
 
-    return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) ||
-                                   S_ISSOCK(st.st_mode));
+    return fstat(fd, &st) == 0 &&
+           (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
 static void

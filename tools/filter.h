@@ -36,8 +36,7 @@ struct filter_stage {
     int (*data)(void *ctx, struct filter *f, const struct ov_frame *d,
                 struct ov_err *err);
     /* The turn ended; *pts as in begin. */
-    int (*end)(void *ctx, struct filter *f, uint64_t *pts,
-               struct ov_err *err);
+    int (*end)(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err);
     /* The turn was interrupted: drop what is left of it. */
     void (*drop)(void *ctx, struct filter *f);
     /* STATS of another stage in this turn: key=value lines. */

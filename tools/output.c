@@ -19,11 +19,11 @@
 
 static struct {
     int fd;
-    char *part;          /* what is written; NULL: not a .part file */
-    const char *name;    /* for messages */
+    char *part;       /* what is written; NULL: not a .part file */
+    const char *name; /* for messages */
     FILE *file;
     struct ov_writer *w;
-    bool open, expect;   /* expect: a stream */
+    bool open, expect; /* expect: a stream */
 } out = {.fd = STDOUT_FILENO, .name = "<stdout>"};
 
 /* For the signal handlers. */
@@ -181,11 +181,9 @@ set_via(struct ov_buf *head, const char *id)
 {
     char before[2048], via[2304];
 
-    ov_keys_copy(head->p ? head->p : "", head->n, "via", before,
-                 sizeof before);
-    snprintf(via, sizeof via, "%s%s%s%s%s%s", before,
-             before[0] ? ", " : "", tool_producer(), id ? " (" : "",
-             id ? id : "", id ? ")" : "");
+    ov_keys_copy(head->p ? head->p : "", head->n, "via", before, sizeof before);
+    snprintf(via, sizeof via, "%s%s%s%s%s%s", before, before[0] ? ", " : "",
+             tool_producer(), id ? " (" : "", id ? id : "", id ? ")" : "");
     return ov_keys_set(head, "via", via);
 }
 
@@ -230,8 +228,7 @@ output_error(const char *name, const char *text)
         (out.w == NULL && (tool.output != NULL || isatty(out.fd))))
         return;
     once = true;
-    if (out.w == NULL &&
-        ov_writer_open(&out.w, out.fd, out.name, &err) != 0)
+    if (out.w == NULL && ov_writer_open(&out.w, out.fd, out.name, &err) != 0)
         return;
     if (!ov_writer_in_stream(out.w) &&
         tool_output_head(out.w, NULL, 0, NULL, NULL, &err) != 0)

@@ -39,8 +39,8 @@ static const struct tool door = {
     "ov-encode", "[FILE]...",
     "Encode sound (or text) into what the voice model reads.\n"
     "audio -> embed; with --codec audio -> tokens; with --text text -> tokens",
-    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS |
-        TOOL_HAS_SALVAGE | TOOL_HAS_STREAM,
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS | TOOL_HAS_SALVAGE |
+        TOOL_HAS_STREAM,
     options};
 
 static bool
@@ -59,9 +59,8 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
     struct ov_channel out = {.dims = 1, .rate_den = 1};
 
     if (c != NULL && (c->rate_num != 16000 || c->rate_den != 1 ||
-                      ov_channel_row(c) != (c->dtype == OV_DTYPE_F32 ? 4 : 2)
-                      || (c->dtype != OV_DTYPE_I16 &&
-                          c->dtype != OV_DTYPE_F32)))
+                      ov_channel_row(c) != (c->dtype == OV_DTYPE_F32 ? 4 : 2) ||
+                      (c->dtype != OV_DTYPE_I16 && c->dtype != OV_DTYPE_F32)))
         return ov_err_set(err, OV_ESTREAM,
                           "sound that is not 16000 Hz mono i16 or f32 "
                           "(ov-vad makes it so)");
@@ -80,8 +79,7 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
     }
     if (s->mode != OV_ENCODE_EMBED)
         snprintf(out.vocabulary, sizeof out.vocabulary, "%s/%s",
-                 tool_model_id(),
-                 s->mode == OV_ENCODE_TEXT ? "text" : "codec");
+                 tool_model_id(), s->mode == OV_ENCODE_TEXT ? "text" : "codec");
     s->channel = filter_declare(f, &out, err);
     return s->channel < 0 ? s->channel : 0;
 }
@@ -138,14 +136,14 @@ samples(struct encode *s, const struct ov_frame *d, size_t *n)
         s->x_cap = *n;
     }
     for (size_t i = 0; i < *n; i++)
-        s->x[i] = (float)(int16_t)(d->payload[2 * i] |
-                                   d->payload[2 * i + 1] << 8) / 32768;
+        s->x[i] =
+            (float)(int16_t)(d->payload[2 * i] | d->payload[2 * i + 1] << 8) /
+            32768;
     return s->x;
 }
 
 static int
-data(void *ctx, struct filter *f, const struct ov_frame *d,
-     struct ov_err *err)
+data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
 {
     struct encode *s = ctx;
     size_t n;
@@ -232,8 +230,8 @@ feed_line(struct encode *s, struct filter *f, const char *text, size_t n,
         return count;
     r = filter_turn_begin(f, 0, err);
     if (r == 0)
-        r = filter_data(f, s->channel, 0, OV_FLAG_LAST, ids,
-                        (size_t)count * 4, err);
+        r = filter_data(f, s->channel, 0, OV_FLAG_LAST, ids, (size_t)count * 4,
+                        err);
     if (r == 0)
         r = filter_mark(f, s->channel, 0, text, n, err);
     return r != 0 ? r : filter_turn_end(f, 0, "end", err);

@@ -28,8 +28,8 @@ static const struct tool door = {
     "ov-fuse", "[FILE]",
     "Lay out the prompt: adapt embeddings, add the marks of the task.\n"
     "embed or text tokens -> sequence",
-    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS |
-        TOOL_HAS_SALVAGE | TOOL_HAS_STREAM,
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS | TOOL_HAS_SALVAGE |
+        TOOL_HAS_STREAM,
     options};
 
 static bool
@@ -60,12 +60,11 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
                              .width = (uint32_t)(words - q - 2)};
 
     s->embed = c->kind == OV_KIND_EMBED;
-    if (s->embed && (c->dtype != OV_DTYPE_F32 ||
-                     ov_channel_row(c) != (size_t)in * 4))
+    if (s->embed &&
+        (c->dtype != OV_DTYPE_F32 || ov_channel_row(c) != (size_t)in * 4))
         return ov_err_set(err, OV_ESTREAM,
                           "embeddings that are not f32 of width %d", in);
-    if (!s->embed &&
-        (c->dtype != OV_DTYPE_I32 || ov_channel_row(c) != 4))
+    if (!s->embed && (c->dtype != OV_DTYPE_I32 || ov_channel_row(c) != 4))
         return ov_err_set(err, OV_ESTREAM, "text tokens that are not i32");
     s->channel = filter_declare(f, &out, err);
     return s->channel < 0 ? s->channel : 0;
@@ -76,8 +75,8 @@ static int
 write_positions(struct fuse *s, struct filter *f, struct ov_err *err)
 {
     while (ov_fuse_pull(s->f, s->position, 1) > 0) {
-        int r = filter_data(f, s->channel, s->pts, 0, s->position, s->bytes,
-                            err);
+        int r =
+            filter_data(f, s->channel, s->pts, 0, s->position, s->bytes, err);
 
         if (r != 0)
             return r;
@@ -98,8 +97,7 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 }
 
 static int
-data(void *ctx, struct filter *f, const struct ov_frame *d,
-     struct ov_err *err)
+data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
 {
     struct fuse *s = ctx;
     size_t row = s->embed ? (size_t)ov_fuse_width_in(s->f) * 4 : 4;
@@ -128,15 +126,14 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     return r != 0 ? r : write_positions(s, f, err);
 }
 
-static const struct filter_stage stage = {
-    .name = "fuse",
-    .food = "embeddings or text tokens",
-    .has_model = true,
-    .wants = wants,
-    .open = open_channel,
-    .begin = begin,
-    .data = data,
-    .end = end};
+static const struct filter_stage stage = {.name = "fuse",
+                                          .food = "embeddings or text tokens",
+                                          .has_model = true,
+                                          .wants = wants,
+                                          .open = open_channel,
+                                          .begin = begin,
+                                          .data = data,
+                                          .end = end};
 
 int
 main(int argc, char **argv)

@@ -65,8 +65,7 @@ declare_tokens(struct filter *f, const char *what, int columns, int card,
                            .max = (uint32_t)columns * 4,
                            .entries = (uint32_t)card};
 
-    snprintf(c.vocabulary, sizeof c.vocabulary, "%s/%s", tool_model_id(),
-             what);
+    snprintf(c.vocabulary, sizeof c.vocabulary, "%s/%s", tool_model_id(), what);
     return filter_declare(f, &c, err);
 }
 
@@ -76,22 +75,19 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
 {
     struct generate *s = ctx;
 
-    if (c->dtype != OV_DTYPE_U32 ||
-        ov_channel_row(c) != (size_t)s->words * 4)
+    if (c->dtype != OV_DTYPE_U32 || ov_channel_row(c) != (size_t)s->words * 4)
         return ov_err_set(err, OV_ESTREAM,
                           "a sequence that is not of %d words a position",
                           s->words);
     s->clock = 0;
     if (s->text != NULL)
         return 0;
-    s->text_channel = declare_tokens(f, "text", 1,
-                                     ov_generate_text_card(s->g), s->hop,
-                                     err);
+    s->text_channel =
+        declare_tokens(f, "text", 1, ov_generate_text_card(s->g), s->hop, err);
     if (s->text_channel < 0)
         return s->text_channel;
     s->code_channel = declare_tokens(f, "codec", s->codebooks,
-                                     ov_generate_code_card(s->g), s->hop,
-                                     err);
+                                     ov_generate_code_card(s->g), s->hop, err);
     return s->code_channel < 0 ? s->code_channel : 0;
 }
 
@@ -111,8 +107,7 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 }
 
 static int
-data(void *ctx, struct filter *f, const struct ov_frame *d,
-     struct ov_err *err)
+data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
 {
     struct generate *s = ctx;
     size_t n = d->length / 4 / (size_t)s->words;
@@ -127,8 +122,8 @@ whole(const char *p, size_t n)
 {
     size_t back = 0;
 
-    while (back < n && back < 3 && ((unsigned char)p[n - 1 - back] & 0xc0) ==
-                                       0x80)
+    while (back < n && back < 3 &&
+           ((unsigned char)p[n - 1 - back] & 0xc0) == 0x80)
         back++;
     if (back < n) {
         unsigned char c = (unsigned char)p[n - 1 - back];

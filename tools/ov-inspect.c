@@ -171,8 +171,8 @@ print_summary(FILE *out, const struct ov_frame *f, const struct ov_channel *c)
     char s[40];
 
     fprintf(out, "# %zu row%s of %zu %s", f->length / ov_channel_row(c),
-            f->length == ov_channel_row(c) ? "" : "s",
-            ov_channel_row(c) / size, ov_type_name(c->dtype));
+            f->length == ov_channel_row(c) ? "" : "s", ov_channel_row(c) / size,
+            ov_type_name(c->dtype));
     if (all_values(f, c->dtype)) {
         for (size_t i = 0; i + size <= f->length; i += size) {
             double v;

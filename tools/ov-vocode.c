@@ -36,8 +36,7 @@ static const struct tool door = {
     "ov-vocode", "[FILE]",
     "Turn the tokens of the codec into sound, as they come.\n"
     "codec tokens -> WAV, AU or raw sound, 16 bit mono",
-    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS |
-        TOOL_HAS_SALVAGE,
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS | TOOL_HAS_SALVAGE,
     options};
 
 static bool
@@ -119,10 +118,9 @@ tell_latency(const struct vocode *s, struct filter *f)
     tool_note(1,
               "turn %u: end of speech to first sound %ld ms (endpoint %ld, "
               "encode %ld, fuse %ld, generate %ld, vocode %ld)",
-              filter_turn(f), ms(t->speech_end, now),
-              ms(t->speech_end, t->vad), ms(t->vad, t->encode),
-              ms(t->encode, t->fuse), ms(t->fuse, t->generate),
-              ms(t->generate, now));
+              filter_turn(f), ms(t->speech_end, now), ms(t->speech_end, t->vad),
+              ms(t->vad, t->encode), ms(t->encode, t->fuse),
+              ms(t->fuse, t->generate), ms(t->generate, now));
 }
 
 /* Write the sound that is ready, chunk by chunk, each heard at once. */
@@ -148,8 +146,7 @@ write_sound(struct vocode *s, struct filter *f, struct ov_err *err)
 }
 
 static int
-data(void *ctx, struct filter *f, const struct ov_frame *d,
-     struct ov_err *err)
+data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
 {
     struct vocode *s = ctx;
     size_t row = (size_t)s->codebooks * 4;

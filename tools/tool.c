@@ -191,10 +191,10 @@ set_int(const struct tool_option *o, const char *arg)
     if (end == arg || *end != '\0' || errno != 0 || v < INT32_MIN ||
         v > INT32_MAX)
         tool_die(OV_EUSAGE, "--%s: '%s' is not a whole number", o->name, arg);
-    if ((o->min != 0 || o->max != 0) && ((double)v < o->min ||
-                                         (double)v > o->max))
-        tool_die(OV_EUSAGE, "--%s: %ld is not from %.10g to %.10g", o->name,
-                 v, o->min, o->max);
+    if ((o->min != 0 || o->max != 0) &&
+        ((double)v < o->min || (double)v > o->max))
+        tool_die(OV_EUSAGE, "--%s: %ld is not from %.10g to %.10g", o->name, v,
+                 o->min, o->max);
     *(int *)o->to = (int)v;
 }
 
@@ -220,8 +220,8 @@ set_real(const struct tool_option *o, const char *arg)
     if (end == arg || *end != '\0' || !(v - v == 0))
         tool_die(OV_EUSAGE, "--%s: '%s' is not a number", o->name, arg);
     if ((o->min != 0 || o->max != 0) && (v < o->min || v > o->max))
-        tool_die(OV_EUSAGE, "--%s: %s is not from %.10g to %.10g", o->name,
-                 arg, o->min, o->max);
+        tool_die(OV_EUSAGE, "--%s: %s is not from %.10g to %.10g", o->name, arg,
+                 o->min, o->max);
     *(double *)o->to = v;
 }
 
@@ -303,8 +303,8 @@ getopt_tables(struct option *longs, char *letters)
     for (int i = 0; i < known.n; i++) {
         const struct tool_option *o = known.o[i];
 
-        longs[i] = (struct option){o->name, o->kind != TOOL_FLAG, NULL,
-                                   256 + i};
+        longs[i] =
+            (struct option){o->name, o->kind != TOOL_FLAG, NULL, 256 + i};
         if (o->letter)
             add_letter(letters, o->letter, o->kind != TOOL_FLAG);
     }

@@ -34,13 +34,13 @@ struct tool_option {
 
 /* Which of the common options a tool takes besides -h -V -q -v. */
 enum {
-    TOOL_HAS_OUTPUT = 1,   /* -o FILE */
-    TOOL_HAS_MODEL = 2,    /* -m MODEL */
-    TOOL_HAS_SEED = 4,     /* --seed N */
-    TOOL_HAS_THREADS = 8,  /* --threads N, $OV_THREADS */
-    TOOL_HAS_PROGRESS = 16,/* --progress auto|always|never */
-    TOOL_HAS_SALVAGE = 32, /* --salvage */
-    TOOL_HAS_STREAM = 64   /* writes ov-stream(5): --stats, --zstd, --latency;
+    TOOL_HAS_OUTPUT = 1,    /* -o FILE */
+    TOOL_HAS_MODEL = 2,     /* -m MODEL */
+    TOOL_HAS_SEED = 4,      /* --seed N */
+    TOOL_HAS_THREADS = 8,   /* --threads N, $OV_THREADS */
+    TOOL_HAS_PROGRESS = 16, /* --progress auto|always|never */
+    TOOL_HAS_SALVAGE = 32,  /* --salvage */
+    TOOL_HAS_STREAM = 64    /* writes ov-stream(5): --stats, --zstd, --latency;
                             * a failure is sent on as an ERROR frame */
 };
 
@@ -57,8 +57,8 @@ struct tool_common {
     const char *output; /* NULL or "-": stdout */
     const char *model;  /* NULL: the default */
     uint64_t seed;
-    int threads; /* 0: not said */
-    int verbose; /* -1 quiet, 0, 1 -v, 2 -vv */
+    int threads;   /* 0: not said */
+    int verbose;   /* -1 quiet, 0, 1 -v, 2 -vv */
     bool progress; /* resolved: show it */
     bool stats;    /* --stats or OV_STATS=1 */
     bool zstd;     /* --zstd: DATA payloads are compressed */

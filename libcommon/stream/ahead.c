@@ -59,8 +59,8 @@ insert_node(struct ov_ahead *a, struct node **at, struct node *n)
 static bool
 structural(const struct ov_frame *f, uint32_t stream)
 {
-    return f->stream != stream || f->type == OV_HEAD ||
-           f->type == OV_CHANNEL || f->type == OV_ERROR || f->type == OV_END;
+    return f->stream != stream || f->type == OV_HEAD || f->type == OV_CHANNEL ||
+           f->type == OV_ERROR || f->type == OV_END;
 }
 
 /* Drop what the INTERRUPT in n makes stale, and queue n in front. */

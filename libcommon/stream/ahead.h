@@ -23,8 +23,7 @@ void ov_ahead_close(struct ov_ahead *a);
 
 /* As ov_reader_next; waits for the thread.  An INTERRUPT comes before all
  * queued frames of its stream but HEAD, CHANNEL, ERROR and END. */
-int ov_ahead_next(struct ov_ahead *a, struct ov_frame *f,
-                  struct ov_err *err);
+int ov_ahead_next(struct ov_ahead *a, struct ov_frame *f, struct ov_err *err);
 
 /* Whether an INTERRUPT of this turn has arrived, though ov_ahead_next may
  * not have given it yet: to be asked while working on the turn.  stream is

@@ -12,15 +12,14 @@
 #include "stream/keys.h"
 
 static const char *const kind_names[] = {
-    "other", "audio",    "image",  "text",
-    "embed", "sequence", "tokens", "logits"};
+    "other", "audio", "image", "text", "embed", "sequence", "tokens", "logits"};
 
 static const struct {
     const char *name;
     unsigned char size;
-} dtypes[OV_DTYPES] = {
-    {"u8", 1},  {"i8", 1},  {"u16", 2},  {"i16", 2}, {"u32", 4}, {"i32", 4},
-    {"i64", 8}, {"f16", 2}, {"bf16", 2}, {"f32", 4}, {"f64", 8}};
+} dtypes[OV_DTYPES] = {{"u8", 1},   {"i8", 1},  {"u16", 2}, {"i16", 2},
+                       {"u32", 4},  {"i32", 4}, {"i64", 8}, {"f16", 2},
+                       {"bf16", 2}, {"f32", 4}, {"f64", 8}};
 
 size_t
 ov_channel_row(const struct ov_channel *c)
@@ -71,8 +70,7 @@ number(const char **s, uint32_t max, uint32_t *v)
 
 /* key is absent (*v stays) or a number up to max. */
 static bool
-optional(const char *text, size_t n, const char *key, uint32_t max,
-         uint32_t *v)
+optional(const char *text, size_t n, const char *key, uint32_t max, uint32_t *v)
 {
     char s[24];
     const char *p = s;
@@ -186,9 +184,8 @@ print_optional(struct ov_buf *b, const char *key, uint32_t v)
 int
 ov_channel_print(const struct ov_channel *c, struct ov_buf *b)
 {
-    int r = ov_buf_printf(b, "kind=%s\ndtype=%s\nshape=%u",
-                          kind_names[c->kind], dtypes[c->dtype].name,
-                          c->shape[0]);
+    int r = ov_buf_printf(b, "kind=%s\ndtype=%s\nshape=%u", kind_names[c->kind],
+                          dtypes[c->dtype].name, c->shape[0]);
 
     for (int i = 1; i < c->dims; i++)
         r |= ov_buf_printf(b, ",%u", c->shape[i]);

@@ -39,12 +39,12 @@ enum ov_type {
 struct ov_channel {
     enum ov_kind kind;
     enum ov_type dtype;
-    int dims;          /* 1..4 */
-    uint32_t shape[4]; /* of one row */
+    int dims;                    /* 1..4 */
+    uint32_t shape[4];           /* of one row */
     uint32_t rate_num, rate_den; /* ticks a second, 0/1: no clock */
-    uint32_t hop;      /* ticks from one row to the next; 0: no clock */
-    uint32_t max;      /* bytes of the largest payload */
-    uint32_t entries;  /* TOKENS, LOGITS: size of the vocabulary; 0: not said */
+    uint32_t hop;     /* ticks from one row to the next; 0: no clock */
+    uint32_t max;     /* bytes of the largest payload */
+    uint32_t entries; /* TOKENS, LOGITS: size of the vocabulary; 0: not said */
     uint32_t codebooks, width; /* SEQUENCE: Q and D of its records */
     char vocabulary[128];      /* TOKENS, LOGITS: "MODEL-ID/text" ... */
 };
@@ -57,8 +57,7 @@ const char *ov_kind_name(enum ov_kind k);
 
 /* Parse the payload of a CHANNEL frame.  NULL when well, else what is
  * wrong. */
-const char *ov_channel_parse(struct ov_channel *c, const char *text,
-                             size_t n);
+const char *ov_channel_parse(struct ov_channel *c, const char *text, size_t n);
 /* The text for c, put at the end of b.  -1: no memory. */
 int ov_channel_print(const struct ov_channel *c, struct ov_buf *b);
 

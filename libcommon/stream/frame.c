@@ -8,8 +8,8 @@
 
 #include "base/crc32.h"
 
-const unsigned char ov_preamble[OV_PREAMBLE_SIZE] = {
-    0x89, 'O', 'V', 'S', '\r', '\n', 0x1a, '\n'};
+const unsigned char ov_preamble[OV_PREAMBLE_SIZE] = {0x89, 'O',  'V',  'S',
+                                                     '\r', '\n', 0x1a, '\n'};
 
 static const unsigned char sync_bytes[4] = {0xf5, 'O', 'V', 0xa6};
 
@@ -17,12 +17,12 @@ static const struct {
     int type;
     const char *name;
 } type_names[] = {
-    {OV_HEAD, "HEAD"},           {OV_CHANNEL, "CHANNEL"},
-    {OV_DATA, "DATA"},           {OV_TURN_BEGIN, "TURN-BEGIN"},
-    {OV_TURN_END, "TURN-END"},   {OV_INTERRUPT, "INTERRUPT"},
-    {OV_FLUSH, "FLUSH"},         {OV_ERROR, "ERROR"},
-    {OV_END, "END"},             {OV_MARK, "MARK"},
-    {OV_STATS, "STATS"},         {OV_PAD, "PAD"},
+    {OV_HEAD, "HEAD"},         {OV_CHANNEL, "CHANNEL"},
+    {OV_DATA, "DATA"},         {OV_TURN_BEGIN, "TURN-BEGIN"},
+    {OV_TURN_END, "TURN-END"}, {OV_INTERRUPT, "INTERRUPT"},
+    {OV_FLUSH, "FLUSH"},       {OV_ERROR, "ERROR"},
+    {OV_END, "END"},           {OV_MARK, "MARK"},
+    {OV_STATS, "STATS"},       {OV_PAD, "PAD"},
 };
 
 void

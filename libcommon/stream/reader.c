@@ -200,8 +200,8 @@ take_preamble(struct ov_reader *r, struct ov_err *err)
                           r->stream > 0 ? "no stream after END"
                                         : guess(r->buf + r->start, have));
     if (got == 0)
-        return ov_err_set(err, OV_ESTREAM, "%s: offset %llu: cut off",
-                          r->name, (unsigned long long)r->offset);
+        return ov_err_set(err, OV_ESTREAM, "%s: offset %llu: cut off", r->name,
+                          (unsigned long long)r->offset);
     use_up(r, OV_PREAMBLE_SIZE);
     forget_stream(r);
     r->stream++;
@@ -217,8 +217,7 @@ known_type(int type)
 
 /* The facts of the header alone, before its length is believed. */
 static int
-check_header(struct ov_reader *r, const struct ov_frame *f,
-             struct ov_err *err)
+check_header(struct ov_reader *r, const struct ov_frame *f, struct ov_err *err)
 {
     const struct ov_channel *c;
 
@@ -227,8 +226,9 @@ check_header(struct ov_reader *r, const struct ov_frame *f,
     if (f->type < OV_ANCILLARY && !known_type(f->type))
         return bad(r, err, "unknown critical type 0x%02x", f->type);
     if ((r->state == HEAD_NEXT) != (f->type == OV_HEAD))
-        return bad(r, err, r->state == HEAD_NEXT ? "HEAD is missing"
-                                                 : "HEAD inside a stream");
+        return bad(r, err,
+                   r->state == HEAD_NEXT ? "HEAD is missing"
+                                         : "HEAD inside a stream");
     if (f->channel >= OV_CHANNELS)
         return bad(r, err, "channel %u out of range", f->channel);
     if (f->length > OV_PAYLOAD_MAX)
@@ -245,8 +245,8 @@ check_header(struct ov_reader *r, const struct ov_frame *f,
     if (f->type == OV_DATA && c == NULL)
         return bad(r, err, "DATA on channel 0");
     if (f->type == OV_DATA && f->length > c->max)
-        return bad(r, err, "length %u above the %u of its channel",
-                   f->length, c->max);
+        return bad(r, err, "length %u above the %u of its channel", f->length,
+                   c->max);
     return 0;
 }
 
@@ -282,8 +282,7 @@ take_payload(struct ov_reader *r, struct ov_frame *f, struct ov_err *err)
 
     if ((f->flags & OV_FLAG_ZSTD) && known_type(f->type) &&
         (r->flags & OV_READ_AS_IS) == 0) {
-        const char *why =
-            ov_unzip(p, f->length, max, &f->payload, &f->length);
+        const char *why = ov_unzip(p, f->length, max, &f->payload, &f->length);
 
         f->flags &= (uint8_t)~OV_FLAG_ZSTD;
         return why == NULL ? 0 : bad(r, err, "%s", why);
@@ -292,8 +291,7 @@ take_payload(struct ov_reader *r, struct ov_frame *f, struct ov_err *err)
         return 0;
     f->payload = malloc((size_t)f->length + 1);
     if (f->payload == NULL)
-        return ov_err_set(err, OV_ERUN, "%s: no memory for a payload",
-                          r->name);
+        return ov_err_set(err, OV_ERUN, "%s: no memory for a payload", r->name);
     memcpy(f->payload, p, f->length);
     f->payload[f->length] = '\0';
     return 0;
@@ -334,8 +332,7 @@ take_head(struct ov_reader *r, const struct ov_frame *f, struct ov_err *err)
 }
 
 static int
-take_channel(struct ov_reader *r, const struct ov_frame *f,
-             struct ov_err *err)
+take_channel(struct ov_reader *r, const struct ov_frame *f, struct ov_err *err)
 {
     struct ov_channel *c;
     const char *why;
@@ -344,8 +341,7 @@ take_channel(struct ov_reader *r, const struct ov_frame *f,
         return bad(r, err, "channel %u declared twice", f->channel);
     c = malloc(sizeof *c);
     if (c == NULL)
-        return ov_err_set(err, OV_ERUN, "%s: no memory for a channel",
-                          r->name);
+        return ov_err_set(err, OV_ERUN, "%s: no memory for a channel", r->name);
     why = ov_channel_parse(c, (const char *)f->payload, f->length);
     if (why != NULL) {
         free(c);
@@ -374,8 +370,7 @@ take_end(struct ov_reader *r, const struct ov_frame *f, struct ov_err *err)
 
 /* What the content of the frame means for the reader. */
 static int
-take_content(struct ov_reader *r, const struct ov_frame *f,
-             struct ov_err *err)
+take_content(struct ov_reader *r, const struct ov_frame *f, struct ov_err *err)
 {
     size_t row;
 
@@ -387,8 +382,8 @@ take_content(struct ov_reader *r, const struct ov_frame *f,
     case OV_DATA:
         row = ov_channel_row(r->channels[f->channel]);
         if ((f->flags & OV_FLAG_ZSTD) == 0 && f->length % row != 0)
-            return bad(r, err, "%u bytes are not whole rows of %zu",
-                       f->length, row);
+            return bad(r, err, "%u bytes are not whole rows of %zu", f->length,
+                       row);
         return 0;
     case OV_END:
         return take_end(r, f, err);
@@ -403,8 +398,9 @@ take_content(struct ov_reader *r, const struct ov_frame *f,
 static int
 truncated(struct ov_reader *r, struct ov_err *err)
 {
-    return bad(r, err, r->end == r->start ? "END is missing: cut off"
-                                          : "cut off inside a frame");
+    return bad(r, err,
+               r->end == r->start ? "END is missing: cut off"
+                                  : "cut off inside a frame");
 }
 
 /* One frame at r->start.  1: *f filled and used up; negative: nothing is
@@ -505,8 +501,7 @@ resync(struct ov_reader *r, size_t skip, struct ov_err *err)
 
 /* After the error e: 1: go on, 0: the input ended, negative: stop. */
 static int
-recover(struct ov_reader *r, bool whole, struct ov_err *e,
-        struct ov_err *err)
+recover(struct ov_reader *r, bool whole, struct ov_err *e, struct ov_err *err)
 {
     size_t skip = 1;
 

@@ -36,8 +36,7 @@ void ov_reader_close(struct ov_reader *r);
  * END.  Frames of interrupted turns are checked and not given out.
  * Concatenated streams follow each other, END then HEAD. Memory: at most
  * what has arrived of one frame, and twice that for its payload. */
-int ov_reader_next(struct ov_reader *r, struct ov_frame *f,
-                   struct ov_err *err);
+int ov_reader_next(struct ov_reader *r, struct ov_frame *f, struct ov_err *err);
 
 /* Salvage: whether anything was wrong; the first error goes to err. */
 bool ov_reader_damage(const struct ov_reader *r, struct ov_err *err);

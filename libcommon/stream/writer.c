@@ -217,8 +217,8 @@ head_text(const struct ov_frame *f, struct ov_buf *text)
 {
     const char *p = f->length ? (const char *)f->payload : "";
     const char *end = p + f->length;
-    int r = ov_buf_printf(text, "stream=%d\nmin-reader=%d\n",
-                          OV_STREAM_VERSION, OV_STREAM_VERSION);
+    int r = ov_buf_printf(text, "stream=%d\nmin-reader=%d\n", OV_STREAM_VERSION,
+                          OV_STREAM_VERSION);
 
     while (p < end) {
         const char *nl = memchr(p, '\n', (size_t)(end - p));
@@ -240,8 +240,8 @@ put_head(struct ov_writer *w, const struct ov_frame *f, struct ov_err *err)
 
     if (!ov_keys_valid((const char *)f->payload, f->length) ||
         f->length > OV_TEXT_MAX - 64)
-        return ov_err_set(err, OV_EUSAGE,
-                          "%s: HEAD is not lines of key=value", w->name);
+        return ov_err_set(err, OV_EUSAGE, "%s: HEAD is not lines of key=value",
+                          w->name);
     forget_stream(w);
     if (head_text(f, &text) != 0)
         r = ov_err_set(err, OV_ERUN, "%s: no memory for HEAD", w->name);
@@ -255,8 +255,7 @@ put_head(struct ov_writer *w, const struct ov_frame *f, struct ov_err *err)
 }
 
 int
-ov_writer_put(struct ov_writer *w, const struct ov_frame *f,
-              struct ov_err *err)
+ov_writer_put(struct ov_writer *w, const struct ov_frame *f, struct ov_err *err)
 {
     unsigned char count[8];
     struct ov_frame g = *f;
@@ -297,8 +296,8 @@ ov_writer_text(struct ov_writer *w, int type, uint16_t channel, uint32_t turn,
 }
 
 int
-ov_writer_channel(struct ov_writer *w, uint16_t id,
-                  const struct ov_channel *c, struct ov_err *err)
+ov_writer_channel(struct ov_writer *w, uint16_t id, const struct ov_channel *c,
+                  struct ov_err *err)
 {
     struct ov_buf text = {NULL, 0, 0};
     int r;

@@ -15,10 +15,10 @@ static const struct tool_option options[] = {
     {"fail", 0, TOOL_FLAG, &fail, 0, 0, NULL, NULL, "fail at once"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
 
-static const struct tool door = {
-    "ov-negate", "[FILE]", "audio -> audio",
-    TOOL_HAS_OUTPUT | TOOL_HAS_PROGRESS | TOOL_HAS_SALVAGE | TOOL_HAS_STREAM,
-    options};
+static const struct tool door = {"ov-negate", "[FILE]", "audio -> audio",
+                                 TOOL_HAS_OUTPUT | TOOL_HAS_PROGRESS |
+                                     TOOL_HAS_SALVAGE | TOOL_HAS_STREAM,
+                                 options};
 
 static int channel;
 
@@ -39,8 +39,7 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
 }
 
 static int
-data(void *ctx, struct filter *f, const struct ov_frame *d,
-     struct ov_err *err)
+data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
 {
     (void)ctx;
     for (int ms = 0; ms < slow_ms && !filter_stale(f); ms++)

@@ -63,7 +63,7 @@ report "$(grep -lE '^#[ ]*include[ ]*<getopt' -r libcommon tools |
 
 # A header of another project is in one file.
 for h in zstd jansson blis cblas sndfile sox utf8proc jpeglib png mpi; do
-    files=$(grep -lE "^#[ ]*include[ ]*<([a-z]*/)?$h[.]h>" -r libcommon \
+    files=$(grep -lE "^#[ ]*include[ ]*<([a-z]*/)?${h}[.]h>" -r libcommon \
         tools | sort)
     case $h in
     zstd) allowed=2 ;; # payloads of the stream; packed models

@@ -3,10 +3,12 @@
  * and -DOV_LIBFUZZER it is a libFuzzer target; alone it runs a bounded
  * number of mutations of good files, plain and packed.
  * In: bytes.  Out: no crash, no hang, no leak; TAP when alone. */
+#define _GNU_SOURCE /* memfd_create */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "model/check.h"
@@ -36,29 +38,39 @@ use(struct ov_weights *w)
     ov_weights_meta(w, "format");
 }
 
-/* The packed way needs a file. */
-static int
+static char path[64];
+
+static void
+remove_path(void)
+{
+    unlink(path);
+}
+
+/* The packed way needs a file: in memory, by a name on the disk. */
+static void
 open_packed(struct ov_weights **w, const uint8_t *data, size_t n)
 {
-    static char path[64];
+    static int fd = -1;
     struct ov_err err;
-    FILE *f;
+    char link[64];
 
-    snprintf(path, sizeof path, "/tmp/t_fuzz.%ld.zst", (long)getpid());
-    f = fopen(path, "wb");
-    if (f == NULL || fwrite(data, 1, n, f) != n || fclose(f) != 0)
+    if (fd < 0) {
+        fd = memfd_create("fuzz", 0);
+        snprintf(link, sizeof link, "/proc/%ld/fd/%d", (long)getpid(), fd);
+        snprintf(path, sizeof path, "/tmp/t_fuzz.%ld.zst", (long)getpid());
+        if (fd < 0 || symlink(link, path) < 0 || atexit(remove_path) != 0)
+            abort();
+    }
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, data, n, 0) != (ssize_t)n)
         abort();
-    *w = NULL;
     if (ov_weights_open(w, path, &err) < 0)
         *w = NULL;
-    unlink(path);
-    return 0;
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    struct ov_weights *w;
+    struct ov_weights *w = NULL;
     struct ov_err err;
 
     if (n > 4 && memcmp(data, "\x28\xb5\x2f\xfd", 4) == 0)
@@ -92,20 +104,20 @@ good(uint8_t *p, int level)
         {.name = a, .dtype = OV_F32, .rank = 2, .shape = {2, 3}, .data = x},
         {.name = b, .dtype = OV_BF16, .rank = 1, .shape = {5}, .data = x},
         {.name = c, .dtype = OV_BOOL, .rank = 0, .data = x}};
-    char path[64];
+    char name[64];
     struct ov_err err;
     size_t n;
     FILE *f;
 
-    snprintf(path, sizeof path, "/tmp/t_fuzz.%ld", (long)getpid());
-    if (ov_weights_write(path, t, 3, meta, 1, level, &err) < 0)
+    snprintf(name, sizeof name, "/tmp/t_fuzz.%ld", (long)getpid());
+    if (ov_weights_write(name, t, 3, meta, 1, level, &err) < 0)
         abort();
-    f = fopen(path, "rb");
+    f = fopen(name, "rb");
     if (f == NULL)
         abort();
     n = fread(p, 1, ROOM, f);
     fclose(f);
-    unlink(path);
+    unlink(name);
     return n;
 }
 

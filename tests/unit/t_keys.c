@@ -15,10 +15,10 @@ test_valid(void)
         const char *text;
         bool valid;
     } cases[] = {
-        {"", true},          {"a=b\n", true},      {"a=\n", true},
-        {"a=b", false},      {"=b\n", false},      {"a\n", false},
+        {"", true},          {"a=b\n", true},       {"a=\n", true},
+        {"a=b", false},      {"=b\n", false},       {"a\n", false},
         {"A=b\n", false},    {"a=b\na=c\n", false}, {"a=b\nab=c\n", true},
-        {"a=b\tc\n", false}, {"\n", false},        {"x-1_y=\xc3\xbc\n", true},
+        {"a=b\tc\n", false}, {"\n", false},         {"x-1_y=\xc3\xbc\n", true},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

@@ -133,8 +133,7 @@ test_damage(void)
     for (i = 0; i < b.n * 8; i++) {
         b.p[i / 8] = (char)(b.p[i / 8] ^ 1 << i % 8);
         missed += read_all(b.p, b.n, 0, 0, 0, NULL) != OV_ESTREAM;
-        missed +=
-            read_all(b.p, b.n, OV_READ_SALVAGE, 0, 0, NULL) != OV_ESTREAM;
+        missed += read_all(b.p, b.n, OV_READ_SALVAGE, 0, 0, NULL) != OV_ESTREAM;
         b.p[i / 8] = (char)(b.p[i / 8] ^ 1 << i % 8);
     }
     ok(missed == 0, "each of %zu flipped bits is seen", b.n * 8);
@@ -205,8 +204,8 @@ with_frame(struct ov_frame f, const char *payload)
     if (payload != NULL)
         f.length = (uint32_t)strlen(payload);
     raw_frame(&b, f, payload);
-    raw_frame(&b,
-              (struct ov_frame){.type = OV_END, .length = 8, .seq = 99}, NULL);
+    raw_frame(&b, (struct ov_frame){.type = OV_END, .length = 8, .seq = 99},
+              NULL);
     r = read_all(b.p, b.n, 0, 0, 0, NULL);
     ov_writer_close(w);
     ov_buf_free(&b);
@@ -225,29 +224,37 @@ test_rules(void)
         {{.type = OV_DATA, .channel = 300}, NULL, "out of range"},
         {{.type = OV_DATA, .channel = 1, .seq = 5}, "ab", "is missing"},
         {{.type = OV_DATA, .channel = 1, .seq = 4}, "abc", "whole rows"},
-        {{.type = OV_DATA, .channel = 1, .seq = 4, .turn = 1}, "ab",
+        {{.type = OV_DATA, .channel = 1, .seq = 4, .turn = 1},
+         "ab",
          "not open"},
-        {{.type = OV_DATA, .channel = 1, .seq = 4, .flags = 64}, "ab",
+        {{.type = OV_DATA, .channel = 1, .seq = 4, .flags = 64},
+         "ab",
          "unknown flags"},
         {{.type = OV_DATA, .channel = 1, .seq = 4, .flags = OV_FLAG_ZSTD},
-         "ab", "compressed"},
+         "ab",
+         "compressed"},
         {{.type = OV_DATA, .seq = 1}, "ab", "DATA on channel 0"},
         {{.type = OV_DATA, .channel = 1, .seq = 4, .length = UINT32_MAX},
-         NULL, "above the limit"},
-        {{.type = OV_DATA, .channel = 1, .seq = 4, .length = 4000}, NULL,
+         NULL,
+         "above the limit"},
+        {{.type = OV_DATA, .channel = 1, .seq = 4, .length = 4000},
+         NULL,
          "of its channel"},
-        {{.type = OV_TURN_BEGIN, .seq = 1, .turn = 1}, NULL,
-         "do not increase"},
+        {{.type = OV_TURN_BEGIN, .seq = 1, .turn = 1}, NULL, "do not increase"},
         {{.type = OV_TURN_END, .seq = 1, .turn = 2}, NULL, "not open"},
         {{.type = OV_INTERRUPT, .seq = 1, .turn = 2}, NULL, "has not begun"},
-        {{.type = OV_CHANNEL, .channel = 1, .seq = 4}, "kind=audio\n",
+        {{.type = OV_CHANNEL, .channel = 1, .seq = 4},
+         "kind=audio\n",
          "declared twice"},
         {{.type = OV_CHANNEL, .channel = 2},
-         "kind=audio\ndtype=i16\nshape=0\n", "bad shape"},
+         "kind=audio\ndtype=i16\nshape=0\n",
+         "bad shape"},
         {{.type = OV_CHANNEL, .channel = 2},
-         "kind=audio\ndtype=q16\nshape=1\n", "unknown dtype"},
+         "kind=audio\ndtype=q16\nshape=1\n",
+         "unknown dtype"},
         {{.type = OV_CHANNEL, .channel = 2},
-         "kind=audio\ndtype=f64\nshape=4096,4096,4096\n", "too large"},
+         "kind=audio\ndtype=f64\nshape=4096,4096,4096\n",
+         "too large"},
         {{.type = OV_CHANNEL, .channel = 2}, "kind", "key=value"},
         {{.type = OV_HEAD, .seq = 1}, "a=b\n", "HEAD inside"},
         {{.type = OV_END, .seq = 1}, "12345678", "END counts"},
@@ -283,8 +290,8 @@ test_ancillary(void)
     ov_reader_open(&r, mem_read, &m, "mem", 0, &err);
     while (ov_reader_next(r, &f, &err) > 0) {
         if (f.type == 0xa7)
-            same = f.flags == OV_FLAG_ZSTD && f.length == 5 &&
-                   f.pts == 77 && memcmp(f.payload, "h\0llo", 5) == 0;
+            same = f.flags == OV_FLAG_ZSTD && f.length == 5 && f.pts == 77 &&
+                   memcmp(f.payload, "h\0llo", 5) == 0;
         ov_frame_clear(&f);
     }
     ok(same, "an unknown ancillary frame is passed on unchanged");
