@@ -38,6 +38,10 @@ OV_SH_TESTS += tests/cli/vad.sh
 # the tools from outside: tests/cli/run.sh runs NAME.case, see there
 OV_CHECK_TOOLS += tests/cli/ov-negate
 OV_SH_TESTS += tests/cli/run.sh
-EXTRA_DIST += tests/cli
+dist-hook: dist-cases
+dist-cases:
+	cd $(srcdir)/tests/cli && cp -p *.case *.exit *.stdout *.stderr *.txt \
+		"$(abs_top_builddir)/$(distdir)/tests/cli"
+.PHONY: dist-cases
 
 OV_SH_TESTS += tests/lint/layers.sh tests/lint/style.sh

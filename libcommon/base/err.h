@@ -5,7 +5,7 @@
 #ifndef OV_BASE_ERR_H
 #define OV_BASE_ERR_H
 
-/* The negated code is the tool's exit status (house style, "Tool behaviour"). */
+/* The negated code is the tool's exit status, see ov(7). */
 enum {
     OV_OK = 0,
     OV_ERUN = -1,    /* run-time: I/O, memory, a device */

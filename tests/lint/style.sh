@@ -17,16 +17,15 @@ report() { # complaints, name
     fi
 }
 
-files=$(find libcommon tools tests examples models -name '*.[ch]' \
-    -not -path '*/work/*' | sort)
+files=$(find libcommon tools tests examples -name '*.[ch]' | sort)
 
 report "$(for f in $files; do
     head -1 "$f" | grep -q '^/\* SPDX-License-Identifier: BSD-2-Clause \*/$' ||
         echo "$f"
 done)" 'a licence line first'
 report "$(for f in $files; do
-    sed -n 2,12p "$f" | grep -q 'In: ' && sed -n 2,14p "$f" |
-        grep -q 'Out: ' || echo "$f"
+    sed -n 2,14p "$f" | tr '\n' ' ' |
+        grep -qE 'In: .*Out: |In and out: ' || echo "$f"
 done)" 'what comes in and goes out is said at the top'
 report "$(echo "$files" | xargs awk '
     { s = $0; gsub(/[\200-\277]/, "", s) }

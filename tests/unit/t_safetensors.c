@@ -297,7 +297,8 @@ test_flips(void)
         ov_weights_close(w);
         p[k] ^= (char)(1 << k % 8);
     }
-    ok(refused == n, "a bit flipped in every byte of the packed file is noticed");
+    ok(refused == n,
+       "a bit flipped in every byte of the packed file is noticed");
     free(p);
 }
 
