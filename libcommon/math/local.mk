@@ -10,6 +10,7 @@ math_sources = \
 	libcommon/math/conv.c \
 	libcommon/math/attention.c \
 	libcommon/math/embed.c \
+	libcommon/math/sample.c libcommon/math/sample.h \
 	libcommon/math/signal.c
 
 libov_a_SOURCES += $(math_sources)

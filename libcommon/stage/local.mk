@@ -6,3 +6,6 @@ libov_a_SOURCES += \
 	libcommon/stage/energy.c libcommon/stage/energy.h \
 	libcommon/stage/vad.c
 OV_TESTS += tests/unit/t_vad
+libov_a_SOURCES += \
+	libcommon/stage/encode.c libcommon/stage/fuse.c \
+	libcommon/stage/generate.c libcommon/stage/vocode.c

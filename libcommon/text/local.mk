@@ -8,3 +8,4 @@ libov_a_SOURCES += \
 	libcommon/text/utf8.c libcommon/text/utf8.h
 
 OV_TESTS += tests/unit/t_bpe tests/unit/t_fuzz_bpe tests/unit/t_utf8
+libov_a_SOURCES += libcommon/text/normal.c libcommon/text/normal.h

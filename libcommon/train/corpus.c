@@ -103,7 +103,6 @@ take_line(struct ov_corpus *c, char *line)
     u->split = f[4];
     u->family = f[5];
     u->question = f[6];
-    u->id = f[6][0] != '\0' ? atoi(f[6]) : -1;
     u->text = f[7];
     c->n++;
     return OV_OK;

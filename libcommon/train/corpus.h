@@ -14,8 +14,8 @@ struct ov_utt {
     const int16_t *x; /* 16 kHz mono */
     int n;
     char role;        /* q question, a answer, c codec material */
-    const char *voice, *split, *family, *text, *question;
-    int id;           /* question-id, or -1 */
+    const char *voice, *split, *family, *text;
+    const char *question; /* its id in questions.tsv; "" for answers */
 };
 
 struct ov_corpus {

@@ -30,8 +30,11 @@ enum {
 
 /* A question in writing, with its answer. */
 struct pair {
-    const char *question, *answer;
-    int id;
+    const char *id, *question, *answer;
+};
+
+struct hearing {
+    int utt, pair;
 };
 
 struct sentence {
@@ -43,11 +46,9 @@ struct ov_voice_task {
     struct ov_voice_task_options o;
     const struct ov_corpus *questions, *answers;
     char *table;
-    struct pair *pair;      /* training pairs, in the order of the table */
+    struct pair *pair;      /* training pairs, by id */
     long pairs;
-    int *by_id;             /* id -> index of its pair, or -1 */
-    int ids;
-    int *heard;             /* utterances of training questions */
+    struct hearing *heard;  /* spoken training questions */
     long heards;
     struct sentence *said;  /* training answers and sentences, by text */
     long saids;
@@ -77,6 +78,12 @@ spoken(const struct ov_voice_task *t, const char *text)
 }
 
 static int
+by_id(const void *a, const void *b)
+{
+    return strcmp(((const struct pair *)a)->id, ((const struct pair *)b)->id);
+}
+
+static int
 read_table(struct ov_voice_task *t, const char *path, struct ov_err *err)
 {
     char *p, *next, *f[5];
@@ -88,12 +95,8 @@ read_table(struct ov_voice_task *t, const char *path, struct ov_err *err)
     for (p = t->table; *p != '\0'; p++)
         lines += *p == '\n';
     t->pair = calloc((size_t)lines + 1, sizeof *t->pair);
-    t->by_id = calloc((size_t)lines * 4 + 16, sizeof *t->by_id);
-    if (t->pair == NULL || t->by_id == NULL)
+    if (t->pair == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
-    t->ids = (int)lines * 4 + 16;
-    for (i = 0; i < t->ids; i++)
-        t->by_id[i] = -1;
     for (p = t->table; (next = strchr(p, '\n')) != NULL; p = next + 1) {
         *next = '\0';
         for (i = 0; i < 5 && p != NULL; i++) {
@@ -105,14 +108,10 @@ read_table(struct ov_voice_task *t, const char *path, struct ov_err *err)
         if (i < 5)
             return ov_err_set(err, OV_EMODEL, "%s: a line has %d fields",
                               path, i);
-        if (strcmp(f[1], "train") != 0)
-            continue;
-        i = atoi(f[0]);
-        if (i < 0 || i >= t->ids)
-            return ov_err_set(err, OV_EMODEL, "%s: id %s", path, f[0]);
-        t->by_id[i] = (int)t->pairs;
-        t->pair[t->pairs++] = (struct pair){ f[3], f[4], i };
+        if (strcmp(f[1], "train") == 0)
+            t->pair[t->pairs++] = (struct pair){ f[0], f[3], f[4] };
     }
+    qsort(t->pair, (size_t)t->pairs, sizeof *t->pair, by_id);
     return OV_OK;
 }
 
@@ -127,10 +126,11 @@ collect(struct ov_voice_task *t, struct ov_err *err)
     if (t->heard == NULL || t->said == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
     for (i = 0; i < t->questions->n; i++) {
-        const struct ov_utt *u = &t->questions->u[i];
-        if (strcmp(u->split, "train") == 0 && u->id >= 0 &&
-            u->id < t->ids && t->by_id[u->id] >= 0)
-            t->heard[t->heards++] = (int)i;
+        struct pair key = { t->questions->u[i].question, NULL, NULL }, *p;
+        p = bsearch(&key, t->pair, (size_t)t->pairs, sizeof *p, by_id);
+        if (p != NULL && strcmp(t->questions->u[i].split, "train") == 0)
+            t->heard[t->heards++] =
+                (struct hearing){ (int)i, (int)(p - t->pair) };
     }
     for (i = 0; i < t->answers->n; i++)
         if (strcmp(t->answers->u[i].split, "train") == 0) {
@@ -275,8 +275,8 @@ draw(const struct ov_voice_task *t, struct ov_graph *g, struct ov_rng *r,
         /* every utterance once a round */
         long i = ov_rng_permute(t->o.seed, serial / t->heards, t->heards,
                                 serial % t->heards);
-        e->in = &t->questions->u[t->heard[i]];
-        p = &t->pair[t->by_id[e->in->id]];
+        e->in = &t->questions->u[t->heard[i].utt];
+        p = &t->pair[t->heard[i].pair];
         e->say = e->kind == OV_KIND_CHAT ? p->answer : p->question;
         if (e->kind == OV_KIND_CHAT)
             give_voice(t, e, spoken(t, p->answer));
@@ -646,7 +646,6 @@ ov_voice_task_close(struct ov_voice_task *t)
     ov_mel_free(t->mel);
     free(t->table);
     free(t->pair);
-    free(t->by_id);
     free(t->heard);
     free(t->said);
     free(t);
