@@ -10,9 +10,9 @@ libovtool_a_SOURCES += \
 bin_PROGRAMS += tools/ov-inspect
 tools_ov_inspect_SOURCES = tools/ov-inspect.c \
 	tools/assemble.c tools/assemble.h
-#bin_PROGRAMS += tools/ov-encode
-#bin_PROGRAMS += tools/ov-fuse
-#bin_PROGRAMS += tools/ov-generate
-#bin_PROGRAMS += tools/ov-vocode
+bin_PROGRAMS += tools/ov-encode
+bin_PROGRAMS += tools/ov-fuse
+bin_PROGRAMS += tools/ov-generate
+bin_PROGRAMS += tools/ov-vocode
 bin_PROGRAMS += tools/ov-vad
 bin_PROGRAMS += tools/ov-model

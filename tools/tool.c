@@ -75,7 +75,7 @@ tool_producer(void)
 }
 
 /* One line on stderr with one write, so that tools do not mix theirs. */
-static void
+__attribute__((format(printf, 1, 0))) static void
 say(const char *fmt, va_list ap)
 {
     char line[LINE];
