@@ -38,6 +38,9 @@ OV_SH_TESTS += tests/cli/vad.sh
 # the tools from outside: tests/cli/run.sh runs NAME.case, see there
 OV_CHECK_TOOLS += tests/cli/ov-negate
 OV_SH_TESTS += tests/cli/run.sh
+# the filters together, with random weights
+OV_CHECK_TOOLS += tests/cli/ov-random-model
+OV_SH_TESTS += tests/cli/pipeline.sh
 dist-hook: dist-cases
 dist-cases:
 	cd $(srcdir)/tests/cli && cp -p *.case *.exit *.stdout *.stderr *.txt \

@@ -38,12 +38,14 @@ take_begin(struct ov_turns *t, uint32_t turn)
 static const char *
 take_interrupt(struct ov_turns *t, uint32_t turn)
 {
-    if (turn == 0 || turn > t->last)
-        return "interrupt of a turn that has not begun";
+    if (turn == 0)
+        return "interrupt without a turn";
     if (turn > t->interrupted)
         t->interrupted = turn;
-    if (t->last <= t->interrupted)
+    if (t->last <= t->interrupted) {
+        t->last = t->interrupted; /* its TURN-BEGIN may have been dropped */
         t->open = false;
+    }
     return NULL;
 }
 

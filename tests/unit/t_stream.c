@@ -242,7 +242,7 @@ test_rules(void)
          "of its channel"},
         {{.type = OV_TURN_BEGIN, .seq = 1, .turn = 1}, NULL, "do not increase"},
         {{.type = OV_TURN_END, .seq = 1, .turn = 2}, NULL, "not open"},
-        {{.type = OV_INTERRUPT, .seq = 1, .turn = 2}, NULL, "has not begun"},
+        {{.type = OV_INTERRUPT, .seq = 1}, NULL, "without a turn"},
         {{.type = OV_CHANNEL, .channel = 1, .seq = 4},
          "kind=audio\n",
          "declared twice"},
