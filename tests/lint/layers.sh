@@ -43,8 +43,9 @@ room train 'base/|math/|media/|text/|model/|net/'
 
 # A stage is open, push, pull, flush, close: no stdio, and no other stage.
 stages='vad|encode|fuse|generate|vocode'
-report "$(grep -nE '^#[ ]*include[ ]*<stdio' libcommon/stage/*.[ch] |
-    grep -v 'config.c:' || true)" 'stages do without stdio'
+words='printf|fprintf|vfprintf|puts|fputs|fopen|fread|fwrite|perror'
+report "$(grep -nwE "$words|stdin|stdout|stderr" libcommon/stage/*.[ch])" \
+    'stages do not read, write or print'
 report "$(ours libcommon/stage | awk -v s="^stage/($stages)[.]h$" '
     { f = $1; sub(".*/", "stage/", f); sub("[.]c$", ".h", f) }
     $2 ~ s && $2 != f { print $1 " includes " $2 }')" \
