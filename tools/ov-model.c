@@ -2,6 +2,7 @@
 /* ov-model: which models are there, what is in them, are they whole.
  * In: names of models, files of weights.  Out: text, or JSON. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -198,6 +199,36 @@ show_metadata(const struct ov_weights *w)
     }
 }
 
+/* What a PyTorch checkpoint holds beside tensors: with -v, or as JSON. */
+static void
+show_scalars(const struct ov_weights *w)
+{
+    const char *name, *text;
+    double f = 0;
+    int64_t k;
+    size_t i;
+
+    if (ov_weights_scalar(w, 0) == NULL || (!json && tool.verbose < 1))
+        return;
+    fputs(json ? "\"scalars\":{" : "", out);
+    for (i = 0; (name = ov_weights_scalar(w, i)) != NULL; i++) {
+        fputs(json ? (i > 0 ? "," : "") : "  ", out);
+        (json ? put_json : put_text)(name);
+        fputs(json ? ":" : " = ", out);
+        text = ov_weights_text(w, name);
+        if (text != NULL)
+            (json ? put_json : put_text)(text);
+        else if (ov_weights_int(w, name, &k))
+            fprintf(out, "%lld", (long long)k);
+        else if (ov_weights_double(w, name, &f) && isfinite(f))
+            fprintf(out, "%.17g", f);
+        else
+            fputs("null", out);
+        fputs(json ? "" : "\n", out);
+    }
+    fputs(json ? "}," : "", out);
+}
+
 /* One file of weights; name: what it is called. */
 static void
 show_weights(const char *path, const char *name)
@@ -219,11 +250,13 @@ show_weights(const char *path, const char *name)
                 (long long)st.st_size, (unsigned long long)t.values,
                 (unsigned long long)t.bytes);
         show_metadata(w);
+        show_scalars(w);
         fputs("\"tensors\":[", out);
     } else {
         put_text(name);
         fprintf(out, ": %lld bytes\n", (long long)st.st_size);
         show_metadata(w);
+        show_scalars(w);
     }
     for (i = 0; i < n; i++) {
         if (json)

@@ -5,11 +5,18 @@ libov_a_SOURCES += \
 	libcommon/model/convert.c \
 	libcommon/model/find.c libcommon/model/find.h \
 	libcommon/model/pack.c libcommon/model/pack.h \
+	libcommon/model/pickle.c libcommon/model/pickle.h \
+	libcommon/model/pickle_call.c libcommon/model/pickle_machine.h \
+	libcommon/model/pickle_global.c libcommon/model/pickle_global.h \
 	libcommon/model/safetensors.c libcommon/model/safetensors.h \
-	libcommon/model/write.c
+	libcommon/model/store.h \
+	libcommon/model/torch.c \
+	libcommon/model/write.c \
+	libcommon/model/zip.c libcommon/model/zip.h
 
-noinst_HEADERS += tests/unit/mutate.h
+noinst_HEADERS += tests/unit/checkpoint.h tests/unit/mutate.h
 OV_TESTS += tests/unit/t_config tests/unit/t_find \
-	tests/unit/t_safetensors tests/unit/t_fuzz_safetensors
+	tests/unit/t_safetensors tests/unit/t_fuzz_safetensors \
+	tests/unit/t_torch tests/unit/t_fuzz_torch
 
 OV_SH_TESTS += tests/cli/t_ov_model.sh

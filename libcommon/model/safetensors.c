@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "model/pack.h"
+#include "model/store.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "weights are little-endian in files and are used where they are mapped"
@@ -23,17 +24,6 @@ enum {
     RANK_MAX = OV_ARRAY_RANK,
     HEADER_MAX = OV_WEIGHTS_HEADER,
     LENGTH_BYTES = 8
-};
-
-struct ov_weights {
-    char *path;
-    void *map; /* munmap'd */
-    size_t map_bytes;
-    void *memory; /* free'd */
-    struct ov_json *head;
-    struct ov_array *arrays;       /* by offset */
-    const struct ov_array **names; /* by name */
-    size_t count;
 };
 
 /* dtypes ----------------------------------------------------------------- */
@@ -219,6 +209,24 @@ by_name(const void *pa, const void *pb)
     return strcmp((*a)->name, (*b)->name);
 }
 
+int
+ov_store_index(struct ov_weights *w, struct ov_err *err)
+{
+    size_t i;
+
+    w->names = calloc(w->count + 1, sizeof *w->names);
+    if (w->names == NULL)
+        return ov_err_set(err, OV_ERUN, "%s: out of memory", w->path);
+    for (i = 0; i < w->count; i++)
+        w->names[i] = &w->arrays[i];
+    if (w->count > 1)
+        qsort(w->names, w->count, sizeof *w->names, by_name);
+    for (i = 1; i < w->count; i++)
+        if (strcmp(w->names[i - 1]->name, w->names[i]->name) == 0)
+            return bad_tensor(w, w->names[i]->name, "is there twice", err);
+    return OV_OK;
+}
+
 /* Read n bytes of header into w->arrays, sorted, their data pointers still
  * offsets; *total: bytes of data that must follow. */
 static int
@@ -238,8 +246,7 @@ read_header(struct ov_weights *w, const char *p, size_t n, uint64_t *total,
     if (rc < 0)
         return rc;
     w->arrays = calloc(ov_json_size(w->head) + 1, sizeof *w->arrays);
-    w->names = calloc(ov_json_size(w->head) + 1, sizeof *w->names);
-    if (w->arrays == NULL || w->names == NULL)
+    if (w->arrays == NULL)
         return ov_err_set(err, OV_ERUN, "%s: out of memory", w->path);
     while (ov_json_next(w->head, &at, &key, &v)) {
         if (strcmp(key, "__metadata__") == 0)
@@ -260,11 +267,8 @@ read_header(struct ov_weights *w, const char *p, size_t n, uint64_t *total,
                                   : "there is a hole before its data",
                               err);
         *total += array_bytes(&w->arrays[i]);
-        w->names[i] = &w->arrays[i];
     }
-    if (w->count > 0)
-        qsort(w->names, w->count, sizeof *w->names, by_name);
-    return OV_OK;
+    return ov_store_index(w, err);
 }
 
 /* The data is at p: offsets become pointers. */
@@ -277,13 +281,16 @@ place(struct ov_weights *w, const char *p)
         w->arrays[i].data = p + (uintptr_t)w->arrays[i].data;
 }
 
-/* A file that is all there: p [n]. */
+/* A file that is all there: p [n].  What it begins with says what it is; a
+ * safetensors header never is so long. */
 static int
 take(struct ov_weights *w, const char *p, size_t n, struct ov_err *err)
 {
     uint64_t head, total, have;
     int rc;
 
+    if (ov_torch_is((const unsigned char *)p, n))
+        return ov_torch_take(w, (const unsigned char *)p, n, err);
     rc = header_length((const unsigned char *)p, n, w->path, &head, err);
     if (rc < 0)
         return rc;
@@ -481,8 +488,16 @@ ov_weights_close(struct ov_weights *w)
         return;
     for (i = 0; i < w->count; i++)
         free(w->arrays[i].name);
+    for (i = 0; i < w->n_scalars; i++) {
+        free(w->scalars[i].name);
+        free(w->scalars[i].text);
+    }
+    for (i = 0; i < w->n_copies; i++)
+        free(w->copies[i]);
     free(w->arrays);
     free(w->names);
+    free(w->scalars);
+    free(w->copies);
     ov_json_free(w->head);
     if (w->map != NULL)
         munmap(w->map, w->map_bytes);
@@ -532,4 +547,60 @@ const char *
 ov_weights_meta(const struct ov_weights *w, const char *key)
 {
     return ov_json_string(ov_json_get(ov_weights_metadata(w), key));
+}
+
+/* NULL if there is no such scalar. */
+static const struct ov_scalar *
+scalar(const struct ov_weights *w, const char *name)
+{
+    size_t lo = 0, hi = w->n_scalars, mid;
+    int c;
+
+    while (lo < hi) {
+        mid = lo + (hi - lo) / 2;
+        c = strcmp(name, w->scalars[mid].name);
+        if (c == 0)
+            return &w->scalars[mid];
+        if (c < 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return NULL;
+}
+
+const char *
+ov_weights_scalar(const struct ov_weights *w, size_t i)
+{
+    return i < w->n_scalars ? w->scalars[i].name : NULL;
+}
+
+bool
+ov_weights_int(const struct ov_weights *w, const char *name, int64_t *out)
+{
+    const struct ov_scalar *s = scalar(w, name);
+
+    if (s == NULL || s->kind != OV_SCALAR_INT)
+        return false;
+    *out = s->i;
+    return true;
+}
+
+bool
+ov_weights_double(const struct ov_weights *w, const char *name, double *out)
+{
+    const struct ov_scalar *s = scalar(w, name);
+
+    if (s == NULL || s->kind == OV_SCALAR_TEXT)
+        return false;
+    *out = s->f;
+    return true;
+}
+
+const char *
+ov_weights_text(const struct ov_weights *w, const char *name)
+{
+    const struct ov_scalar *s = scalar(w, name);
+
+    return s != NULL && s->kind == OV_SCALAR_TEXT ? s->text : NULL;
 }

@@ -55,7 +55,14 @@ struct ov_json;
 /* Map a .safetensors file (zstd-compressed if its name ends in .zst: then
  * it is unpacked into memory).  Strict: offsets inside the file, neither
  * overlapping nor leaving holes, sizes equal to the shape's, header
- * <= 100 MB, no duplicate names.  OV_EMODEL with file, tensor and fact. */
+ * <= 100 MB, no duplicate names.  OV_EMODEL with file, tensor and fact.
+ *
+ * PyTorch checkpoints (zip archives, also TorchScript, and the stream of
+ * before 1.6) are known by their first bytes and read as well, and nothing
+ * of them is executed.  The path to a tensor is its name,
+ * "model_state_dict.encoder.conv1.weight"; data that is not in order in the
+ * file is copied.  A tensor alone is "tensor", the constants of TorchScript
+ * are "constants.0" and so on. */
 int ov_weights_open(struct ov_weights **w, const char *path,
                     struct ov_err *err);
 void ov_weights_close(struct ov_weights *w);
@@ -71,6 +78,16 @@ const struct ov_array *ov_weights_get(const struct ov_weights *w,
                                       const char *name);
 /* Value of __metadata__[key], NULL if absent. */
 const char *ov_weights_meta(const struct ov_weights *w, const char *key);
+/* Numbers and texts that a PyTorch checkpoint holds beside its tensors, by
+ * path: "dims.n_mels".  False or NULL if there is none of that type; a bool
+ * is an integer, an integer is a double. */
+bool ov_weights_int(const struct ov_weights *w, const char *name, int64_t *out);
+bool ov_weights_double(const struct ov_weights *w, const char *name,
+                       double *out);
+const char *ov_weights_text(const struct ov_weights *w, const char *name);
+/* The name of the i-th of them, in order of their names; NULL past the
+ * last. */
+const char *ov_weights_scalar(const struct ov_weights *w, size_t i);
 /* All of __metadata__ (base/json.h), NULL if there is none; owned by w. */
 const struct ov_json *ov_weights_metadata(const struct ov_weights *w);
 /* Copy a's values as float32 into y [a->count]; F32/F16/BF16/F64 only. */
