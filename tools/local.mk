@@ -16,3 +16,4 @@ bin_PROGRAMS += tools/ov-generate
 bin_PROGRAMS += tools/ov-vocode
 bin_PROGRAMS += tools/ov-vad
 bin_PROGRAMS += tools/ov-model
+bin_PROGRAMS += tools/ov-train

@@ -14,3 +14,13 @@ math_sources = \
 	libcommon/math/signal.c
 
 libov_a_SOURCES += $(math_sources)
+
+# the same room in double precision, for gradients against differences
+check_LIBRARIES += libovd.a
+libovd_a_SOURCES = $(math_sources) libcommon/train/loss.c \
+	libcommon/train/loss.h
+libovd_a_CPPFLAGS = $(AM_CPPFLAGS) -DOV_DOUBLE
+
+OV_TESTS += tests/unit/t_grad tests/unit/t_sample
+tests_unit_t_grad_CPPFLAGS = $(AM_CPPFLAGS) -DOV_DOUBLE
+tests_unit_t_grad_LDADD = libovd.a $(OV_LIBS)

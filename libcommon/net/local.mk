@@ -11,3 +11,4 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/net/silero.c libcommon/net/silero.h
 OV_TESTS += tests/unit/t_silero
+OV_TESTS += tests/unit/t_net

@@ -9,3 +9,4 @@ libov_a_SOURCES += \
 
 OV_TESTS += tests/unit/t_bpe tests/unit/t_fuzz_bpe tests/unit/t_utf8
 libov_a_SOURCES += libcommon/text/normal.c libcommon/text/normal.h
+OV_TESTS += tests/unit/t_normal

@@ -11,3 +11,4 @@ libov_a_SOURCES += \
 	libcommon/train/train_vad.c libcommon/train/train_vad.h \
 	libcommon/train/train_voice.c libcommon/train/train_voice.h \
 	libcommon/train/trainer.c libcommon/train/trainer.h
+OV_TESTS += tests/unit/t_trainer

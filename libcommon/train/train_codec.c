@@ -33,7 +33,7 @@ struct ov_codec_task {
     float on;               /* codebooks are in use (checkpointed) */
     float *count, *sum;     /* running means: [stages*card], *dim */
     float *pool;            /* latents for k-means [POOL, dim] */
-    long pooled;
+    float pooled;           /* how many ever */
 };
 
 static void *
@@ -259,7 +259,7 @@ pool(struct ov_codec_task *t)
 
     for (s = 0; s < OV_SHARDS; s++)
         for (i = 0; i < t->batch[s].vectors; i++)
-            memcpy(t->pool + (size_t)(t->pooled++ % POOL) * d,
+            memcpy(t->pool + (size_t)((long)t->pooled++ % POOL) * d,
                    t->batch[s].z + (size_t)i * d, sizeof(float) * (size_t)d);
 }
 
@@ -389,6 +389,9 @@ ov_codec_task_open(struct ov_codec_task **out,
         (struct ov_extra){ "count", t->count, cells };
     task->extra[task->extras++] =
         (struct ov_extra){ "sum", t->sum, cells * (size_t)o->net.dim };
+    task->extra[task->extras++] =
+        (struct ov_extra){ "pool", t->pool, (size_t)POOL * o->net.dim };
+    task->extra[task->extras++] = (struct ov_extra){ "pooled", &t->pooled, 1 };
     *out = t;
     return t->uses > 0 ? OV_OK
                        : ov_err_set(err, OV_ERUN, "no training utterances");

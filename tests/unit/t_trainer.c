@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The trainer: a run interrupted and resumed, or on another number of
+ * threads, is the same run to the last bit; and it learns.
+ * In: a synthetic corpus.  Out: TAP. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/unit/tap.h"
+#include "train/train_codec.h"
+#include "train/train_vad.h"
+
+static int16_t sound[12][9600];
+static struct ov_utt utt[12];
+static struct ov_corpus corpus = { .u = utt, .n = 12 };
+static char dir[64];
+
+static void
+make_corpus(void)
+{
+    int u, i;
+
+    for (u = 0; u < 12; u++) {
+        for (i = 0; i < 9600; i++)
+            sound[u][i] = (int16_t)(9000 * sin(i * (0.05 + 0.01 * u)) *
+                                    (0.5 + 0.5 * sin(i * 0.002)));
+        utt[u] = (struct ov_utt){ .x = sound[u], .n = 9600, .role = 'c',
+                                  .split = "train", .voice = "sine",
+                                  .text = "", .family = "", .question = "" };
+    }
+}
+
+static const struct ov_codec_config cc = {
+    .enc_c = 16, .enc_h = 32, .enc_blocks = 1, .dec_c = 16, .dec_h = 32,
+    .dec_blocks = 1, .hops = 4, .dim = 16, .stages = 2, .card = 16
+};
+
+/* Train the codec in folder name up to steps, several times if it is to be
+ * interrupted; returns the weights, all in one block. */
+static float *
+train(const char *name, int threads, const long *stops, int n, size_t *count)
+{
+    struct ov_codec_task_options co = { .net = cc, .batch = 2, .frames = 8,
+                                        .quantise_at = 6, .seed = 3 };
+    struct ov_trainer_options o;
+    struct ov_err err = { 0 };
+    float *all = NULL;
+    char path[160];
+    int i, k;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    for (i = 0; i < n; i++) {
+        struct ov_codec_task *t;
+        struct ov_task task;
+        struct ov_params ps;
+        bool done;
+        ov_trainer_defaults(&o);
+        o.dir = path;
+        o.steps = stops[i];
+        o.decay_from = 100; /* the rate does not depend on steps */
+        o.warmup = 4;
+        o.rate = 2e-3;
+        o.threads = threads;
+        o.log_every = 1;
+        o.quiet = true;
+        ov_params_init(&ps, NULL, NULL, 1, true);
+        if (ov_codec_task_open(&t, &co, &corpus, &task, &err) != OV_OK ||
+            ov_trainer_run(&o, &task, &ps, &done, &err) != OV_OK)
+            diag("%s", err.text);
+        free(all);
+        *count = 0;
+        for (k = 0; k < ps.n; k++)
+            *count += (size_t)ps.p[k]->t.rows * (size_t)ps.p[k]->t.cols;
+        all = malloc(sizeof *all * *count);
+        *count = 0;
+        for (k = 0; k < ps.n; k++) {
+            size_t m = (size_t)ps.p[k]->t.rows * (size_t)ps.p[k]->t.cols;
+            memcpy(all + *count, ps.p[k]->t.x, sizeof *all * m);
+            *count += m;
+        }
+        ov_params_free(&ps);
+        ov_codec_task_close(t);
+    }
+    return all;
+}
+
+/* Loss in the first and last line of a run's log. */
+static void
+losses(const char *name, double *first, double *last)
+{
+    char path[160], line[512];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s/log", dir, name);
+    f = fopen(path, "r");
+    *first = *last = -1;
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        const char *p = strstr(line, " loss=");
+        if (p == NULL)
+            continue;
+        *last = atof(p + 6);
+        *first = *first < 0 ? *last : *first;
+    }
+    if (f != NULL)
+        fclose(f);
+}
+
+static void
+t_labels(void)
+{
+    static float x[100 * 160], label[100];
+    int i, speech = 0;
+
+    for (i = 3200; i < 6400; i++)
+        x[i] = (float)sin(i * 0.3);
+    for (i = 8000; i < 9600; i++)
+        x[i] = (float)sin(i * 0.3);
+    ov_vad_label(x, 100, label);
+    for (i = 20; i < 60; i++)
+        speech += label[i] > 0;
+    ok(speech == 40, "labels: a short pause belongs to the speech");
+    ok(label[19] == 0 && label[63] == 1 && label[64] == 0,
+       "labels: 40 ms more at the end, nothing before the start");
+}
+
+int
+main(void)
+{
+    const long whole[1] = { 24 }, parts[3] = { 5, 11, 24 };
+    float *a, *b, *c;
+    double first, last;
+    size_t n, m;
+    char command[200];
+
+    snprintf(dir, sizeof dir, "/tmp/ov-trainer-XXXXXX");
+    if (mkdtemp(dir) == NULL)
+        skip_all("no temporary folder");
+    make_corpus();
+    a = train("whole", 1, whole, 1, &n);
+    b = train("parts", 1, parts, 3, &m);
+    ok(n == m && memcmp(a, b, n * sizeof *a) == 0,
+       "interrupted twice and resumed: the same %zu weights, bit for bit", n);
+    c = train("threads", 2, whole, 1, &m);
+    ok(n == m && memcmp(a, c, n * sizeof *a) == 0,
+       "two threads: the same weights, bit for bit");
+    losses("whole", &first, &last);
+    ok(first > 0 && last < 0.8 * first, "it learns: %.3f to %.3f", first,
+       last);
+    t_labels();
+    free(a);
+    free(b);
+    free(c);
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    if (system(command) != 0)
+        diag("%s stays", dir);
+    return tap_done();
+}
