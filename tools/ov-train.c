@@ -10,6 +10,7 @@
 #include "model/config.h"
 #include "tools/tool.h"
 #include "train/export.h"
+#include "train/init.h"
 #include "train/corpus.h"
 #include "train/train_codec.h"
 #include "train/train_vad.h"
@@ -392,11 +393,35 @@ main_export(int argc, char **argv)
     return 0;
 }
 
+static int
+main_init(int argc, char **argv)
+{
+    static const struct tool_option options[] = {
+        { "config", 'c', TOOL_STRING, &a.config, 0, 0, NULL, "FILE",
+          "the model's config.json" },
+        { 0 }
+    };
+    static const struct tool door = {
+        "ov-train init", "DIR", "config.json -> a model of random weights",
+        TOOL_HAS_SEED, options
+    };
+    struct ov_err err;
+    int i = tool_start(&door, argc, argv);
+
+    need("--config", a.config);
+    if (argc - i != 1)
+        tool_die(OV_EUSAGE, "an output folder is needed");
+    if (ov_model_init(a.config, argv[i], tool.seed, &err) != OV_OK)
+        tool_die_err(&err);
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
     const char *what;
 } jobs[] = {
+    { "init", main_init, "write a model of random weights" },
     { "vad", main_vad, "train the voice-activity network" },
     { "codec", main_codec, "train the codec" },
     { "codes", main_codes, "encode a corpus with the codec" },

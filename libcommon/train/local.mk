@@ -4,6 +4,7 @@ libov_a_SOURCES += \
 	libcommon/train/codes.c \
 	libcommon/train/corpus.c libcommon/train/corpus.h \
 	libcommon/train/export.c libcommon/train/export.h \
+	libcommon/train/init.c libcommon/train/init.h \
 	libcommon/train/loss.c libcommon/train/loss.h \
 	libcommon/train/rng.c \
 	libcommon/train/spectral.c libcommon/train/spectral.h \

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# make eval: measure the default model; EVALFLAGS=--quick for a part of it.
+OV_CHECK_TOOLS += tests/eval/soundscore
+tests_eval_soundscore_LDADD = -lm
+
+EXTRA_DIST += tests/eval/README tests/eval/OvEval.pm tests/eval/lpcnet.c \
+	tests/eval/answers tests/eval/calibrate tests/eval/chunks \
+	tests/eval/codec tests/eval/human tests/eval/judge \
+	tests/eval/latency tests/eval/run tests/eval/spoken tests/eval/vad
+
+eval-local: eval-run
+eval-run: all tests/eval/vadscore$(EXEEXT) tests/eval/soundscore$(EXEEXT)
+	OV_BUILDDIR='$(abs_top_builddir)' CC='$(CC)' \
+		$(srcdir)/tests/eval/run $(EVALFLAGS)
+.PHONY: eval-run
