@@ -30,6 +30,7 @@ static struct {
     const char *config, *corpus, *state, *start;
     int steps, warmup, decay_from, save_every, log_every, batch;
     double rate, floor, minutes, decay, clip;
+    bool mixed;
 } a;
 
 #define RUN_OPTIONS \
@@ -57,6 +58,8 @@ static struct {
     { "floor", 0, TOOL_REAL, &a.floor, 0, 1, NULL, "X", \
       "rate at the end, as a part of --rate" }, \
     { "decay", 0, TOOL_REAL, &a.decay, 0, 1, NULL, "X", "weight decay" }, \
+    { "mixed", 0, TOOL_FLAG, &a.mixed, 0, 0, NULL, NULL, \
+      "products of bfloat16 factors, sums in float" }, \
     { "clip", 0, TOOL_REAL, &a.clip, 0, 1e6, NULL, "X", \
       "largest gradient norm" }, \
     { "minutes", 0, TOOL_REAL, &a.minutes, 0, 1e6, NULL, "X", \
@@ -82,6 +85,7 @@ run(struct ov_task *task, struct ov_params *ps)
     o.decay = a.decay;
     o.clip = a.clip;
     o.minutes = a.minutes;
+    o.mixed = a.mixed;
     o.seed = tool.seed;
     o.threads = tool.threads > 0 ? tool.threads : OV_SHARDS;
     o.quiet = tool.verbose < 0;

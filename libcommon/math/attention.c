@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "math/gemm.h"
+#include "math/mixed.h"
 #include "math/vec.h"
 
 /* --- rotary --- */
@@ -21,8 +21,8 @@ struct rope {
 
 OV_HOT static void
 rotate(const ov_real *restrict x, ov_real *restrict y,
-       const ov_real *restrict table, int rows, int heads, int hd,
-       ov_real sign, ov_real keep)
+       const ov_real *restrict table, int rows, int heads, int hd, ov_real sign,
+       ov_real keep)
 {
     int t, h, i, half = hd / 2;
 
@@ -31,8 +31,7 @@ rotate(const ov_real *restrict x, ov_real *restrict y,
             for (i = 0; i < half; i++) {
                 ov_real c = table[i], s = sign * table[half + i];
                 y[i] = keep * y[i] + x[i] * c - x[half + i] * s;
-                y[half + i] =
-                    keep * y[half + i] + x[half + i] * c + x[i] * s;
+                y[half + i] = keep * y[half + i] + x[half + i] * c + x[i] * s;
             }
 }
 
@@ -41,7 +40,7 @@ rope_back(struct ov_graph *g, void *args)
 {
     struct rope *a = args;
     int whole = a->x->rows, s, hd = a->x->cols / a->heads;
-    struct ov_segs one = { 1, &whole };
+    struct ov_segs one = {1, &whole};
     const struct ov_segs *segs = a->segs != NULL ? a->segs : &one;
     size_t o = 0;
 
@@ -61,7 +60,7 @@ ov_rope(struct ov_graph *g, struct ov_tensor *x, int heads, ov_real base,
 {
     struct ov_tensor *y = ov_tensor_new(g, x->rows, x->cols);
     int whole = x->rows, hd = x->cols / heads, s, t, i, most = 0;
-    struct ov_segs one = { 1, &whole };
+    struct ov_segs one = {1, &whole};
     const struct ov_segs *use = segs != NULL ? segs : &one;
     struct rope *a;
     ov_real *table;
@@ -84,7 +83,7 @@ ov_rope(struct ov_graph *g, struct ov_tensor *x, int heads, ov_real base,
     }
     if (ov_graph_records(g)) {
         a = ov_graph_alloc(g, sizeof *a);
-        *a = (struct rope){ x, y, heads, segs, table };
+        *a = (struct rope){x, y, heads, segs, table};
         ov_graph_record(g, rope_back, a);
     }
     return y;
@@ -141,7 +140,7 @@ attention_back(struct ov_graph *g, void *args)
     struct attention *a = args;
     int whole = a->q->rows, s, h, n, hd = a->q->cols / a->heads;
     int dq = a->q->cols, dk = a->k->cols, most = 0;
-    struct ov_segs one = { 1, &whole };
+    struct ov_segs one = {1, &whole};
     const struct ov_segs *segs = a->segs != NULL ? a->segs : &one;
     ov_real scale = 1 / ov_sqrt((ov_real)hd), *dp;
     const ov_real *p = a->p;
@@ -154,18 +153,17 @@ attention_back(struct ov_graph *g, void *args)
         n = segs->len[s];
         for (h = 0; h < a->heads; h++, p += (size_t)n * n) {
             size_t oq = row * dq + (size_t)h * hd;
-            size_t ok = row * dk +
-                (size_t)(h / (a->heads / a->kv_heads)) * hd;
+            size_t ok = row * dk + (size_t)(h / (a->heads / a->kv_heads)) * hd;
             const ov_real *dy = a->y->g + oq;
-            ov_gemm(true, false, n, hd, n, 1, p, n, dy, dq, 1, a->v->g + ok,
-                    dk);
-            ov_gemm(false, true, n, n, hd, 1, dy, dq, a->v->x + ok, dk, 0, dp,
-                    n);
+            ov_product(g, true, false, n, hd, n, 1, p, n, dy, dq, 1,
+                       a->v->g + ok, dk);
+            ov_product(g, false, true, n, n, hd, 1, dy, dq, a->v->x + ok, dk, 0,
+                       dp, n);
             softmax_grad(p, dp, n);
-            ov_gemm(false, false, n, hd, n, scale, dp, n, a->k->x + ok, dk, 1,
-                    a->q->g + oq, dq);
-            ov_gemm(true, false, n, hd, n, scale, dp, n, a->q->x + oq, dq, 1,
-                    a->k->g + ok, dk);
+            ov_product(g, false, false, n, hd, n, scale, dp, n, a->k->x + ok,
+                       dk, 1, a->q->g + oq, dq);
+            ov_product(g, true, false, n, hd, n, scale, dp, n, a->q->x + oq, dq,
+                       1, a->k->g + ok, dk);
         }
         row += (size_t)n;
     }
@@ -176,7 +174,7 @@ attend_packed(struct ov_graph *g, struct attention *a)
 {
     int whole = a->q->rows, s, h, n, hd = a->q->cols / a->heads;
     int dq = a->q->cols, dk = a->k->cols;
-    struct ov_segs one = { 1, &whole };
+    struct ov_segs one = {1, &whole};
     const struct ov_segs *segs = a->segs != NULL ? a->segs : &one;
     ov_real scale = 1 / ov_sqrt((ov_real)hd), *p;
     size_t row = 0, total = 0;
@@ -188,13 +186,12 @@ attend_packed(struct ov_graph *g, struct attention *a)
         n = segs->len[s];
         for (h = 0; h < a->heads; h++, p += (size_t)n * n) {
             size_t oq = row * dq + (size_t)h * hd;
-            size_t ok = row * dk +
-                (size_t)(h / (a->heads / a->kv_heads)) * hd;
-            ov_gemm(false, true, n, n, hd, scale, a->q->x + oq, dq,
-                    a->k->x + ok, dk, 0, p, n);
+            size_t ok = row * dk + (size_t)(h / (a->heads / a->kv_heads)) * hd;
+            ov_product(g, false, true, n, n, hd, scale, a->q->x + oq, dq,
+                       a->k->x + ok, dk, 0, p, n);
             softmax_causal(p, n, a->window);
-            ov_gemm(false, false, n, hd, n, 1, p, n, a->v->x + ok, dk, 0,
-                    a->y->x + oq, dq);
+            ov_product(g, false, false, n, hd, n, 1, p, n, a->v->x + ok, dk, 0,
+                       a->y->x + oq, dq);
         }
         row += (size_t)n;
     }
@@ -279,8 +276,9 @@ ov_attention(struct ov_graph *g, struct ov_tensor *q, struct ov_tensor *k,
 {
     struct attention *a = ov_graph_alloc(g, sizeof *a);
 
-    *a = (struct attention){ q, k, v, ov_tensor_new(g, q->rows, q->cols),
-                             heads, kv_heads, window, segs, NULL };
+    *a = (struct attention){
+        q,      k,    v,   ov_tensor_new(g, q->rows, q->cols), heads, kv_heads,
+        window, segs, NULL};
     if (cache != NULL)
         attend_cached(g, a, cache);
     else

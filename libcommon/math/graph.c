@@ -24,7 +24,7 @@ struct node {
 };
 
 struct ov_graph {
-    bool record, fast, failed;
+    bool record, fast, mixed, failed;
     struct block *first, *cur;
     struct node *last;
     size_t bytes;
@@ -54,6 +54,18 @@ bool
 ov_graph_fast(const struct ov_graph *g)
 {
     return g->fast;
+}
+
+void
+ov_graph_mix(struct ov_graph *g, bool mixed)
+{
+    g->mixed = mixed;
+}
+
+bool
+ov_graph_mixed(const struct ov_graph *g)
+{
+    return g->mixed;
 }
 
 void

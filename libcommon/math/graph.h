@@ -25,6 +25,10 @@ struct ov_graph *ov_graph_new(bool record);
  * batches in training, where rows need not be independent bit for bit. */
 struct ov_graph *ov_graph_new_fast(void);
 bool ov_graph_fast(const struct ov_graph *g);
+/* Products of linear maps and attention in mixed precision (math/mixed.h)
+ * from now on; only where rows need not be independent. */
+void ov_graph_mix(struct ov_graph *g, bool mixed);
+bool ov_graph_mixed(const struct ov_graph *g);
 void ov_graph_free(struct ov_graph *g);
 /* Forget all tensors; the memory is kept for the next ones. */
 void ov_graph_reset(struct ov_graph *g);

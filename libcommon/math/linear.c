@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "math/gemm.h"
+#include "math/mixed.h"
 #include "math/vec.h"
 
 struct linear {
@@ -49,11 +50,11 @@ linear_back(struct ov_graph *g, void *args)
 
     (void)g;
     if (a->x->g != NULL)
-        ov_gemm(false, false, n, in, out, 1, a->y->g, out, a->w->x, in, 1,
-                a->x->g, in);
+        ov_product(g, false, false, n, in, out, 1, a->y->g, out, a->w->x, in, 1,
+                   a->x->g, in);
     if (a->w->g != NULL)
-        ov_gemm(true, false, out, in, n, 1, a->y->g, out, a->x->x, in, 1,
-                a->w->g, in);
+        ov_product(g, true, false, out, in, n, 1, a->y->g, out, a->x->x, in, 1,
+                   a->w->g, in);
     if (a->b != NULL && a->b->g != NULL)
         add_rows(a->b->g, a->y->g, n, out);
 }
@@ -72,11 +73,11 @@ ov_linear(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *w,
     }
     if (b != NULL)
         set_rows(y->x, b->x, y->rows, y->cols);
-    ov_gemm(false, true, x->rows, w->rows, x->cols, 1, x->x, x->cols, w->x,
-            w->cols, b != NULL ? 1 : 0, y->x, y->cols);
+    ov_product(g, false, true, x->rows, w->rows, x->cols, 1, x->x, x->cols,
+               w->x, w->cols, b != NULL ? 1 : 0, y->x, y->cols);
     if (ov_graph_records(g)) {
         a = ov_graph_alloc(g, sizeof *a);
-        *a = (struct linear){ x, w, b, y };
+        *a = (struct linear){x, w, b, y};
         ov_graph_record(g, linear_back, a);
     }
     return y;
@@ -148,7 +149,7 @@ ov_residual(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *y,
                  x->cols);
     if (ov_graph_records(g)) {
         a = ov_graph_alloc(g, sizeof *a);
-        *a = (struct residual){ x, y, s, z, k };
+        *a = (struct residual){x, y, s, z, k};
         ov_graph_record(g, residual_back, a);
     }
     return z;
@@ -165,7 +166,7 @@ ov_view(struct ov_graph *g, struct ov_tensor *x, int rows, int cols)
 {
     struct ov_tensor *y = ov_graph_alloc(g, sizeof *y);
 
-    *y = (struct ov_tensor){ x->x, x->g, rows, cols };
+    *y = (struct ov_tensor){x->x, x->g, rows, cols};
     return y;
 }
 
@@ -200,7 +201,7 @@ ov_columns(struct ov_graph *g, struct ov_tensor *x, int from, int cols)
                (size_t)cols * sizeof *y->x);
     if (ov_graph_records(g)) {
         a = ov_graph_alloc(g, sizeof *a);
-        *a = (struct columns){ x, y, from };
+        *a = (struct columns){x, y, from};
         ov_graph_record(g, columns_back, a);
     }
     return y;

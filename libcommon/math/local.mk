@@ -3,6 +3,7 @@ math_sources = \
 	libcommon/math/vec.h \
 	libcommon/math/graph.c libcommon/math/graph.h \
 	libcommon/math/gemm.c libcommon/math/gemm.h \
+	libcommon/math/mixed.c libcommon/math/mixed.h \
 	libcommon/math/ops.h \
 	libcommon/math/linear.c \
 	libcommon/math/norm.c \
@@ -21,6 +22,6 @@ libovd_a_SOURCES = $(math_sources) libcommon/train/loss.c \
 	libcommon/train/loss.h
 libovd_a_CPPFLAGS = $(AM_CPPFLAGS) -DOV_DOUBLE
 
-OV_TESTS += tests/unit/t_grad tests/unit/t_sample
+OV_TESTS += tests/unit/t_grad tests/unit/t_sample tests/unit/t_mixed
 tests_unit_t_grad_CPPFLAGS = $(AM_CPPFLAGS) -DOV_DOUBLE
 tests_unit_t_grad_LDADD = libovd.a $(OV_LIBS)

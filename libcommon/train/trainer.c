@@ -432,6 +432,8 @@ prepare(struct trainer *t, struct ov_err *err)
         if (s > 0)
             ov_params_init(&h->params, NULL, t->master, 0, true);
         h->graph = ov_graph_new(true);
+        if (h->graph != NULL)
+            ov_graph_mix(h->graph, t->o->mixed);
         h->net = t->task->bind(t->task->self, h->use);
         if (h->graph == NULL || h->net == NULL)
             return ov_err_set(err, OV_ERUN, "out of memory");

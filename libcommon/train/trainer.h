@@ -54,6 +54,7 @@ struct ov_trainer_options {
     int threads;
     long save_every, log_every;
     double minutes;        /* stop (and save) after so long; 0 = never */
+    bool mixed;            /* products in mixed precision */
     bool quiet;
     const volatile int *stop; /* set by a signal: save and stop */
 };
