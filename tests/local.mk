@@ -39,7 +39,6 @@ OV_SH_TESTS += tests/cli/vad.sh
 OV_CHECK_TOOLS += tests/cli/ov-negate
 OV_SH_TESTS += tests/cli/run.sh
 # the filters together, with random weights
-OV_CHECK_TOOLS += tests/cli/ov-random-model
 OV_SH_TESTS += tests/cli/pipeline.sh
 dist-hook: dist-cases
 dist-cases:

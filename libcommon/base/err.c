@@ -8,6 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* One line, whatever names and bytes of files went into it. */
+static void
+printable(char *s)
+{
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s < ' ' || *s == 0x7f)
+            *s = '?';
+}
+
 int
 ov_err_set(struct ov_err *e, int code, const char *fmt, ...)
 {
@@ -19,6 +28,7 @@ ov_err_set(struct ov_err *e, int code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(e->text, sizeof e->text, fmt, ap);
     va_end(ap);
+    printable(e->text);
     return code;
 }
 
@@ -37,6 +47,7 @@ ov_err_errno(struct ov_err *e, const char *fmt, ...)
     va_end(ap);
     n = strlen(e->text);
     snprintf(e->text + n, sizeof e->text - n, ": %s", strerror(saved));
+    printable(e->text);
     return OV_ERUN;
 }
 
@@ -53,5 +64,6 @@ ov_err_prefix(struct ov_err *e, const char *fmt, ...)
     vsnprintf(head, sizeof head, fmt, ap);
     va_end(ap);
     snprintf(e->text, sizeof e->text, "%.*s: %.*s", 200, head, 308, tail);
+    printable(e->text);
     return e->code;
 }

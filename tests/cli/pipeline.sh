@@ -6,7 +6,7 @@
 
 top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
 build=${OV_BUILDDIR:-$(pwd)}
-PATH=$build/tools:$build/tests/cli:$PATH
+PATH=$build/tools:$PATH
 export PATH
 unset OV_STATS OV_THREADS
 tokens=$top/models/default/tokenizer.json
@@ -30,11 +30,11 @@ ok() {
 }
 
 model() { # name, seed
-    mkdir -p "models/$1"
+    mkdir -p models config
+    cp "$tokens" config
     sed "s/\"random\"/\"$1\"/" "$top/tests/cli/model.txt" \
-        >"models/$1/config.json"
-    cp "$tokens" "models/$1"
-    ov-random-model "$2" "models/$1/config.json" "models/$1"
+        >config/config.json
+    ov-train init --seed "$2" --config config/config.json "models/$1"
 }
 
 # turns SAMPLES: two turns of sound, in frames of so many samples

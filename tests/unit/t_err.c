@@ -21,5 +21,8 @@ main(void)
     ok(ov_err_errno(&e, "out") == OV_ERUN && strstr(e.text, "out: No space"),
        "errno");
     ok(ov_err_set(NULL, -3, "x") == -3, "no place for the text");
+    ov_err_set(&e, OV_ERUN, "%s: no", "a\nb\033[2J\177");
+    ok(strcmp(e.text, "a?b?[2J?: no") == 0, "control bytes of names: %s",
+       e.text);
     return tap_done();
 }
