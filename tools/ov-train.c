@@ -109,7 +109,7 @@ static int
 main_codec(int argc, char **argv)
 {
     static int frames = 32, quantise_at = 600;
-    static bool decoder_only;
+    static bool decoder_only, fine;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         { "frames", 0, TOOL_INT, &frames, 4, 1000, NULL, "N",
@@ -118,6 +118,8 @@ main_codec(int argc, char **argv)
           "step at which the codebooks are made" },
         { "decoder-only", 0, TOOL_FLAG, &decoder_only, 0, 0, NULL, NULL,
           "encoder and codebooks stay as they are" },
+        { "fine", 0, TOOL_FLAG, &fine, 0, 0, NULL, NULL,
+          "a fourth, longer window in the loss" },
         { 0 }
     };
     static const struct tool door = {
@@ -145,6 +147,7 @@ main_codec(int argc, char **argv)
     o.frames = frames;
     o.quantise_at = quantise_at;
     o.decoder_only = decoder_only;
+    o.fine = fine;
     o.seed = tool.seed;
     if (ov_codec_task_open(&t, &o, &corpus, &task, &err) != OV_OK)
         tool_die_err(&err);

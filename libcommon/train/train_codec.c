@@ -377,7 +377,7 @@ ov_codec_task_open(struct ov_codec_task **out,
     for (i = 0; i < corpus->n; i++)
         if (strcmp(corpus->u[i].split, "train") == 0)
             t->use[t->uses++] = (int)i;
-    ov_spectral_open(&t->spectral, false);
+    ov_spectral_open(&t->spectral, o->fine);
     for (s = 0; s < OV_SHARDS; s++)
         t->batch[s].side = ov_graph_new_fast();
     *task = (struct ov_task){ .self = t, .bind = bind, .unbind = unbind,
