@@ -15,6 +15,10 @@ math_sources = \
 	libcommon/math/signal.c
 
 libov_a_SOURCES += $(math_sources)
+# inference alone, in single precision
+libov_a_SOURCES += \
+	libcommon/math/attend.c libcommon/math/attend.h \
+	libcommon/math/gelu.c libcommon/math/gelu.h
 
 # the same room in double precision, for gradients against differences
 check_LIBRARIES += libovd.a
