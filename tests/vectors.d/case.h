@@ -14,11 +14,12 @@
 #include "model/safetensors.h"
 
 struct vcase {
-    const char *dir;              /* where case.json lies */
-    const char *family;           /* of case.json, or the folder's name */
-    const struct ov_json *json;   /* the whole of case.json */
-    struct ov_weights *expected;  /* expected.safetensors; NULL: none */
+    const char *dir;             /* where case.json lies */
+    const char *family;          /* of case.json, or the folder's name */
+    const struct ov_json *json;  /* the whole of case.json */
+    struct ov_weights *expected; /* expected.safetensors; NULL: none */
     int checked, failed;
+    struct vcase_kept *kept; /* memory and names, case.c alone */
 };
 
 /* A family's case; what cannot even begin is vcase_fail. */
@@ -46,8 +47,7 @@ double vcase_double(struct vcase *c, const char *path, double fallback);
  * name, shape, max abs error, max rel error, tolerance, ok or FAIL.  The
  * tolerance is tolerance.NAME.suggested_atol of case.json, else
  * 1e-4 * rms of the expected; it passes also within 1e-4 * rms. */
-void vcase_close(struct vcase *c, const char *name, const float *got,
-                 size_t n);
+void vcase_close(struct vcase *c, const char *name, const float *got, size_t n);
 /* The same with the transposed layout: got is [cols,rows] where expected is
  * [rows,cols]. */
 void vcase_close_t(struct vcase *c, const char *name, const float *got,
@@ -58,8 +58,13 @@ void vcase_equal(struct vcase *c, const char *name, const int32_t *got,
 /* A condition that has no tensor: one line, ok or FAIL. */
 void vcase_ok(struct vcase *c, bool ok, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* The case cannot go on. */
+/* The case cannot go on: it fails, and its author returns. */
 void vcase_fail(struct vcase *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* For run.c: open dir/case.json and expected.safetensors; -1 with *err. */
+int vcase_open(struct vcase *c, const char *dir, struct ov_err *err);
+/* Say which expected tensors nobody looked at; free all. */
+void vcase_close_all(struct vcase *c);
 
 #endif

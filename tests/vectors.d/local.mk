@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# tests/vectors: published networks against their references.  A family is a
+# file v_FAMILY.c, a line here, and a line in run.c's table.
+OV_CHECK_TOOLS += tests/vectors.d/run
+tests_vectors_d_run_SOURCES = tests/vectors.d/run.c tests/vectors.d/case.c \
+	tests/vectors.d/case.h
+EXTRA_DIST += tests/vectors
