@@ -17,6 +17,9 @@ math_sources = \
 libov_a_SOURCES += $(math_sources)
 # inference alone, in single precision
 libov_a_SOURCES += \
+	libcommon/math/conv1d.c libcommon/math/conv1d.h \
+	libcommon/math/lstm.c libcommon/math/lstm.h \
+	libcommon/math/snake.c libcommon/math/snake.h \
 	libcommon/math/attend.c libcommon/math/attend.h \
 	libcommon/math/gelu.c libcommon/math/gelu.h
 

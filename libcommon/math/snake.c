@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Activations and norms of published codecs and vocoders.
+ * In: rows.  Out: rows. */
+#include "math/snake.h"
+
+#include <stdlib.h>
+
+#include "math/vec.h"
+
+static struct ov_tensor *
+target(struct ov_graph *g, struct ov_tensor *x)
+{
+    if (g == NULL)
+        return x;
+    if (ov_graph_records(g))
+        abort(); /* there is no way back through these operations */
+    return ov_tensor_new(g, x->rows, x->cols);
+}
+
+static size_t
+values(const struct ov_tensor *x)
+{
+    return (size_t)x->rows * (size_t)x->cols;
+}
+
+OV_HOT static void
+snake(const ov_real *x, ov_real *y, const ov_real *a, int rows, int cols)
+{
+    int t, i;
+
+    for (t = 0; t < rows; t++, x += cols, y += cols)
+        for (i = 0; i < cols; i++) {
+            ov_real s = ov_sin(a[i] * x[i]);
+
+            y[i] = x[i] + s * s / (a[i] + (ov_real)1e-9);
+        }
+}
+
+OV_HOT static void
+leaky(const ov_real *x, ov_real *y, size_t n, ov_real slope)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        y[i] = x[i] > 0 ? x[i] : slope * x[i];
+}
+
+struct ov_tensor *
+ov_snake(struct ov_graph *g, struct ov_tensor *x, const ov_real *a)
+{
+    struct ov_tensor *y = target(g, x);
+
+    snake(x->x, y->x, a, x->rows, x->cols);
+    return y;
+}
+
+struct ov_tensor *
+ov_leaky_relu(struct ov_graph *g, struct ov_tensor *x, ov_real slope)
+{
+    struct ov_tensor *y = target(g, x);
+
+    leaky(x->x, y->x, values(x), slope);
+    return y;
+}
+
+/* Columns from..to-1 of all rows to mean 0 and variance 1. */
+static void
+normalise(const struct ov_tensor *x, struct ov_tensor *y, const ov_real *w,
+          const ov_real *b, int from, int to, ov_real eps)
+{
+    double n = (double)x->rows * (to - from), sum = 0, sq = 0, k;
+    int t, i;
+
+    for (t = 0; t < x->rows; t++)
+        for (i = from; i < to; i++)
+            sum += x->x[(size_t)t * x->cols + i];
+    sum /= n;
+    for (t = 0; t < x->rows; t++)
+        for (i = from; i < to; i++) {
+            double d = x->x[(size_t)t * x->cols + i] - sum;
+
+            sq += d * d;
+        }
+    k = 1 / sqrt(sq / n + (double)eps);
+    for (t = 0; t < x->rows; t++)
+        for (i = from; i < to; i++) {
+            size_t at = (size_t)t * x->cols + i;
+
+            y->x[at] = (ov_real)((x->x[at] - sum) * k * w[i] + b[i]);
+        }
+}
+
+struct ov_tensor *
+ov_groupnorm(struct ov_graph *g, struct ov_tensor *x, const ov_real *w,
+             const ov_real *b, int groups, ov_real eps)
+{
+    struct ov_tensor *y = target(g, x);
+    int c = x->cols / groups, i;
+
+    for (i = 0; i < groups; i++)
+        normalise(x, y, w, b, i * c, (i + 1) * c, eps);
+    return y;
+}
+
+OV_HOT static void
+accumulate(ov_real *restrict x, const ov_real *restrict y, size_t n, ov_real k)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        x[i] += k * y[i];
+}
+
+struct ov_tensor *
+ov_accumulate(struct ov_tensor *x, const struct ov_tensor *y, ov_real k)
+{
+    accumulate(x->x, y->x, values(x), k);
+    return x;
+}
