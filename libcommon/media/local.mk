@@ -16,3 +16,7 @@ libov_a_SOURCES += \
 
 OV_TESTS += tests/unit/t_mel tests/unit/t_resample tests/unit/t_soundin \
 	tests/unit/t_soundout tests/unit/t_fuzz_header
+libov_a_SOURCES += \
+	libcommon/media/whisper_mel.c \
+	libcommon/media/whisper_mel.h
+OV_TESTS += tests/unit/t_whisper_mel
