@@ -64,6 +64,15 @@ ov_mixed_kernel(void)
     return kind;
 }
 
+bool
+ov_mixed_without_amx(void)
+{
+    if (ov_mixed_kernel() == NULL)
+        return false;
+    kind = "avx512-bf16";
+    return true;
+}
+
 /* --- packing --- */
 
 /* 16 x 16 words, rows to columns, in place. */
@@ -248,8 +257,7 @@ tiles_begin(void)
     static const uint8_t shape[64] = {
         [0] = 1,   [16] = 64, [18] = 64, [20] = 64, [22] = 64, [24] = 64,
         [26] = 64, [28] = 64, [30] = 64, [48] = 16, [49] = 16, [50] = 16,
-        [51] = 16, [52] = 16, [53] = 16, [54] = 16, [55] = 16
-    };
+        [51] = 16, [52] = 16, [53] = 16, [54] = 16, [55] = 16};
 
     _tile_loadconfig(shape);
 }
@@ -380,6 +388,12 @@ const char *
 ov_mixed_kernel(void)
 {
     return 0;
+}
+
+bool
+ov_mixed_without_amx(void)
+{
+    return false;
 }
 
 void

@@ -80,8 +80,8 @@ check(int m, int n, int k, int form)
     free(was);
 }
 
-int
-main(void)
+static void
+check_all(void)
 {
     static const int size[][3] = {{5, 40, 40},    {16, 16, 128}, {33, 47, 61},
                                   {32, 64, 32},   {100, 31, 77}, {800, 40, 530},
@@ -93,5 +93,14 @@ main(void)
     for (i = 0; i < sizeof size / sizeof *size; i++)
         for (form = 0; form < 16; form += i < 4 ? 1 : 5)
             check(size[i][0], size[i][1], size[i][2], form);
+}
+
+int
+main(void)
+{
+    check_all();
+    if (ov_mixed_kernel() != NULL && strcmp(ov_mixed_kernel(), "amx") == 0 &&
+        ov_mixed_without_amx())
+        check_all();
     return tap_done();
 }
