@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The same transformer as trainbench in PyTorch: RMS norm, rotary positions,
 # grouped queries, SwiGLU, AdamW.
-# In: the same sizes, and the number of threads.  Out: positions a second.
+# In: the same sizes, the number of threads, "mixed" for bfloat16 autocast.
+# Out: positions a second.
 import sys
 import time
 
@@ -13,6 +14,7 @@ import torch.nn.functional as F
  steps, threads) = map(int, sys.argv[1:11])
 torch.set_num_threads(threads)
 torch.manual_seed(1)
+mixed = len(sys.argv) > 11
 size = width // heads
 
 
@@ -81,7 +83,9 @@ for step in range(steps + 3):
     if step == 3:
         begun = time.monotonic()
     ids = torch.randint(vocabulary, (batch, length + 1))
-    loss = F.cross_entropy(model(ids[:, :-1]).reshape(-1, vocabulary),
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        logits = model(ids[:, :-1])
+    loss = F.cross_entropy(logits.float().reshape(-1, vocabulary),
                            ids[:, 1:].reshape(-1))
     best.zero_grad()
     loss.backward()

@@ -3,7 +3,7 @@
  * In: sizes on the command line.  Out: positions a second.
  *
  *     trainbench WIDTH LAYERS HEADS KV_HEADS HIDDEN VOCABULARY BATCH LENGTH
- *                STEPS
+ *                STEPS [mixed]
  *
  * Full steps of the real trainer: forward, backward, AdamW, two shards. */
 #include <stdio.h>
@@ -89,7 +89,7 @@ main(int argc, char **argv)
     double seconds;
     bool done;
 
-    if (argc != 10 || mkdtemp(dir) == NULL)
+    if (argc < 10 || argc > 11 || mkdtemp(dir) == NULL)
         return 2;
     c.d = atoi(argv[1]);
     c.layers = atoi(argv[2]);
@@ -103,6 +103,7 @@ main(int argc, char **argv)
     o.dir = dir;
     o.steps = atol(argv[9]) + 3;
     o.quiet = true;
+    o.mixed = argc == 11;
     o.save_every = 1 << 30;
     ov_params_init(&ps, NULL, NULL, 1, true);
     if (ov_trainer_run(&o, &task, &ps, &done, &err) != OV_OK) {
