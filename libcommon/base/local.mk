@@ -9,3 +9,4 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/base/buf.c libcommon/base/buf.h \
 	libcommon/base/clock.c libcommon/base/clock.h
+libov_a_SOURCES += libcommon/base/gunzip.c libcommon/base/gunzip.h

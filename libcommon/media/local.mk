@@ -20,3 +20,7 @@ libov_a_SOURCES += \
 	libcommon/media/whisper_mel.c \
 	libcommon/media/whisper_mel.h
 OV_TESTS += tests/unit/t_whisper_mel
+libov_a_SOURCES += \
+	libcommon/media/image.c libcommon/media/image.h \
+	libcommon/media/image_jpeg.c libcommon/media/image_png.c \
+	libcommon/media/resize.c libcommon/media/resize.h

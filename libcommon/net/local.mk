@@ -12,3 +12,4 @@ libov_a_SOURCES += \
 	libcommon/net/silero.c libcommon/net/silero.h
 OV_TESTS += tests/unit/t_silero
 OV_TESTS += tests/unit/t_net
+libov_a_SOURCES += libcommon/net/bind.c libcommon/net/bind.h

@@ -10,3 +10,7 @@ libov_a_SOURCES += \
 OV_TESTS += tests/unit/t_bpe tests/unit/t_fuzz_bpe tests/unit/t_utf8
 libov_a_SOURCES += libcommon/text/normal.c libcommon/text/normal.h
 OV_TESTS += tests/unit/t_normal
+libov_a_SOURCES += \
+	libcommon/text/clip_bpe.c libcommon/text/clip_bpe.h \
+	libcommon/text/html.c libcommon/text/html.h \
+	libcommon/text/html_names.c

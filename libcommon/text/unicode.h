@@ -5,11 +5,20 @@
 #ifndef OV_TEXT_UNICODE_H
 #define OV_TEXT_UNICODE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum ov_class { OV_LETTER, OV_NUMBER, OV_SPACE, OV_OTHER };
 
 /* \s is the property White_Space; unassigned code points are OV_OTHER. */
 enum ov_class ov_unicode_class(uint32_t cp);
+
+/* The lower-case character of cp, cp itself if it has none. */
+uint32_t ov_unicode_lower(uint32_t cp);
+/* Has cp a case; is it skipped where the neighbours' case is looked for
+ * (Unicode 15, 3.13, D135 and D136, by general category and the marks
+ * ' . : and their like). */
+bool ov_unicode_cased(uint32_t cp);
+bool ov_unicode_case_ignorable(uint32_t cp);
 
 #endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tensors of a published network, taken from its file by name and shape.
+ * In: names and shapes.  Out: tensors. */
+#include "net/bind.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NAME = 256, DIM_MAX = 1 << 24 };
+
+void
+ov_bind_init(struct ov_bind *b, const struct ov_weights *w, const char *prefix)
+{
+    *b = (struct ov_bind){.w = w, .prefix = prefix};
+}
+
+void
+ov_bind_free(struct ov_bind *b)
+{
+    int i;
+
+    for (i = 0; i < b->n; i++) {
+        if (b->own[i])
+            free(b->t[i]->x);
+        free(b->t[i]);
+    }
+    free(b->t);
+    free(b->own);
+    ov_bind_init(b, NULL, "");
+}
+
+__attribute__((format(printf, 3, 0))) static void
+full_name(const struct ov_bind *b, char name[NAME], const char *fmt, va_list ap)
+{
+    int n = snprintf(name, NAME, "%s", b->prefix);
+
+    if (n >= 0 && n < NAME)
+        vsnprintf(name + n, (size_t)(NAME - n), fmt, ap);
+}
+
+/* Room for one more; a tensor without values yet. */
+static struct ov_tensor *
+add(struct ov_bind *b, int rows, int cols)
+{
+    struct ov_tensor *t = malloc(sizeof *t), **ts;
+    int cap = b->n == b->cap ? 2 * b->cap + 64 : b->cap;
+    bool *own;
+
+    ts = t == NULL ? NULL : realloc(b->t, sizeof *ts * (size_t)cap);
+    b->t = ts != NULL ? ts : b->t;
+    own = ts == NULL ? NULL : realloc(b->own, sizeof *own * (size_t)cap);
+    b->own = own != NULL ? own : b->own;
+    if (own == NULL) {
+        free(t);
+        ov_err_set(&b->err, OV_ERUN, "no memory");
+        return NULL;
+    }
+    b->cap = cap;
+    *t = (struct ov_tensor){.rows = rows, .cols = cols};
+    b->own[b->n] = false;
+    b->t[b->n++] = t;
+    return t;
+}
+
+/* Memory for the values of the tensor added last. */
+static bool
+own_values(struct ov_bind *b, struct ov_tensor *t)
+{
+    size_t bytes = (size_t)t->rows * (size_t)t->cols * sizeof *t->x;
+
+    t->x = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+    if (t->x == NULL) {
+        ov_err_set(&b->err, OV_ERUN, "no memory");
+        return false;
+    }
+    b->own[b->n - 1] = true;
+    return true;
+}
+
+/* Do the leading dimensions of a multiply to rows, the others to cols? */
+static bool
+fits(const struct ov_array *a, int rows, int cols)
+{
+    int64_t n = 1;
+    int i = 0;
+
+    if (rows <= 0 || cols <= 0 || a->count != (int64_t)rows * cols)
+        return false;
+    while (n < rows && i < a->rank)
+        n *= a->shape[i++];
+    return n == rows;
+}
+
+static struct ov_tensor *
+take(struct ov_bind *b, const struct ov_array *a, int rows, int cols)
+{
+    struct ov_tensor *t;
+
+    if (!fits(a, rows, cols)) {
+        ov_err_set(&b->err, OV_EMODEL,
+                   "tensor %s is not %d x %d (it has %lld values)", a->name,
+                   rows, cols, (long long)a->count);
+        return NULL;
+    }
+    if (a->dtype != OV_F32 && a->dtype != OV_F16 && a->dtype != OV_BF16 &&
+        a->dtype != OV_F64) {
+        ov_err_set(&b->err, OV_EMODEL, "tensor %s is of type %s", a->name,
+                   ov_dtype_name(a->dtype));
+        return NULL;
+    }
+    if ((t = add(b, rows, cols)) == NULL)
+        return NULL;
+    if (a->dtype == OV_F32 && (uintptr_t)a->data % sizeof(float) == 0) {
+        t->x = (ov_real *)(uintptr_t)a->data;
+        return t;
+    }
+    if (!own_values(b, t) || ov_array_to_f32(a, (float *)t->x, &b->err) != 0)
+        return NULL;
+    return t;
+}
+
+struct ov_tensor *
+ov_bind(struct ov_bind *b, int rows, int cols, const char *fmt, ...)
+{
+    const struct ov_array *a;
+    char name[NAME];
+    va_list ap;
+
+    if (b->err.code != OV_OK)
+        return NULL;
+    va_start(ap, fmt);
+    full_name(b, name, fmt, ap);
+    va_end(ap);
+    a = ov_weights_get(b->w, name);
+    if (a == NULL) {
+        ov_err_set(&b->err, OV_EMODEL, "tensor %s is missing", name);
+        return NULL;
+    }
+    return take(b, a, rows, cols);
+}
+
+struct ov_tensor *
+ov_bind_if(struct ov_bind *b, int rows, int cols, const char *fmt, ...)
+{
+    const struct ov_array *a;
+    char name[NAME];
+    va_list ap;
+
+    if (b->err.code != OV_OK)
+        return NULL;
+    va_start(ap, fmt);
+    full_name(b, name, fmt, ap);
+    va_end(ap);
+    a = ov_weights_get(b->w, name);
+    return a == NULL ? NULL : take(b, a, rows, cols);
+}
+
+struct ov_tensor *
+ov_bind_new(struct ov_bind *b, int rows, int cols)
+{
+    size_t n = (size_t)rows * (size_t)cols, i;
+    struct ov_tensor *t;
+
+    if (b->err.code != OV_OK || (t = add(b, rows, cols)) == NULL ||
+        !own_values(b, t))
+        return NULL;
+    for (i = 0; i < n; i++)
+        t->x[i] = 0;
+    return t;
+}
+
+bool
+ov_bind_has(const struct ov_bind *b, const char *fmt, ...)
+{
+    char name[NAME];
+    va_list ap;
+
+    va_start(ap, fmt);
+    full_name(b, name, fmt, ap);
+    va_end(ap);
+    return ov_weights_get(b->w, name) != NULL;
+}
+
+bool
+ov_bind_shape(struct ov_bind *b, int rank, int *shape, const char *fmt, ...)
+{
+    const struct ov_array *a;
+    char name[NAME];
+    va_list ap;
+    int i;
+
+    for (i = 0; i < rank; i++)
+        shape[i] = 1;
+    if (b->err.code != OV_OK)
+        return false;
+    va_start(ap, fmt);
+    full_name(b, name, fmt, ap);
+    va_end(ap);
+    a = ov_weights_get(b->w, name);
+    if (a == NULL) {
+        ov_err_set(&b->err, OV_EMODEL, "tensor %s is missing", name);
+        return false;
+    }
+    for (i = 0; i < rank && a->rank == rank; i++) {
+        if (a->shape[i] < 1 || a->shape[i] > DIM_MAX)
+            break;
+        shape[i] = (int)a->shape[i];
+    }
+    if (i < rank)
+        ov_err_set(&b->err, OV_EMODEL, "tensor %s has an unfit shape", name);
+    return i == rank;
+}
+
+int
+ov_bind_count(const struct ov_bind *b, int max, const char *before,
+              const char *after)
+{
+    int n = 0;
+
+    while (n < max && ov_bind_has(b, "%s%d%s", before, n, after))
+        n++;
+    return n;
+}
