@@ -18,9 +18,11 @@ libov_a_SOURCES += $(math_sources)
 # inference alone, in single precision
 libov_a_SOURCES += \
 	libcommon/math/conv1d.c libcommon/math/conv1d.h \
+	libcommon/math/flow.c libcommon/math/flow.h \
 	libcommon/math/lstm.c libcommon/math/lstm.h \
 	libcommon/math/snake.c libcommon/math/snake.h \
 	libcommon/math/attend.c libcommon/math/attend.h \
+	libcommon/math/dense.c libcommon/math/dense.h \
 	libcommon/math/gelu.c libcommon/math/gelu.h
 
 # the same room in double precision, for gradients against differences

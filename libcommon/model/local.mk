@@ -9,6 +9,7 @@ libov_a_SOURCES += \
 	libcommon/model/pickle_call.c libcommon/model/pickle_machine.h \
 	libcommon/model/pickle_global.c libcommon/model/pickle_global.h \
 	libcommon/model/safetensors.c libcommon/model/safetensors.h \
+	libcommon/model/sharded.c libcommon/model/sharded.h \
 	libcommon/model/store.h \
 	libcommon/model/torch.c \
 	libcommon/model/write.c \
@@ -17,6 +18,6 @@ libov_a_SOURCES += \
 noinst_HEADERS += tests/unit/checkpoint.h tests/unit/mutate.h
 OV_TESTS += tests/unit/t_config tests/unit/t_find \
 	tests/unit/t_safetensors tests/unit/t_fuzz_safetensors \
-	tests/unit/t_torch tests/unit/t_fuzz_torch
+	tests/unit/t_torch tests/unit/t_fuzz_torch tests/unit/t_sharded
 
 OV_SH_TESTS += tests/cli/t_ov_model.sh

@@ -494,6 +494,9 @@ ov_weights_close(struct ov_weights *w)
     }
     for (i = 0; i < w->n_copies; i++)
         free(w->copies[i]);
+    for (i = 0; i < w->n_parts; i++)
+        ov_weights_close(w->parts[i]);
+    free(w->parts);
     free(w->arrays);
     free(w->names);
     free(w->scalars);

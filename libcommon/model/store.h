@@ -33,6 +33,8 @@ struct ov_weights {
     size_t count;
     struct ov_scalar *scalars; /* [n_scalars], by name */
     size_t n_scalars;
+    struct ov_weights **parts; /* [n_parts], closed with it: sharded.c */
+    size_t n_parts;
 };
 
 /* Sort the names, once all arrays are there.  OV_EMODEL: a name twice. */

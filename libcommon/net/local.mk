@@ -13,3 +13,14 @@ libov_a_SOURCES += \
 OV_TESTS += tests/unit/t_silero
 OV_TESTS += tests/unit/t_net
 libov_a_SOURCES += libcommon/net/bind.c libcommon/net/bind.h
+libov_a_SOURCES += \
+	libcommon/net/bind_conv.c libcommon/net/bind_conv.h \
+	libcommon/net/snac.c libcommon/net/snac.h
+libov_a_SOURCES += \
+	libcommon/net/gpt.c libcommon/net/gpt.h \
+	libcommon/net/gpt_bind.c libcommon/net/gpt_config.c \
+	libcommon/net/moe.c libcommon/net/moe.h \
+	libcommon/net/rotary.c libcommon/net/rotary.h
+libov_a_SOURCES += \
+	libcommon/net/clip.c libcommon/net/clip.h \
+	libcommon/net/torchlayer.c libcommon/net/torchlayer.h

@@ -5,3 +5,6 @@ OV_CHECK_TOOLS += tests/vectors.d/run
 tests_vectors_d_run_SOURCES = tests/vectors.d/run.c tests/vectors.d/case.c \
 	tests/vectors.d/case.h
 EXTRA_DIST += tests/vectors
+tests_vectors_d_run_SOURCES += tests/vectors.d/wav.h tests/vectors.d/v_snac.c
+tests_vectors_d_run_SOURCES += tests/vectors.d/v_gpt.c
+tests_vectors_d_run_SOURCES += tests/vectors.d/v_clip.c

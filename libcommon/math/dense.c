@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Linear maps of published networks.
+ * In: rows, weights as they are stored.  Out: rows. */
+#include "math/dense.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "math/gemm.h"
+#include "math/vec.h"
+
+enum { MANY = 8 }; /* rows from which on products pay */
+
+int
+ov_dense_in(const struct ov_dense *m)
+{
+    return m->turned ? m->w->rows : m->w->cols;
+}
+
+int
+ov_dense_out(const struct ov_dense *m)
+{
+    return m->turned ? m->w->cols : m->w->rows;
+}
+
+/* y [out] = x [in] w [in, out] + b, in the order in which w lies. */
+OV_HOT static void
+row_turned(const float *restrict x, const float *restrict w,
+           const float *restrict b, int in, int out, float *restrict y)
+{
+    int i, j;
+
+    for (j = 0; j < out; j++)
+        y[j] = b != NULL ? b[j] : 0;
+    for (i = 0; i < in; i++, w += out)
+        for (j = 0; j < out; j++)
+            y[j] += x[i] * w[j];
+}
+
+static void
+few(const struct ov_dense *m, const struct ov_tensor *x, struct ov_tensor *y)
+{
+    const float *b = m->b != NULL ? m->b->x : NULL;
+    int t, in = x->cols, out = y->cols;
+
+    if (!m->turned) {
+        ov_matvec(x->rows, out, in, x->x, m->w->x, b, y->x);
+        return;
+    }
+    for (t = 0; t < x->rows; t++)
+        row_turned(x->x + (size_t)t * in, m->w->x, b, in, out,
+                   y->x + (size_t)t * out);
+}
+
+struct ov_tensor *
+ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
+             const struct ov_tensor *x)
+{
+    int t, in = ov_dense_in(m), out = ov_dense_out(m);
+    struct ov_tensor *y = ov_tensor_new(g, x->rows, out);
+
+    assert(!ov_graph_records(g) && x->cols == in);
+    if (!ov_graph_fast(g) || x->rows < MANY) {
+        few(m, x, y);
+        return y;
+    }
+    for (t = 0; m->b != NULL && t < y->rows; t++)
+        memcpy(y->x + (size_t)t * out, m->b->x, (size_t)out * sizeof *y->x);
+    ov_gemm(false, !m->turned, x->rows, out, in, 1, x->x, in, m->w->x,
+            m->w->cols, m->b != NULL ? 1 : 0, y->x, out);
+    return y;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Linear maps of published networks, for inference alone: a few rows run
+ * straight through the weights, many through products.
+ * In: rows, weights as they are stored.  Out: rows; float32. */
+#ifndef OV_MATH_DENSE_H
+#define OV_MATH_DENSE_H
+
+#include <stdbool.h>
+
+#include "math/graph.h"
+
+/* A linear map.  turned: w is stored [in, out], as by GPT-2's Conv1D; else
+ * [out, in].  b [1, out] or NULL. */
+struct ov_dense {
+    const struct ov_tensor *w, *b;
+    bool turned;
+};
+
+/* x [n, in] -> y [n, out]; g must not record.  On a graph that is not fast
+ * every row is computed alone. */
+struct ov_tensor *ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
+                               const struct ov_tensor *x);
+int ov_dense_in(const struct ov_dense *m);
+int ov_dense_out(const struct ov_dense *m);
+
+#endif
