@@ -483,17 +483,17 @@ ov_conv1d_causal(struct ov_graph *g, const struct ov_conv1d *c,
 }
 
 struct ov_tensor *
-ov_conv1d_up_causal(struct ov_graph *g, const struct ov_conv1d *c,
-                    const struct ov_tensor *x, struct ov_conv1d_state *s)
+ov_conv1d_up_rows(struct ov_graph *g, const struct ov_conv1d *c,
+                  const struct ov_tensor *x)
 {
-    int m = reach(c), t = x->rows;
+    int m = reach(c), t = x->rows - (m - 1);
     struct ov_tensor *y;
 
     refuse_recording(g);
-    if (m > 1)
-        x = join(g, x, m - 1, 0, OV_PAD_ZERO, s);
+    if (t <= 0)
+        return ov_tensor_new(g, 0, c->out);
     if (c->groups > 1) {
-        /* the rows before x are spread again: only their ends are used */
+        /* the rows before are spread again: only their ends are used */
         int full = (x->rows - 1) * c->stride + c->k;
 
         y = ov_tensor_new(g, full, c->out);
@@ -504,6 +504,17 @@ ov_conv1d_up_causal(struct ov_graph *g, const struct ov_conv1d *c,
     y = ov_tensor_new(g, t * c->stride, c->out);
     up_windows(c, x->x, t, y->x);
     return y;
+}
+
+struct ov_tensor *
+ov_conv1d_up_causal(struct ov_graph *g, const struct ov_conv1d *c,
+                    const struct ov_tensor *x, struct ov_conv1d_state *s)
+{
+    int m = reach(c);
+
+    if (m > 1)
+        x = join(g, x, m - 1, 0, OV_PAD_ZERO, s);
+    return ov_conv1d_up_rows(g, c, x);
 }
 
 /* --- arenas --- */

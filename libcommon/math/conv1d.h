@@ -83,6 +83,10 @@ struct ov_tensor *ov_conv1d_up_causal(struct ov_graph *g,
                                       const struct ov_conv1d *c,
                                       const struct ov_tensor *x,
                                       struct ov_conv1d_state *s);
+/* The same where x begins with the memory rows: the others' results. */
+struct ov_tensor *ov_conv1d_up_rows(struct ov_graph *g,
+                                    const struct ov_conv1d *c,
+                                    const struct ov_tensor *x);
 int ov_conv1d_state_open(struct ov_conv1d_state *s, const struct ov_conv1d *c);
 void ov_conv1d_state_close(struct ov_conv1d_state *s);
 

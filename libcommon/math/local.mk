@@ -34,3 +34,4 @@ libovd_a_CPPFLAGS = $(AM_CPPFLAGS) -DOV_DOUBLE
 OV_TESTS += tests/unit/t_grad tests/unit/t_sample tests/unit/t_mixed
 tests_unit_t_grad_CPPFLAGS = $(AM_CPPFLAGS) -DOV_DOUBLE
 tests_unit_t_grad_LDADD = libovd.a $(OV_LIBS)
+libov_a_SOURCES += libcommon/math/flow.c libcommon/math/flow.h
