@@ -18,7 +18,6 @@ libov_a_SOURCES += $(math_sources)
 # inference alone, in single precision
 libov_a_SOURCES += \
 	libcommon/math/conv1d.c libcommon/math/conv1d.h \
-	libcommon/math/flow.c libcommon/math/flow.h \
 	libcommon/math/lstm.c libcommon/math/lstm.h \
 	libcommon/math/snake.c libcommon/math/snake.h \
 	libcommon/math/attend.c libcommon/math/attend.h \
