@@ -170,6 +170,18 @@ ov_bind_new(struct ov_bind *b, int rows, int cols)
     return t;
 }
 
+struct ov_tensor *
+ov_bind_rows(struct ov_bind *b, const struct ov_tensor *t, int from, int rows)
+{
+    struct ov_tensor *y;
+
+    if (t == NULL || b->err.code != OV_OK ||
+        (y = add(b, rows, t->cols)) == NULL)
+        return NULL;
+    y->x = t->x + (size_t)from * (size_t)t->cols;
+    return y;
+}
+
 bool
 ov_bind_has(const struct ov_bind *b, const char *fmt, ...)
 {

@@ -44,6 +44,9 @@ struct ov_tensor *ov_bind_if(struct ov_bind *b, int rows, int cols,
 /* A tensor of zeros [rows, cols] that belongs to b, for what is computed
  * from others when a network is opened.  NULL as above. */
 struct ov_tensor *ov_bind_new(struct ov_bind *b, int rows, int cols);
+/* Rows from..from+rows-1 of t, not copied.  NULL if t is. */
+struct ov_tensor *ov_bind_rows(struct ov_bind *b, const struct ov_tensor *t,
+                               int from, int rows);
 /* Is there a tensor of that name? */
 bool ov_bind_has(const struct ov_bind *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
