@@ -9,7 +9,8 @@ libov_a_SOURCES += \
 	libcommon/net/vad.c libcommon/net/vad.h \
 	libcommon/net/voice.c libcommon/net/voice.h
 libov_a_SOURCES += \
-	libcommon/net/silero.c libcommon/net/silero.h
+	libcommon/net/silero.c libcommon/net/silero.h \
+	libcommon/net/silero_speech.c libcommon/net/silero_speech.h
 OV_TESTS += tests/unit/t_silero
 OV_TESTS += tests/unit/t_net
 libov_a_SOURCES += libcommon/net/bind.c libcommon/net/bind.h

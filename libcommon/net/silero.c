@@ -44,12 +44,44 @@ struct ov_silero {
     float magnitude[BINS * STEPS], encoded[WIDTH];
 };
 
+/* What the TorchScript archive (silero_vad.jit) calls the same tensors. */
+static const char *const SCRIPT[][2] = {
+    {"stft_conv.weight", "_model.stft.forward_basis_buffer"},
+    {"conv1.weight", "_model.encoder.0.reparam_conv.weight"},
+    {"conv1.bias", "_model.encoder.0.reparam_conv.bias"},
+    {"conv2.weight", "_model.encoder.1.reparam_conv.weight"},
+    {"conv2.bias", "_model.encoder.1.reparam_conv.bias"},
+    {"conv3.weight", "_model.encoder.2.reparam_conv.weight"},
+    {"conv3.bias", "_model.encoder.2.reparam_conv.bias"},
+    {"conv4.weight", "_model.encoder.3.reparam_conv.weight"},
+    {"conv4.bias", "_model.encoder.3.reparam_conv.bias"},
+    {"lstm_cell.weight_ih", "_model.decoder.rnn.weight_ih"},
+    {"lstm_cell.weight_hh", "_model.decoder.rnn.weight_hh"},
+    {"lstm_cell.bias_ih", "_model.decoder.rnn.bias_ih"},
+    {"lstm_cell.bias_hh", "_model.decoder.rnn.bias_hh"},
+    {"final_conv.weight", "_model.decoder.decoder.2.weight"},
+    {"final_conv.bias", "_model.decoder.decoder.2.bias"},
+};
+
+/* NULL: by neither name. */
+static const struct ov_array *
+find(const struct ov_weights *w, const char *name)
+{
+    const struct ov_array *t = ov_weights_get(w, name);
+    size_t i;
+
+    for (i = 0; t == NULL && i < sizeof SCRIPT / sizeof *SCRIPT; i++)
+        if (strcmp(SCRIPT[i][0], name) == 0)
+            t = ov_weights_get(w, SCRIPT[i][1]);
+    return t;
+}
+
 /* Tensor name of the shape [a, b, c] (c = 0: [a, b], b = 0: [a]). */
 static int
 get(const struct ov_weights *w, const char *name, int a, int b, int c,
     float **out, struct ov_err *err)
 {
-    const struct ov_array *t = ov_weights_get(w, name);
+    const struct ov_array *t = find(w, name);
     const int want[3] = {a, b, c};
     int rank = b == 0 ? 1 : c == 0 ? 2 : 3;
 

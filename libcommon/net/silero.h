@@ -21,7 +21,8 @@ struct ov_silero_taps {
     const float *h, *c;     /* [128], of the LSTM */
 };
 
-/* The weights in a safetensors file as published (stft_conv.weight, ...).
+/* The weights as published: in a safetensors file (stft_conv.weight, ...) or
+ * in the TorchScript archive (_model.stft.forward_basis_buffer, ...).
  * OV_EMODEL if a tensor is missing or has another shape. */
 int ov_silero_open(struct ov_silero **s, const char *path,
                    struct ov_err *err);

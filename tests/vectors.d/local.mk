@@ -6,5 +6,9 @@ tests_vectors_d_run_SOURCES = tests/vectors.d/run.c tests/vectors.d/case.c \
 	tests/vectors.d/case.h
 EXTRA_DIST += tests/vectors
 tests_vectors_d_run_SOURCES += tests/vectors.d/wav.h tests/vectors.d/v_snac.c
-tests_vectors_d_run_SOURCES += tests/vectors.d/v_gpt.c
+tests_vectors_d_run_SOURCES += tests/vectors.d/v_gpt.c \
+	tests/vectors.d/v_silero.c tests/vectors.d/v_torch_pickle.c
 tests_vectors_d_run_SOURCES += tests/vectors.d/v_clip.c
+tests_vectors_d_run_SOURCES += tests/vectors.d/tokenizers.h \
+	tests/vectors.d/v_qwen_tokenizer.c \
+	tests/vectors.d/v_whisper_tokenizer.c
