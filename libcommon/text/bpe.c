@@ -11,59 +11,12 @@
 
 #include "base/json.h"
 #include "text/alphabet.h"
+#include "text/bpe_table.h"
 #include "text/split.h"
+#include "text/unicode.h"
+#include "text/utf8.h"
 
-enum {
-    FILE_MAX = 64 << 20,
-    ID_MAX = 1 << 21, /* eight times the largest vocabulary there is */
-    TEXT_MAX = 1 << 28
-};
-
-struct token {
-    char *bytes;
-    size_t n;
-    bool used, special;
-};
-
-/* Merging the pair (a, b), packed by pair_of, gives id; the lowest rank goes
- * first.  Open addressing; rank < 0: free. */
-struct merge {
-    uint64_t pair;
-    int32_t rank, id;
-};
-
-struct added {
-    char *name;
-    int32_t id;
-};
-
-struct ov_bpe {
-    char *path;
-    struct token *tokens; /* [size] */
-    int size;
-    struct merge *merges; /* [mask + 1] */
-    size_t mask;
-    struct added *added;
-    size_t n_added;
-    int32_t bytes[256]; /* the token of each single byte */
-};
-
-static uint64_t
-pair_of(int32_t a, int32_t b)
-{
-    return (uint64_t)(uint32_t)a << 32 | (uint32_t)b;
-}
-
-/* Where pair is, or the free place where it belongs. */
-static struct merge *
-slot(const struct ov_bpe *b, uint64_t pair)
-{
-    size_t i = (size_t)(pair * UINT64_C(0x9e3779b97f4a7c15) >> 20) & b->mask;
-
-    while (b->merges[i].rank >= 0 && b->merges[i].pair != pair)
-        i = (i + 1) & b->mask;
-    return &b->merges[i];
-}
+enum { TEXT_MAX = 1 << 28 };
 
 /* reading ---------------------------------------------------------------- */
 
@@ -90,7 +43,7 @@ id_of(const struct ov_json *v, int32_t *id)
     int64_t k;
 
     *id = 0;
-    if (!ov_json_int(v, &k) || k < 0 || k >= ID_MAX)
+    if (!ov_json_int(v, &k) || k < 0 || k >= OV_BPE_ID_MAX)
         return false;
     *id = (int32_t)k;
     return true;
@@ -118,40 +71,53 @@ make_tokens(struct ov_bpe *b, const struct ov_json *vocab,
                        err);
         top = id > top ? id : top;
     }
-    b->size = top + 1;
-    b->tokens = calloc((size_t)b->size + 1, sizeof *b->tokens);
-    b->added = calloc(ov_json_size(added) + 1, sizeof *b->added);
-    return b->tokens == NULL || b->added == NULL ? no_memory(b, err) : OV_OK;
+    return ov_bpe_table_size(b, top + 1, err);
+}
+
+/* A member that would make other ids than this code: refused by name unless
+ * it is missing, null, false or "". */
+static int
+check_off(const struct ov_bpe *b, const struct ov_json *o, const char *name,
+          struct ov_err *err)
+{
+    const struct ov_json *v = ov_json_get(o, name);
+    const char *s = ov_json_string(v);
+    bool on = true;
+
+    if (v == NULL || ov_json_is_null(v) || (s != NULL && *s == '\0') ||
+        (ov_json_bool(v, &on) && !on))
+        return OV_OK;
+    return bad(b, "is not supported", name, err);
 }
 
 static int
 read_added(struct ov_bpe *b, const struct ov_json *added, struct ov_err *err)
 {
+    const struct ov_json *v;
     const char *name;
-    struct token *t;
     int32_t id;
     size_t i;
+    int rc;
 
     if (added != NULL && !ov_json_is_array(added))
         return bad(b, "added_tokens is not a list", NULL, err);
     for (i = 0; i < ov_json_size(added); i++) {
-        id_of(ov_json_get(ov_json_at(added, i), "id"), &id);
-        name = ov_json_string(ov_json_get(ov_json_at(added, i), "content"));
-        if (name == NULL || *name == '\0')
+        v = ov_json_at(added, i);
+        id_of(ov_json_get(v, "id"), &id);
+        name = ov_json_string(ov_json_get(v, "content"));
+        if (name == NULL)
             return bad(b, "an added token has no content", NULL, err);
-        if (ov_bpe_special(b, name) >= 0)
-            return bad(b, "this added token is there twice", name, err);
-        t = &b->tokens[id];
-        if (t->used)
-            return bad(b, "another added token has its id", name, err);
-        t->used = t->special = true;
-        b->added[b->n_added].id = id;
-        b->added[b->n_added].name = strdup(name);
-        if (b->added[b->n_added].name == NULL)
-            return no_memory(b, err);
-        b->n_added++;
+        rc = ov_bpe_table_add(b, name, strlen(name), id, err);
+        if (rc == OV_OK)
+            rc = check_off(b, v, "single_word", err);
+        if (rc == OV_OK)
+            rc = check_off(b, v, "lstrip", err);
+        if (rc == OV_OK)
+            rc = check_off(b, v, "rstrip", err);
+        if (rc < 0)
+            return rc;
     }
-    return OV_OK;
+    return ov_bpe_table_sort(b, err);
 }
 
 /* After read_added: an entry that is an added token is only compared. */
@@ -160,7 +126,7 @@ read_vocab(struct ov_bpe *b, const struct ov_json *vocab, struct ov_err *err)
 {
     const struct ov_json *v;
     const char *key;
-    struct token *t;
+    struct ov_bpe_token *t;
     void *at = NULL;
     int32_t id;
     long n;
@@ -249,7 +215,7 @@ read_merge(struct ov_bpe *b, const struct ov_json *vocab,
 {
     const char *left, *right;
     int32_t x, y, z;
-    struct merge *m;
+    const struct ov_bpe_merge *m;
     char *joined;
     size_t n;
     bool found;
@@ -270,12 +236,11 @@ read_merge(struct ov_bpe *b, const struct ov_json *vocab,
         return ov_err_set(err, OV_EMODEL,
                           "%s: merge %zu: a token is not in the vocabulary",
                           b->path, rank);
-    m = slot(b, pair_of(x, y));
-    if (m->rank >= 0)
+    m = ov_bpe_table_put(b, x, y, (int32_t)rank, z);
+    if (m != NULL)
         return ov_err_set(err, OV_EMODEL,
                           "%s: merge %zu is the same as merge %d", b->path,
                           rank, m->rank);
-    *m = (struct merge){pair_of(x, y), (int32_t)rank, z};
     return OV_OK;
 }
 
@@ -283,40 +248,17 @@ static int
 read_merges(struct ov_bpe *b, const struct ov_json *vocab,
             const struct ov_json *merges, struct ov_err *err)
 {
-    size_t n = ov_json_size(merges), slots = 16, room = 0, i;
+    size_t n = ov_json_size(merges), room = 0, i;
     char *buf = NULL;
-    int rc = OV_OK;
+    int rc;
 
     if (!ov_json_is_array(merges))
         return bad(b, "model.merges is not a list", NULL, err);
-    while (slots < 2 * n)
-        slots *= 2;
-    b->mask = slots - 1;
-    b->merges = malloc(slots * sizeof *b->merges);
-    if (b->merges == NULL)
-        return no_memory(b, err);
-    for (i = 0; i < slots; i++)
-        b->merges[i].rank = -1;
+    rc = ov_bpe_table_merges(b, n, err);
     for (i = 0; i < n && rc == OV_OK; i++)
         rc = read_merge(b, vocab, ov_json_at(merges, i), i, &buf, &room, err);
     free(buf);
     return rc;
-}
-
-/* A member that would make other ids than this code: refused by name unless
- * it is missing, null, false or "". */
-static int
-check_off(const struct ov_bpe *b, const struct ov_json *o, const char *name,
-          struct ov_err *err)
-{
-    const struct ov_json *v = ov_json_get(o, name);
-    const char *s = ov_json_string(v);
-    bool on = true;
-
-    if (v == NULL || ov_json_is_null(v) || (s != NULL && *s == '\0') ||
-        (ov_json_bool(v, &on) && !on))
-        return OV_OK;
-    return bad(b, "is not supported", name, err);
 }
 
 static int
@@ -331,31 +273,95 @@ check_type(const struct ov_bpe *b, const struct ov_json *o, const char *path,
                       s != NULL ? s : "missing", type);
 }
 
+/* ByteLevel, with its own pattern or after a Split. */
 static int
-check_kind(const struct ov_bpe *b, const struct ov_json *root,
-           struct ov_err *err)
+check_bytes(const struct ov_bpe *b, const struct ov_json *pre, bool split,
+            struct ov_err *err)
+{
+    bool regex = true;
+    int rc;
+
+    rc = check_type(b, pre, "type", "ByteLevel", err);
+    if (rc == OV_OK)
+        rc = check_off(b, pre, "add_prefix_space", err);
+    if (rc == OV_OK)
+        ov_json_bool(ov_json_get(pre, "use_regex"), &regex);
+    if (rc == OV_OK && regex == split)
+        rc = bad(b,
+                 split ? "is not supported after Split"
+                       : "is not supported if false",
+                 "use_regex", err);
+    return rc;
+}
+
+/* The pattern of a Split, of those that are published. */
+static int
+check_pattern(struct ov_bpe *b, const struct ov_json *split, struct ov_err *err)
+{
+    static const char head[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
+                               "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}";
+    static const char tail[] = "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+                               "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+    const char *s = ov_json_string(ov_json_path(split, "pattern.Regex"));
+    const char *how = ov_json_string(ov_json_get(split, "behavior"));
+    int rc = check_off(b, split, "invert", err);
+
+    if (rc < 0)
+        return rc;
+    if (how == NULL || strcmp(how, "Isolated") != 0)
+        return bad(b, "is not Isolated", "behavior", err);
+    if (s != NULL && strncmp(s, head, sizeof head - 1) == 0) {
+        s += sizeof head - 1;
+        b->digits = strncmp(s, "{1,3}", 5) == 0 ? 3 : 1;
+        s += b->digits == 3 ? 5 : 0;
+        if (strcmp(s, tail) == 0)
+            return OV_OK;
+    }
+    return bad(b, "this pattern is not supported",
+               s != NULL ? s : "pattern.Regex", err);
+}
+
+static int
+check_pre(struct ov_bpe *b, const struct ov_json *pre, struct ov_err *err)
+{
+    const char *type = ov_json_string(ov_json_get(pre, "type"));
+    const struct ov_json *list = ov_json_get(pre, "pretokenizers");
+    int rc;
+
+    if (type == NULL || strcmp(type, "Sequence") != 0)
+        return check_bytes(b, pre, false, err);
+    if (ov_json_size(list) == 1)
+        return check_bytes(b, ov_json_at(list, 0), false, err);
+    if (ov_json_size(list) != 2)
+        return bad(b, "is not Split and ByteLevel", "pretokenizers", err);
+    rc = check_type(b, ov_json_at(list, 0), "type", "Split", err);
+    if (rc == OV_OK)
+        rc = check_pattern(b, ov_json_at(list, 0), err);
+    if (rc == OV_OK)
+        rc = check_bytes(b, ov_json_at(list, 1), true, err);
+    return rc;
+}
+
+static int
+check_kind(struct ov_bpe *b, const struct ov_json *root, struct ov_err *err)
 {
     static const char *const off[] = {"dropout", "continuing_subword_prefix",
-                                      "end_of_word_suffix", "byte_fallback",
-                                      "ignore_merges"};
-    const struct ov_json *pre = ov_json_get(root, "pre_tokenizer");
+                                      "end_of_word_suffix", "byte_fallback"};
     const struct ov_json *model = ov_json_get(root, "model");
-    bool regex = true;
+    const struct ov_json *norm = ov_json_get(root, "normalizer");
     size_t i;
     int rc;
 
     rc = check_type(b, root, "model.type", "BPE", err);
     for (i = 0; i < sizeof off / sizeof off[0] && rc == OV_OK; i++)
         rc = check_off(b, model, off[i], err);
+    ov_json_bool(ov_json_get(model, "ignore_merges"), &b->whole);
+    if (rc == OV_OK && norm != NULL && !ov_json_is_null(norm)) {
+        rc = check_type(b, root, "normalizer.type", "NFC", err);
+        b->nfc = true;
+    }
     if (rc == OV_OK)
-        rc = check_off(b, root, "normalizer", err);
-    if (rc == OV_OK)
-        rc = check_type(b, root, "pre_tokenizer.type", "ByteLevel", err);
-    if (rc == OV_OK)
-        rc = check_off(b, pre, "add_prefix_space", err);
-    if (rc == OV_OK && ov_json_bool(ov_json_get(pre, "use_regex"), &regex) &&
-        !regex)
-        rc = bad(b, "is not supported if false", "use_regex", err);
+        rc = check_pre(b, ov_json_get(root, "pre_tokenizer"), err);
     return rc;
 }
 
@@ -377,6 +383,8 @@ read_root(struct ov_bpe *b, const struct ov_json *root, struct ov_err *err)
         rc = read_vocab(b, vocab, err);
     if (rc == OV_OK)
         rc = read_merges(b, vocab, ov_json_path(root, "model.merges"), err);
+    if (rc == OV_OK && b->whole)
+        rc = ov_bpe_table_names(b, err);
     return rc;
 }
 
@@ -384,17 +392,11 @@ static int
 read_all(struct ov_bpe **out, struct ov_json *root, const char *path,
          struct ov_err *err)
 {
-    struct ov_bpe *b = calloc(1, sizeof *b);
-    int rc, i;
+    struct ov_bpe *b = ov_bpe_table_new(path);
+    int rc;
 
-    if (b != NULL)
-        b->path = strdup(path);
-    if (b == NULL || b->path == NULL) {
-        free(b);
+    if (b == NULL)
         return ov_err_set(err, OV_ERUN, "%s: out of memory", path);
-    }
-    for (i = 0; i < 256; i++)
-        b->bytes[i] = -1;
     rc = read_root(b, root, err);
     if (rc < 0)
         ov_bpe_close(b);
@@ -410,7 +412,7 @@ ov_bpe_open(struct ov_bpe **out, const char *path, struct ov_err *err)
     int rc;
 
     *out = NULL;
-    rc = ov_json_read(&root, path, FILE_MAX, err);
+    rc = ov_json_read(&root, path, OV_BPE_FILE_MAX, err);
     if (rc == OV_OK)
         rc = read_all(out, root, path, err);
     ov_json_free(root);
@@ -446,6 +448,7 @@ ov_bpe_close(struct ov_bpe *b)
     free(b->tokens);
     free(b->added);
     free(b->merges);
+    free(b->names);
     free(b->path);
     free(b);
 }
@@ -471,12 +474,36 @@ ov_bpe_bytes(const struct ov_bpe *b, int32_t id, size_t *n)
 int32_t
 ov_bpe_special(const struct ov_bpe *b, const char *name)
 {
+    return ov_bpe_table_added(b, name, strlen(name));
+}
+
+const char *
+ov_bpe_name(const struct ov_bpe *b, int32_t id)
+{
     size_t i;
 
+    if (id < 0 || id >= b->size || !b->tokens[id].special)
+        return NULL;
     for (i = 0; i < b->n_added; i++)
-        if (strcmp(b->added[i].name, name) == 0)
-            return b->added[i].id;
-    return -1;
+        if (b->added[i].id == id)
+            return b->added[i].name;
+    return NULL;
+}
+
+int
+ov_bpe_add(struct ov_bpe *b, const char *name, int32_t id, struct ov_err *err)
+{
+    int rc = OV_OK;
+
+    if (ov_bpe_special(b, name) == id)
+        return OV_OK;
+    if (id < 0 || id >= OV_BPE_ID_MAX || ov_bpe_special(b, name) >= 0)
+        return bad(b, "cannot be added with this id", name, err);
+    if (id >= b->size)
+        rc = ov_bpe_table_size(b, id + 1, err);
+    if (rc == OV_OK)
+        rc = ov_bpe_table_add(b, name, strlen(name), id, err);
+    return rc == OV_OK ? ov_bpe_table_sort(b, err) : rc;
 }
 
 /* encoding --------------------------------------------------------------- */
@@ -544,21 +571,18 @@ heap_pop(struct work *w)
 }
 
 /* The merge of the symbol at i and the one after it, NULL if none. */
-static const struct merge *
+static const struct ov_bpe_merge *
 merge_at(const struct ov_bpe *b, const struct work *w, int32_t i, int32_t n)
 {
-    const struct merge *m;
-
     if (i < 0 || w->id[i] < 0 || w->next[i] >= n)
         return NULL;
-    m = slot(b, pair_of(w->id[i], w->id[w->next[i]]));
-    return m->rank >= 0 ? m : NULL;
+    return ov_bpe_table_get(b, w->id[i], w->id[w->next[i]]);
 }
 
 static void
 propose(const struct ov_bpe *b, struct work *w, int32_t i, int32_t n)
 {
-    const struct merge *m = merge_at(b, w, i, n);
+    const struct ov_bpe_merge *m = merge_at(b, w, i, n);
 
     if (m != NULL)
         heap_push(w, (uint64_t)m->rank << 32 | (uint32_t)i);
@@ -569,7 +593,7 @@ propose(const struct ov_bpe *b, struct work *w, int32_t i, int32_t n)
 static void
 merge_piece(const struct ov_bpe *b, struct work *w, const char *s, int32_t n)
 {
-    const struct merge *m;
+    const struct ov_bpe_merge *m;
     int32_t i, gone;
     uint64_t top;
 
@@ -598,31 +622,121 @@ merge_piece(const struct ov_bpe *b, struct work *w, const char *s, int32_t n)
     }
 }
 
+/* Where ids go. */
+struct sink {
+    int32_t *ids;
+    size_t n, max;
+};
+
+static int
+put(struct sink *out, int32_t id, struct ov_err *err)
+{
+    if (out->n == out->max)
+        return ov_err_set(err, OV_EUSAGE, "text has more than %zu tokens",
+                          out->max);
+    out->ids[out->n++] = id;
+    return OV_OK;
+}
+
+static int
+encode_piece(const struct ov_bpe *b, struct work *w, const char *s, size_t n,
+             struct sink *out, struct ov_err *err)
+{
+    int32_t i = b->whole ? ov_bpe_table_find(b, s, n) : -1;
+    int rc;
+
+    if (i >= 0)
+        return put(out, i, err);
+    rc = work_room(w, n, err);
+    if (rc == OV_OK)
+        merge_piece(b, w, s, (int32_t)n);
+    for (i = 0; rc == OV_OK && i < (int32_t)n; i = w->next[i])
+        rc = put(out, w->id[i], err);
+    return rc;
+}
+
+/* Text without added tokens. */
+static int
+encode_plain(const struct ov_bpe *b, struct work *w, const char *text, size_t n,
+             struct sink *out, struct ov_err *err)
+{
+    char *composed = NULL;
+    size_t at, len;
+    int rc = OV_OK;
+
+    if (b->nfc) {
+        rc = ov_unicode_nfc(text, n, &composed, &n, err);
+        text = composed;
+    }
+    for (at = 0; rc == OV_OK && at < n; at += len) {
+        len = b->digits > 0 ? ov_split_qwen2(text + at, n - at, b->digits)
+                            : ov_split_gpt2(text + at, n - at);
+        rc = encode_piece(b, w, text + at, len, out, err);
+    }
+    free(composed);
+    return rc;
+}
+
+/* The longest added token that s [n] begins with; -1: none. */
+static int32_t
+added_at(const struct ov_bpe *b, const char *s, size_t n, size_t *len)
+{
+    size_t k = n < OV_BPE_NAME_MAX ? n : OV_BPE_NAME_MAX;
+    int32_t id;
+
+    if (n == 0 || !b->begins[(unsigned char)*s])
+        return -1;
+    for (; k > 0; k--) {
+        id = b->length[k] ? ov_bpe_table_added(b, s, k) : -1;
+        if (id >= 0) {
+            *len = k;
+            return id;
+        }
+    }
+    return -1;
+}
+
+static int
+encode(const struct ov_bpe *b, const char *text, size_t n, bool marked,
+       struct sink *out, struct ov_err *err)
+{
+    struct work w = {0};
+    size_t from = 0, at = 0, len = 0;
+    int32_t id = -1;
+    int rc = OV_OK;
+
+    if (n > TEXT_MAX)
+        return ov_err_set(err, OV_EUSAGE, "text of %zu bytes is too long", n);
+    while (rc == OV_OK && from < n) {
+        for (at = marked ? from : n; at < n; at++)
+            if ((id = added_at(b, text + at, n - at, &len)) >= 0)
+                break;
+        if (at > from)
+            rc = encode_plain(b, &w, text + from, at - from, out, err);
+        if (rc == OV_OK && at < n)
+            rc = put(out, id, err);
+        from = at + len;
+    }
+    free(w.heap);
+    return rc;
+}
+
 int
 ov_bpe_encode(const struct ov_bpe *b, const char *text, size_t n, int32_t *ids,
               size_t max, struct ov_err *err)
 {
-    struct work w = {0};
-    size_t at, len, count = 0;
-    int rc = OV_OK;
-    int32_t i;
+    struct sink out = {ids, 0, max};
+    int rc = encode(b, text, n, false, &out, err);
 
-    if (n > TEXT_MAX)
-        return ov_err_set(err, OV_EUSAGE, "text of %zu bytes is too long", n);
-    for (at = 0; at < n && rc == OV_OK; at += len) {
-        len = ov_split_gpt2(text + at, n - at);
-        rc = work_room(&w, len, err);
-        if (rc < 0)
-            break;
-        merge_piece(b, &w, text + at, (int32_t)len);
-        for (i = 0; i < (int32_t)len && rc == OV_OK; i = w.next[i]) {
-            if (count == max)
-                rc = ov_err_set(err, OV_EUSAGE, "text has more than %zu tokens",
-                                max);
-            else
-                ids[count++] = w.id[i];
-        }
-    }
-    free(w.heap);
-    return rc < 0 ? rc : (int)count;
+    return rc < 0 ? rc : (int)out.n;
+}
+
+int
+ov_bpe_encode_marked(const struct ov_bpe *b, const char *text, size_t n,
+                     int32_t *ids, size_t max, struct ov_err *err)
+{
+    struct sink out = {ids, 0, max};
+    int rc = encode(b, text, n, true, &out, err);
+
+    return rc < 0 ? rc : (int)out.n;
 }

@@ -13,7 +13,9 @@
 
 struct ov_bpe;
 
-/* Read tokenizer.json (model.type BPE, byte-level, added_tokens). */
+/* Read tokenizer.json: model.type BPE, byte-level, pieces as those of GPT-2 or
+ * Qwen2 (also with up to three digits together), NFC or no normalizer,
+ * added_tokens.  What would make other ids is refused by name. */
 int ov_bpe_open(struct ov_bpe **b, const char *path, struct ov_err *err);
 /* The same from n bytes in memory; name stands for the file in messages. */
 int ov_bpe_parse(struct ov_bpe **b, const char *text, size_t n,
@@ -24,10 +26,21 @@ int ov_bpe_size(const struct ov_bpe *b);
  * in the text are ordinary text. */
 int ov_bpe_encode(const struct ov_bpe *b, const char *text, size_t n,
                   int32_t *ids, size_t max, struct ov_err *err);
+/* The same, but added tokens in the text are themselves, the longest first,
+ * whether the file calls them special or not; before anything is
+ * normalised. */
+int ov_bpe_encode_marked(const struct ov_bpe *b, const char *text, size_t n,
+                         int32_t *ids, size_t max, struct ov_err *err);
 /* The raw bytes of a token (length in *n); specials give length 0. */
 const char *ov_bpe_bytes(const struct ov_bpe *b, int32_t id, size_t *n);
 /* The id of an added token such as "<|end|>", or -1. */
 int32_t ov_bpe_special(const struct ov_bpe *b, const char *name);
+/* The name of an added token; NULL if id is none. */
+const char *ov_bpe_name(const struct ov_bpe *b, int32_t id);
+/* Add a token that the file does not name; nothing happens if it is there
+ * with that id.  OV_EMODEL: the id or the name is taken. */
+int ov_bpe_add(struct ov_bpe *b, const char *name, int32_t id,
+               struct ov_err *err);
 
 /* Train on lines of text (NUL-terminated): merges until size entries
  * (specials first get ids 0..n_specials-1, then 256 bytes, then merges),

@@ -14,3 +14,8 @@ libov_a_SOURCES += \
 	libcommon/text/clip_bpe.c libcommon/text/clip_bpe.h \
 	libcommon/text/html.c libcommon/text/html.h \
 	libcommon/text/html_names.c
+libov_a_SOURCES += \
+	libcommon/text/bpe_table.c libcommon/text/bpe_table.h \
+	libcommon/text/tiktoken.c libcommon/text/tiktoken.h \
+	libcommon/text/whisper_tokens.c libcommon/text/whisper_tokens.h
+OV_TESTS += tests/unit/t_fuzz_tiktoken tests/unit/t_split

@@ -81,3 +81,78 @@ ov_split_gpt2(const char *s, size_t n)
     c = class_at(s + skip, n - skip, &len);
     return c == OV_SPACE ? spaces(s, n) : skip + run(s + skip, n - skip, c);
 }
+
+/* The same in either case.  U+017F is a capital of s, too. */
+static size_t
+contraction_any(const char *s, size_t n)
+{
+    char low[4] = {'\''};
+    size_t i, len;
+
+    if (n < 2 || s[0] != '\'')
+        return 0;
+    if (n > 2 && s[1] == '\xc5' && s[2] == '\xbf')
+        return 3;
+    len = n < 3 ? n : 3;
+    for (i = 1; i < len; i++)
+        low[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] + 32) : s[i];
+    return contraction(low, len);
+}
+
+/* \s*[\r\n]+: the spaces up to the last of their line ends, or 0. */
+static size_t
+line_ends(const char *s, size_t n)
+{
+    size_t i, len, end = 0;
+
+    for (i = 0; i < n; i += len) {
+        if (class_at(s + i, n - i, &len) != OV_SPACE)
+            break;
+        if (s[i] == '\r' || s[i] == '\n')
+            end = i + 1;
+    }
+    return end;
+}
+
+/* Up to digits numbers. */
+static size_t
+numbers(const char *s, size_t n, int digits)
+{
+    size_t i, len;
+
+    for (i = 0; i < n && digits > 0; i += len, digits--)
+        if (class_at(s + i, n - i, &len) != OV_NUMBER)
+            break;
+    return i;
+}
+
+size_t
+ov_split_qwen2(const char *s, size_t n, int digits)
+{
+    size_t len, next, i;
+    enum ov_class c;
+
+    if (n == 0)
+        return 0;
+    len = contraction_any(s, n);
+    if (len > 0)
+        return len;
+    c = class_at(s, n, &len);
+    if (c == OV_LETTER)
+        return run(s, n, OV_LETTER);
+    if (c == OV_NUMBER)
+        return numbers(s, n, digits);
+    /* one sign or space before letters */
+    if (s[0] != '\r' && s[0] != '\n' && len < n &&
+        class_at(s + len, n - len, &next) == OV_LETTER)
+        return len + run(s + len, n - len, OV_LETTER);
+    i = s[0] == ' ';
+    len = run(s + i, n - i, OV_OTHER);
+    if (len > 0) {
+        for (i += len; i < n && (s[i] == '\r' || s[i] == '\n'); i++)
+            ;
+        return i;
+    }
+    len = line_ends(s, n);
+    return len > 0 ? len : spaces(s, n);
+}

@@ -13,4 +13,10 @@
  * neither letter, number nor space. */
 size_t ov_split_gpt2(const char *s, size_t n);
 
+/* The same by the pattern of Qwen2 (tokenizer.json of Qwen/Qwen2-0.5B):
+ * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|
+ *  ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+ * where up to digits numbers (1, or 3 as others have it) are together. */
+size_t ov_split_qwen2(const char *s, size_t n, int digits);
+
 #endif

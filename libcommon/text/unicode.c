@@ -4,7 +4,12 @@
 #include "text/unicode.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <utf8proc.h>
+
+#include "base/buf.h"
+#include "text/utf8.h"
 
 /* Unicode 15, PropList.txt, White_Space. */
 static bool
@@ -69,8 +74,54 @@ ov_unicode_case_ignorable(uint32_t cp)
     default:
         return cp == '\'' || cp == '.' || cp == ':' || cp == 0xb7 ||
                cp == 0x387 || cp == 0x55f || cp == 0x5f4 || cp == 0x2018 ||
-               cp == 0x2019 || cp == 0x2024 || cp == 0x2027 ||
-               cp == 0xfe13 || cp == 0xfe52 || cp == 0xfe55 ||
-               cp == 0xff07 || cp == 0xff0e || cp == 0xff1a;
+               cp == 0x2019 || cp == 0x2024 || cp == 0x2027 || cp == 0xfe13 ||
+               cp == 0xfe52 || cp == 0xfe55 || cp == 0xff07 || cp == 0xff0e ||
+               cp == 0xff1a;
     }
+}
+
+/* s [n] is UTF-8. */
+static int
+compose(const char *s, size_t n, struct ov_buf *out)
+{
+    utf8proc_uint8_t *p = NULL;
+    utf8proc_ssize_t len;
+    int r;
+
+    len = utf8proc_map((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &p,
+                       UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (len < 0)
+        return -1;
+    r = ov_buf_put(out, p, (size_t)len);
+    free(p);
+    return r;
+}
+
+int
+ov_unicode_nfc(const char *s, size_t n, char **out, size_t *len,
+               struct ov_err *err)
+{
+    struct ov_buf b = {0};
+    size_t at = 0, end, i;
+    int r = ov_buf_reserve(&b, n + 1);
+
+    while (r == 0 && at < n) {
+        end = n;
+        if (!ov_utf8_valid(s + at, n - at, &i))
+            end = at + i;
+        if (end > at)
+            r = compose(s + at, end - at, &b);
+        if (r == 0 && end < n)
+            r = ov_buf_put(&b, s + end, 1);
+        at = end < n ? end + 1 : n;
+    }
+    if (r != 0) {
+        ov_buf_free(&b);
+        *out = NULL;
+        return ov_err_set(err, OV_ERUN, "normalising text: out of memory");
+    }
+    b.p[b.n] = '\0';
+    *out = b.p;
+    *len = b.n;
+    return OV_OK;
 }

@@ -6,12 +6,20 @@
 #define OV_TEXT_UNICODE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "base/err.h"
 
 enum ov_class { OV_LETTER, OV_NUMBER, OV_SPACE, OV_OTHER };
 
 /* \s is the property White_Space; unassigned code points are OV_OTHER. */
 enum ov_class ov_unicode_class(uint32_t cp);
+
+/* Canonical composition (NFC) of s [n]; *out is malloc'd, NUL-terminated,
+ * *len bytes.  Bytes that are not UTF-8 stay as they are. */
+int ov_unicode_nfc(const char *s, size_t n, char **out, size_t *len,
+                   struct ov_err *err);
 
 /* The lower-case character of cp, cp itself if it has none. */
 uint32_t ov_unicode_lower(uint32_t cp);

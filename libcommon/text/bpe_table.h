@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A byte-pair tokenizer as it lies in memory: for the readers of this room.
+ * In: vocabularies and merges as files have them.  Out: struct ov_bpe. */
+#ifndef OV_TEXT_BPE_TABLE_H
+#define OV_TEXT_BPE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum {
+    OV_BPE_FILE_MAX = 64 << 20,
+    OV_BPE_ID_MAX = 1 << 21, /* eight times the largest vocabulary there is */
+    OV_BPE_NAME_MAX = 255
+};
+
+struct ov_bpe_token {
+    char *bytes;
+    size_t n;
+    bool used, special;
+};
+
+/* Merging the pair (a, b), packed by pair_of, gives id; the lowest rank goes
+ * first.  Open addressing; rank < 0: free. */
+struct ov_bpe_merge {
+    uint64_t pair;
+    int32_t rank, id;
+};
+
+/* A token that stands in the text under its name. */
+struct ov_bpe_added {
+    char *name;
+    size_t n; /* 1..OV_BPE_NAME_MAX */
+    int32_t id;
+};
+
+struct ov_bpe {
+    char *path;
+    struct ov_bpe_token *tokens; /* [size] */
+    int size;
+    struct ov_bpe_merge *merges; /* [mask + 1] */
+    size_t mask;
+    struct ov_bpe_added *added; /* [n_added], by the bytes of their names */
+    size_t n_added;
+    bool begins[256]; /* an added token begins with this byte, */
+    bool length[OV_BPE_NAME_MAX + 1]; /* one has this length */
+    int32_t bytes[256];               /* the token of each single byte */
+
+    /* How text is prepared. */
+    bool nfc;       /* canonical composition first */
+    int digits;     /* 0: pieces as GPT-2; else as Qwen2, so many digits */
+    bool whole;     /* a piece that is a token is not put together */
+    int32_t *names; /* hash of all tokens' bytes, -1: free; for whole */
+    size_t names_mask;
+};
+
+/* An empty table, nothing but its name; NULL: no memory. */
+struct ov_bpe *ov_bpe_table_new(const char *path);
+/* Room for ids 0..size-1 (it only grows); OV_ERUN without memory. */
+int ov_bpe_table_size(struct ov_bpe *b, int size, struct ov_err *err);
+/* Room for n merges, which must be empty so far. */
+int ov_bpe_table_merges(struct ov_bpe *b, size_t n, struct ov_err *err);
+/* The merge of the pair, NULL if there is none. */
+const struct ov_bpe_merge *ov_bpe_table_get(const struct ov_bpe *b, int32_t x,
+                                            int32_t y);
+/* Add one; at most as many as there is room for.  The merge that is there
+ * already stays: then it is returned, else NULL. */
+const struct ov_bpe_merge *ov_bpe_table_put(struct ov_bpe *b, int32_t x,
+                                            int32_t y, int32_t rank,
+                                            int32_t id);
+/* Give the added token name [n] the id, which is below size and free;
+ * ov_bpe_table_sort comes after the last.  OV_EMODEL: the id is taken, the
+ * name empty or too long. */
+int ov_bpe_table_add(struct ov_bpe *b, const char *name, size_t n, int32_t id,
+                     struct ov_err *err);
+/* OV_EMODEL: a name twice. */
+int ov_bpe_table_sort(struct ov_bpe *b, struct ov_err *err);
+/* The id of the added token of that name [n], or -1. */
+int32_t ov_bpe_table_added(const struct ov_bpe *b, const char *name, size_t n);
+/* Hash the tokens by their bytes, for ov_bpe_table_find. */
+int ov_bpe_table_names(struct ov_bpe *b, struct ov_err *err);
+/* The token of these bytes, -1: none. */
+int32_t ov_bpe_table_find(const struct ov_bpe *b, const char *s, size_t n);
+
+#endif
