@@ -24,3 +24,6 @@ libov_a_SOURCES += \
 	libcommon/media/image.c libcommon/media/image.h \
 	libcommon/media/image_jpeg.c libcommon/media/image_png.c \
 	libcommon/media/resize.c libcommon/media/resize.h
+libov_a_SOURCES += \
+	libcommon/media/fastconformer_mel.c \
+	libcommon/media/fastconformer_mel.h

@@ -25,3 +25,11 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/net/clip.c libcommon/net/clip.h \
 	libcommon/net/torchlayer.c libcommon/net/torchlayer.h
+libov_a_SOURCES += libcommon/net/conformer.c libcommon/net/conformer.h
+libov_a_SOURCES += \
+	libcommon/net/encodec.c libcommon/net/encodec.h \
+	libcommon/net/rvq.c libcommon/net/rvq.h \
+	libcommon/net/seanet.c libcommon/net/seanet.h
+libov_a_SOURCES += \
+	libcommon/net/whisper.c libcommon/net/whisper.h \
+	libcommon/net/whisper_text.c

@@ -12,3 +12,5 @@ tests_vectors_d_run_SOURCES += tests/vectors.d/v_clip.c
 tests_vectors_d_run_SOURCES += tests/vectors.d/tokenizers.h \
 	tests/vectors.d/v_qwen_tokenizer.c \
 	tests/vectors.d/v_whisper_tokenizer.c
+tests_vectors_d_run_SOURCES += tests/vectors.d/v_conformer.c
+tests_vectors_d_run_SOURCES += tests/vectors.d/v_encodec.c
