@@ -33,3 +33,10 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/net/whisper.c libcommon/net/whisper.h \
 	libcommon/net/whisper_text.c
+libov_a_SOURCES += \
+	libcommon/net/whisper_align.c \
+	libcommon/net/whisper_decode.c libcommon/net/whisper_decode.h
+libov_a_SOURCES += \
+	libcommon/net/lfm2.c libcommon/net/lfm2.h libcommon/net/lfm2_audio.c \
+	libcommon/net/moshi.c libcommon/net/moshi.h \
+	libcommon/net/moshi_bind.c libcommon/net/moshi_config.c

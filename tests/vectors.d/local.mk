@@ -14,3 +14,5 @@ tests_vectors_d_run_SOURCES += tests/vectors.d/tokenizers.h \
 	tests/vectors.d/v_whisper_tokenizer.c
 tests_vectors_d_run_SOURCES += tests/vectors.d/v_conformer.c
 tests_vectors_d_run_SOURCES += tests/vectors.d/v_encodec.c
+tests_vectors_d_run_SOURCES += tests/vectors.d/v_lfm2.c \
+	tests/vectors.d/v_moshi_lm.c
