@@ -162,6 +162,25 @@ ov_flow_wait(struct ov_graph *g, struct ov_flows *s, struct ov_tensor *x,
     return s == NULL ? x : queue(g, next(s), x, rows);
 }
 
+void
+ov_flow_align(struct ov_graph *g, struct ov_flows *s, struct ov_tensor **x,
+              int n)
+{
+    int i, rows = 0, first;
+
+    if (s == NULL)
+        return;
+    first = s->at;
+    for (i = 0; i < n; i++) {
+        struct ov_flow *f = next(s);
+        int all = (f->begun ? f->n : 0) + x[i]->rows;
+
+        rows = i == 0 || all < rows ? all : rows;
+    }
+    for (i = 0; i < n; i++)
+        x[i] = queue(g, &s->f[first + i], x[i], rows);
+}
+
 struct ov_tensor *
 ov_flow_group(struct ov_graph *g, struct ov_flows *s, struct ov_tensor *x,
               int unit)

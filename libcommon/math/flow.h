@@ -47,6 +47,10 @@ struct ov_tensor *ov_flow_up(struct ov_graph *g, struct ov_flows *s,
 /* x joins a queue; its first rows rows leave it. */
 struct ov_tensor *ov_flow_wait(struct ov_graph *g, struct ov_flows *s,
                                struct ov_tensor *x, int rows);
+/* Each of x[0..n-1] joins a queue of its own; as many rows leave each of them
+ * as the shortest has.  The tensors are replaced. */
+void ov_flow_align(struct ov_graph *g, struct ov_flows *s, struct ov_tensor **x,
+                   int n);
 /* x joins a queue; as many rows leave it as are a multiple of unit, in the
  * last piece all. */
 struct ov_tensor *ov_flow_group(struct ov_graph *g, struct ov_flows *s,

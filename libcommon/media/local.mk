@@ -27,3 +27,6 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/media/fastconformer_mel.c \
 	libcommon/media/fastconformer_mel.h
+libov_a_SOURCES += \
+	libcommon/media/hifigan_mel.c \
+	libcommon/media/hifigan_mel.h

@@ -40,3 +40,4 @@ libov_a_SOURCES += \
 	libcommon/net/lfm2.c libcommon/net/lfm2.h libcommon/net/lfm2_audio.c \
 	libcommon/net/moshi.c libcommon/net/moshi.h \
 	libcommon/net/moshi_bind.c libcommon/net/moshi_config.c
+libov_a_SOURCES += libcommon/net/hifigan.c libcommon/net/hifigan.h
