@@ -41,3 +41,4 @@ libov_a_SOURCES += \
 	libcommon/net/moshi.c libcommon/net/moshi.h \
 	libcommon/net/moshi_bind.c libcommon/net/moshi_config.c
 libov_a_SOURCES += libcommon/net/hifigan.c libcommon/net/hifigan.h
+libov_a_SOURCES += libcommon/net/whisper_heads.c

@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Whisper: opening its checkpoints, and the encoder.
+ * In: a checkpoint, mel frames.  Out: a bound network, embeddings. */
+#include "net/whisper.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "math/attend.h"
+#include "math/gemm.h"
+#include "math/ops.h"
+#include "math/vec.h"
+#include "model/config.h"
+
+enum { PATH = 4096 };
+
+static const float EPS = 1e-5f; /* of layer norms, in both references */
+
+/* binding ---------------------------------------------------------------- */
+
+/* The two layouts differ in names alone. */
+struct open {
+    struct ov_whisper *w;
+    bool hf;
+    const char *side; /* "encoder" or "decoder" */
+    struct ov_err *err;
+};
+
+/* A tensor of a side, or of one of its layers (layer >= 0). */
+static struct ov_tensor *
+get(struct open *o, int layer, int rows, int cols, const char *name,
+    const char *hf_name)
+{
+    name = o->hf ? hf_name : name;
+    if (layer < 0)
+        return ov_bind(&o->w->bind, rows, cols, "%s.%s", o->side, name);
+    return ov_bind(&o->w->bind, rows, cols, "%s.%s.%d.%s", o->side,
+                   o->hf ? "layers" : "blocks", layer, name);
+}
+
+/* The same twice: weight and bias. */
+static void
+pair(struct open *o, int layer, int rows, int cols, const char *name,
+     const char *hf_name, struct ov_tensor **w, struct ov_tensor **b)
+{
+    char a[64], h[64];
+
+    snprintf(a, sizeof a, "%s.weight", name);
+    snprintf(h, sizeof h, "%s.weight", hf_name);
+    *w = get(o, layer, rows, cols, a, h);
+    snprintf(a, sizeof a, "%s.bias", name);
+    snprintf(h, sizeof h, "%s.bias", hf_name);
+    if (b != NULL)
+        *b = get(o, layer, 1, rows > 1 ? rows : cols, a, h);
+}
+
+static void
+bind_attn(struct open *o, int i, int d, const char *name, const char *hf_name,
+          struct ov_whisper_attn *a)
+{
+    static const char *const part[4][2] = {{"query", "q_proj"},
+                                           {"key", "k_proj"},
+                                           {"value", "v_proj"},
+                                           {"out", "out_proj"}};
+    struct ov_tensor **w[4] = {&a->q, &a->k, &a->v, &a->o};
+    struct ov_tensor **b[4] = {&a->qb, NULL, &a->vb, &a->ob};
+    char x[32], h[32];
+    int k;
+
+    for (k = 0; k < 4; k++) {
+        snprintf(x, sizeof x, "%s.%s", name, part[k][0]);
+        snprintf(h, sizeof h, "%s.%s", hf_name, part[k][1]);
+        pair(o, i, d, d, x, h, w[k], b[k]);
+    }
+}
+
+static void
+bind_block(struct open *o, int i, int d, int ff, bool cross,
+           struct ov_whisper_block *b)
+{
+    pair(o, i, 1, d, "attn_ln", "self_attn_layer_norm", &b->a_nw, &b->a_nb);
+    bind_attn(o, i, d, "attn", "self_attn", &b->self);
+    if (cross) {
+        pair(o, i, 1, d, "cross_attn_ln", "encoder_attn_layer_norm", &b->c_nw,
+             &b->c_nb);
+        bind_attn(o, i, d, "cross_attn", "encoder_attn", &b->cross);
+    }
+    pair(o, i, 1, d, "mlp_ln", "final_layer_norm", &b->f_nw, &b->f_nb);
+    pair(o, i, ff, d, "mlp.0", "fc1", &b->up, &b->ub);
+    pair(o, i, d, ff, "mlp.2", "fc2", &b->down, &b->db);
+}
+
+/* A convolution's weight [out, in, 3] as [out, 3 * in]: what three rows of
+ * the input, side by side, are multiplied with. */
+static struct ov_tensor *
+bind_conv(struct open *o, int out, int in, const char *name,
+          struct ov_tensor **bias)
+{
+    struct ov_tensor *w, *t = ov_bind_new(&o->w->bind, out, 3 * in);
+    int i, c, k;
+
+    pair(o, -1, out, 3 * in, name, name, &w, bias);
+    if (w == NULL || t == NULL)
+        return NULL;
+    for (i = 0; i < out; i++)
+        for (c = 0; c < in; c++)
+            for (k = 0; k < 3; k++)
+                t->x[((size_t)i * 3 + (size_t)k) * (size_t)in + (size_t)c] =
+                    w->x[((size_t)i * (size_t)in + (size_t)c) * 3 + (size_t)k];
+    return t;
+}
+
+static void
+bind_encoder(struct open *o)
+{
+    struct ov_whisper *w = o->w;
+    const struct ov_whisper_dims *d = &w->d;
+    int s = d->audio_state, i;
+
+    o->side = "encoder";
+    w->pos_a = get(o, -1, d->audio_ctx, s, "positional_embedding",
+                   "embed_positions.weight");
+    if (w->bind.err.code == OV_OK)
+        w->conv1 = bind_conv(o, s, d->mels, "conv1", &w->conv1_b);
+    if (w->bind.err.code == OV_OK)
+        w->conv2 = bind_conv(o, s, s, "conv2", &w->conv2_b);
+    for (i = 0; i < d->audio_layers; i++)
+        bind_block(o, i, s, d->audio_ff, false, &w->enc[i]);
+    pair(o, -1, 1, s, "ln_post", "layer_norm", &w->post_w, &w->post_b);
+}
+
+static void
+bind_decoder(struct open *o)
+{
+    struct ov_whisper *w = o->w;
+    const struct ov_whisper_dims *d = &w->d;
+    const char *prefix = w->bind.prefix;
+    int s = d->text_state, i;
+
+    o->side = "decoder";
+    w->token = get(o, -1, d->vocab, s, "token_embedding.weight",
+                   "embed_tokens.weight");
+    w->pos_t = get(o, -1, d->text_ctx, s, "positional_embedding",
+                   "embed_positions.weight");
+    for (i = 0; i < d->text_layers; i++)
+        bind_block(o, i, s, d->text_ff, true, &w->dec[i]);
+    pair(o, -1, 1, s, "ln", "layer_norm", &w->norm_w, &w->norm_b);
+    w->bind.prefix = "";
+    w->head =
+        o->hf ? ov_bind_if(&w->bind, d->vocab, s, "proj_out.weight") : NULL;
+    w->bind.prefix = prefix;
+    if (w->head == NULL)
+        w->head = w->token;
+}
+
+/* sizes ------------------------------------------------------------------ */
+
+/* A size of the checkpoint: where it is in either layout, and how large it
+ * may be. */
+static const struct size {
+    const char *name, *hf_name;
+    int max;
+    size_t at;
+} sizes[] = {
+#define AT(x) offsetof(struct ov_whisper_dims, x)
+    {"n_mels", "num_mel_bins", 512, AT(mels)},
+    {"n_audio_ctx", "max_source_positions", 1 << 16, AT(audio_ctx)},
+    {"n_audio_state", "d_model", 1 << 14, AT(audio_state)},
+    {"n_audio_head", "encoder_attention_heads", 1 << 10, AT(audio_heads)},
+    {"n_audio_layer", "encoder_layers", OV_WHISPER_LAYERS, AT(audio_layers)},
+    {"n_vocab", "vocab_size", 1 << 20, AT(vocab)},
+    {"n_text_ctx", "max_target_positions", 1 << 14, AT(text_ctx)},
+    {"n_text_state", "d_model", 1 << 14, AT(text_state)},
+    {"n_text_head", "decoder_attention_heads", 1 << 10, AT(text_heads)},
+    {"n_text_layer", "decoder_layers", OV_WHISPER_LAYERS, AT(text_layers)},
+    {NULL, "encoder_ffn_dim", 1 << 16, AT(audio_ff)},
+    {NULL, "decoder_ffn_dim", 1 << 16, AT(text_ff)},
+#undef AT
+};
+
+static int
+heads_divide(const struct ov_whisper_dims *d, struct ov_err *err)
+{
+    if (d->audio_state % d->audio_heads != 0 ||
+        d->text_state % d->text_heads != 0)
+        return ov_err_set(
+            err, OV_EMODEL, "a width of %d is not for %d heads, or %d for %d",
+            d->audio_state, d->audio_heads, d->text_state, d->text_heads);
+    if (d->audio_state != d->text_state)
+        return ov_err_set(err, OV_EMODEL,
+                          "widths of encoder (%d) and decoder (%d) differ",
+                          d->audio_state, d->text_state);
+    return OV_OK;
+}
+
+/* "dims" of the checkpoint itself. */
+static int
+read_dims(struct open *o)
+{
+    struct ov_whisper_dims *d = &o->w->d;
+    char name[64];
+    int64_t v;
+    size_t i;
+
+    for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        if (sizes[i].name == NULL)
+            continue;
+        snprintf(name, sizeof name, "dims.%s", sizes[i].name);
+        if (!ov_weights_int(o->w->weights, name, &v) || v < 1 ||
+            v > sizes[i].max)
+            return ov_err_set(o->err, OV_EMODEL,
+                              "%s is missing or not in 1..%d", name,
+                              sizes[i].max);
+        memcpy((char *)d + sizes[i].at, &(int){(int)v}, sizeof(int));
+    }
+    d->audio_ff = 4 * d->audio_state;
+    d->text_ff = 4 * d->text_state;
+    return heads_divide(d, o->err);
+}
+
+/* What a config.json says that this code must know or refuse. */
+static int
+read_config(struct open *o, const struct ov_config *c)
+{
+    const char *type, *act = "gelu";
+    bool scale = false;
+    long v;
+    size_t i;
+    int r = ov_config_string(c, "model_type", &type, o->err);
+
+    if (r == OV_OK && strcmp(type, "whisper") != 0)
+        r = ov_err_set(o->err, OV_EMODEL, "model_type is %.40s, not whisper",
+                       type);
+    for (i = 0; r == OV_OK && i < sizeof sizes / sizeof *sizes; i++) {
+        r = ov_config_int(c, sizes[i].hf_name, 1, sizes[i].max, &v, o->err);
+        if (r == OV_OK)
+            memcpy((char *)&o->w->d + sizes[i].at, &(int){(int)v}, sizeof(int));
+    }
+    if (r == OV_OK && ov_config_has(c, "activation_function"))
+        r = ov_config_string(c, "activation_function", &act, o->err);
+    if (r == OV_OK && !ov_act_named(act, &o->w->act))
+        r = ov_err_set(o->err, OV_EMODEL,
+                       "activation_function %.40s is not supported", act);
+    if (r == OV_OK && ov_config_has(c, "scale_embedding"))
+        r = ov_config_bool(c, "scale_embedding", &scale, o->err);
+    if (r == OV_OK && scale)
+        r = ov_err_set(o->err, OV_EMODEL, "scale_embedding is not supported");
+    return r == OV_OK ? heads_divide(&o->w->d, o->err) : r;
+}
+
+/* heads that follow the sound -------------------------------------------- */
+
+static void
+add_head(struct ov_whisper *w, int layer, int head)
+{
+    if (w->heads == OV_WHISPER_HEADS)
+        return;
+    w->head_at[w->heads][0] = layer;
+    w->head_at[w->heads++][1] = head;
+}
+
+/* generation_config.json beside the weights names them, if it is there. */
+static int
+read_heads(struct open *o, const char *dir)
+{
+    struct ov_whisper *w = o->w;
+    struct ov_config *c = NULL;
+    char path[PATH + 64], name[64];
+    long layer, head;
+    size_t i, n;
+    int r;
+
+    snprintf(path, sizeof path, "%s/generation_config.json", dir);
+    if (access(path, R_OK) != 0)
+        return OV_OK;
+    r = ov_config_open(&c, path, o->err);
+    n = r == OV_OK ? ov_config_size(c, "alignment_heads") : 0;
+    for (i = 0; r == OV_OK && i < n; i++) {
+        snprintf(name, sizeof name, "alignment_heads.%zu.0", i);
+        r = ov_config_int(c, name, 0, w->d.text_layers - 1, &layer, o->err);
+        snprintf(name, sizeof name, "alignment_heads.%zu.1", i);
+        if (r == OV_OK)
+            r = ov_config_int(c, name, 0, w->d.text_heads - 1, &head, o->err);
+        if (r == OV_OK)
+            add_head(w, (int)layer, (int)head);
+    }
+    ov_config_close(c);
+    return r;
+}
+
+/* All heads of the later half of the layers, where nobody knows better. */
+static void
+default_heads(struct ov_whisper *w)
+{
+    int i, h;
+
+    for (i = w->d.text_layers / 2; i < w->d.text_layers; i++)
+        for (h = 0; h < w->d.text_heads; h++)
+            add_head(w, i, h);
+}
+
+/* opening ---------------------------------------------------------------- */
+
+static bool
+is_file(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The only *.pt of dir, into path; how many there are. */
+static int
+find_pt(const char *dir, char *path)
+{
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    int n = 0;
+    size_t len;
+
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        len = strlen(e->d_name);
+        if (len > 3 && strcmp(e->d_name + len - 3, ".pt") == 0) {
+            snprintf(path, PATH, "%s/%s", dir, e->d_name);
+            n++;
+        }
+    }
+    if (d != NULL)
+        closedir(d);
+    return n;
+}
+
+/* path, or the checkpoint in it, to file [PATH]; dir [PATH] is where it
+ * lies. */
+static int
+find_file(const char *path, char *file, char *dir, struct ov_err *err)
+{
+    static const char *const names[] = {"model.safetensors",
+                                        "pytorch_model.bin"};
+    char *slash;
+    size_t i;
+    int n;
+
+    if (is_file(path)) {
+        snprintf(file, PATH, "%s", path);
+        snprintf(dir, PATH, "%s", path);
+        slash = strrchr(dir, '/');
+        if (slash != NULL)
+            *slash = '\0';
+        else
+            snprintf(dir, PATH, ".");
+        return OV_OK;
+    }
+    snprintf(dir, PATH, "%s", path);
+    for (i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(file, PATH, "%s/%s", path, names[i]);
+        if (is_file(file))
+            return OV_OK;
+    }
+    n = find_pt(path, file);
+    if (n == 1)
+        return OV_OK;
+    return ov_err_set(err, OV_EMODEL,
+                      "%s: %s of model.safetensors, pytorch_model.bin and "
+                      "*.pt",
+                      path, n == 0 ? "none" : "more than one");
+}
+
+/* Sizes and names of the layout that the file has. */
+static int
+read_layout(struct open *o, const char *dir)
+{
+    struct ov_whisper *w = o->w;
+    struct ov_config *c = NULL;
+    char path[PATH + 64];
+    int64_t v;
+    int r;
+
+    w->act = OV_ACT_GELU;
+    o->hf = !ov_weights_int(w->weights, "dims.n_mels", &v);
+    if (!o->hf) {
+        ov_bind_init(&w->bind, w->weights, "model_state_dict.");
+        return read_dims(o);
+    }
+    ov_bind_init(&w->bind, w->weights, "model.");
+    if (!ov_bind_has(&w->bind, "encoder.conv1.weight"))
+        ov_bind_init(&w->bind, w->weights, "");
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    r = ov_config_open(&c, path, o->err);
+    if (r == OV_OK)
+        r = read_config(o, c);
+    ov_config_close(c);
+    return r;
+}
+
+int
+ov_whisper_open(struct ov_whisper **out, const char *path, int parts,
+                struct ov_err *err)
+{
+    struct open o = {.w = calloc(1, sizeof *o.w), .err = err};
+    char file[PATH], dir[PATH];
+    int r;
+
+    *out = NULL;
+    if (o.w == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    ov_bind_init(&o.w->bind, NULL, "");
+    r = find_file(path, file, dir, err);
+    if (r == OV_OK)
+        r = ov_weights_open(&o.w->weights, file, err);
+    if (r == OV_OK && (r = read_layout(&o, dir)) == OV_OK) {
+        if (parts & OV_WHISPER_ENCODER)
+            bind_encoder(&o);
+        if (parts & OV_WHISPER_DECODER)
+            bind_decoder(&o);
+        if (o.w->bind.err.code != OV_OK)
+            r = ov_err_set(err, o.w->bind.err.code, "%s", o.w->bind.err.text);
+        if (r == OV_OK)
+            r = read_heads(&o, dir);
+        if (r != OV_OK)
+            ov_err_prefix(err, "%s", file);
+    } else if (r != OV_OK && o.w->weights != NULL)
+        ov_err_prefix(err, "%s", file);
+    if (r != OV_OK) {
+        ov_whisper_close(o.w);
+        return r;
+    }
+    if (o.w->heads == 0)
+        ov_whisper_heads(o.w, file);
+    if (o.w->heads == 0)
+        default_heads(o.w);
+    *out = o.w;
+    return OV_OK;
+}
+
+void
+ov_whisper_close(struct ov_whisper *w)
+{
+    if (w == NULL)
+        return;
+    ov_bind_free(&w->bind);
+    if (w->weights != NULL)
+        ov_weights_close(w->weights);
+    free(w);
+}
+
+int
+ov_whisper_window(const struct ov_whisper *w)
+{
+    return 2 * w->d.audio_ctx;
+}
+
+/* the encoder ------------------------------------------------------------ */
+
+static void
+tap(const struct ov_whisper *w, const char *name, const float *x, int rows,
+    int cols)
+{
+    if (w->tap != NULL)
+        w->tap(w->tap_ctx, name, x, rows, cols);
+}
+
+OV_HOT static void
+add(float *restrict x, const float *restrict y, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        x[i] += y[i];
+}
+
+/* Convolution of width 3, one zero row at each end, of x [n, in] by w
+ * [out, 3 * in]: every stride-th row of it, before the activation. */
+static struct ov_tensor *
+conv(struct ov_graph *g, const float *x, int n, int in, int stride,
+     const struct ov_tensor *w, const struct ov_tensor *b)
+{
+    struct ov_tensor *pad = ov_tensor_new(g, n + 2, in), *y;
+    int rows = n / stride, i;
+
+    memset(pad->x, 0, (size_t)in * sizeof *pad->x);
+    memcpy(pad->x + in, x, (size_t)n * (size_t)in * sizeof *x);
+    memset(pad->x + (size_t)(n + 1) * (size_t)in, 0,
+           (size_t)in * sizeof *pad->x);
+    y = ov_tensor_new(g, rows, w->rows);
+    for (i = 0; i < rows; i++)
+        memcpy(y->x + (size_t)i * (size_t)w->rows, b->x,
+               (size_t)w->rows * sizeof *b->x);
+    /* rows of 3 * in values that overlap */
+    ov_gemm(false, true, rows, w->rows, 3 * in, 1, pad->x, stride * in, w->x,
+            3 * in, 1, y->x, w->rows);
+    return y;
+}
+
+/* x += attention of norm(x). */
+static void
+self_attention(const struct ov_whisper *w, struct ov_graph *g,
+               const struct ov_whisper_block *b, float *x, int n)
+{
+    int d = w->d.audio_state;
+    struct ov_attend a = {.heads = w->d.audio_heads,
+                          .kv_heads = w->d.audio_heads,
+                          .hd = d / w->d.audio_heads};
+    struct ov_tensor *h = ov_tensor_const(g, x, n, d), *q, *k, *v;
+
+    h = ov_layernorm(g, h, b->a_nw, b->a_nb, EPS);
+    q = ov_linear(g, h, b->self.q, b->self.qb);
+    k = ov_linear(g, h, b->self.k, NULL);
+    v = ov_linear(g, h, b->self.v, b->self.vb);
+    h = ov_attend(g, &a, q, k, v);
+    h = ov_linear(g, h, b->self.o, b->self.ob);
+    add(x, h->x, (size_t)n * (size_t)d);
+    ov_graph_reset(g);
+}
+
+/* x += feed-forward of norm(x), some rows at a time: they are four times as
+ * wide in between. */
+static void
+feed_forward(const struct ov_whisper *w, struct ov_graph *g,
+             const struct ov_whisper_block *b, float *x, int n)
+{
+    enum { ROWS = 512 };
+    int d = w->d.audio_state, m;
+    struct ov_tensor *h;
+
+    for (; n > 0; n -= m, x += (size_t)m * (size_t)d) {
+        m = n < ROWS ? n : ROWS;
+        h = ov_tensor_const(g, x, m, d);
+        h = ov_layernorm(g, h, b->f_nw, b->f_nb, EPS);
+        h = ov_linear(g, h, b->up, b->ub);
+        ov_act(w->act, h->x, (size_t)m * (size_t)h->cols);
+        h = ov_linear(g, h, b->down, b->db);
+        add(x, h->x, (size_t)m * (size_t)d);
+        ov_graph_reset(g);
+    }
+}
+
+void
+ov_whisper_encode(const struct ov_whisper *w, struct ov_graph *g,
+                  const float *mel, int frames, float *out)
+{
+    int n = frames / 2, d = w->d.audio_state, i;
+    size_t size = (size_t)n * (size_t)d;
+    struct ov_tensor *h;
+
+    ov_graph_reset(g);
+    h = conv(g, mel, frames, w->d.mels, 1, w->conv1, w->conv1_b);
+    tap(w, "enc_conv1_pre_gelu", h->x, frames, d);
+    ov_act(w->act, h->x, 2 * size);
+    h = conv(g, h->x, frames, d, 2, w->conv2, w->conv2_b);
+    ov_act(w->act, h->x, size);
+    memcpy(out, h->x, size * sizeof *out);
+    add(out, w->pos_a->x, size);
+    ov_graph_reset(g);
+    tap(w, "enc_block0_in", out, n, d);
+    for (i = 0; i < w->d.audio_layers; i++) {
+        self_attention(w, g, &w->enc[i], out, n);
+        feed_forward(w, g, &w->enc[i], out, n);
+        if (i == 0)
+            tap(w, "enc_block0_out", out, n, d);
+    }
+    h = ov_layernorm(g, ov_tensor_const(g, out, n, d), w->post_w, w->post_b,
+                     EPS);
+    memcpy(out, h->x, size * sizeof *out);
+    ov_graph_reset(g);
+    tap(w, "enc_out", out, n, d);
+}
