@@ -30,7 +30,8 @@ libovd_a_SOURCES = $(math_sources) libcommon/train/loss.c \
 	libcommon/train/loss.h
 libovd_a_CPPFLAGS = $(AM_CPPFLAGS) -DOV_DOUBLE
 
-OV_TESTS += tests/unit/t_grad tests/unit/t_sample tests/unit/t_mixed
+OV_TESTS += tests/unit/t_grad tests/unit/t_sample tests/unit/t_mixed \
+	tests/unit/t_attend
 tests_unit_t_grad_CPPFLAGS = $(AM_CPPFLAGS) -DOV_DOUBLE
 tests_unit_t_grad_LDADD = libovd.a $(OV_LIBS)
 libov_a_SOURCES += libcommon/math/flow.c libcommon/math/flow.h

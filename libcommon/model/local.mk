@@ -4,6 +4,7 @@ libov_a_SOURCES += \
 	libcommon/model/config.c libcommon/model/config.h \
 	libcommon/model/convert.c \
 	libcommon/model/find.c libcommon/model/find.h \
+	libcommon/model/kind.c libcommon/model/kind.h \
 	libcommon/model/pack.c libcommon/model/pack.h \
 	libcommon/model/pickle.c libcommon/model/pickle.h \
 	libcommon/model/pickle_call.c libcommon/model/pickle_machine.h \
@@ -18,6 +19,7 @@ libov_a_SOURCES += \
 noinst_HEADERS += tests/unit/checkpoint.h tests/unit/mutate.h
 OV_TESTS += tests/unit/t_config tests/unit/t_find \
 	tests/unit/t_safetensors tests/unit/t_fuzz_safetensors \
-	tests/unit/t_torch tests/unit/t_fuzz_torch tests/unit/t_sharded
+	tests/unit/t_torch tests/unit/t_fuzz_torch tests/unit/t_sharded tests/unit/t_kind
 
 OV_SH_TESTS += tests/cli/t_ov_model.sh
+libov_a_SOURCES += libcommon/model/yaml.c libcommon/model/yaml.h
