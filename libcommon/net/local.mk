@@ -42,3 +42,4 @@ libov_a_SOURCES += \
 	libcommon/net/moshi_bind.c libcommon/net/moshi_config.c
 libov_a_SOURCES += libcommon/net/hifigan.c libcommon/net/hifigan.h
 libov_a_SOURCES += libcommon/net/whisper_heads.c
+libov_a_SOURCES += libcommon/net/mimi.c libcommon/net/mimi.h

@@ -18,3 +18,4 @@ tests_vectors_d_run_SOURCES += tests/vectors.d/v_lfm2.c \
 	tests/vectors.d/v_moshi_lm.c
 tests_vectors_d_run_SOURCES += tests/vectors.d/v_hifigan.c
 tests_vectors_d_run_SOURCES += tests/vectors.d/v_whisper.c
+tests_vectors_d_run_SOURCES += tests/vectors.d/v_mimi.c
