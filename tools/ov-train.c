@@ -218,7 +218,7 @@ static int
 main_voice(int argc, char **argv)
 {
     static int stage = 2;
-    static double drop = 0.05, ctc = 0.3;
+    static double drop = 0.05, ctc = 0.3, balance = 0.4;
     static const char *answers, *codes, *tokenizer;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
@@ -233,6 +233,8 @@ main_voice(int argc, char **argv)
         { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
         { "ctc", 0, TOOL_REAL, &ctc, 0, 10, NULL, "X",
           "weight of the encoder's own loss" },
+        { "balance", 0, TOOL_REAL, &balance, 0, 1, NULL, "X",
+          "families of questions: 1 by their size, 0 all alike" },
         { 0 }
     };
     static const struct tool door = {
@@ -266,6 +268,7 @@ main_voice(int argc, char **argv)
     o.batch = a.batch;
     o.drop = drop;
     o.ctc = ctc;
+    o.balance = balance;
     o.seed = tool.seed;
     if (ov_voice_task_open(&t, &o, &questions, &said, table, codes, tokenizer,
                            &task, &err) != OV_OK)

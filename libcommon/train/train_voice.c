@@ -3,7 +3,7 @@
  * In: a corpus.  Out: a task for the trainer. */
 #include "train/train_voice.h"
 
-#include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +15,7 @@
 
 const char *const ov_token_names[OV_TOKENS] = {
     "<|pad|>",  "<|end|>",        "<|audio|>", "<|text|>",
-    "<|chat|>", "<|transcribe|>", "<|speak|>"
-};
+    "<|chat|>", "<|transcribe|>", "<|speak|>"};
 
 enum { MAX_TEXT = 96, MAX_CHARS = 160, UNIT = OV_VOICE_UNIT * OV_MEL_HOP };
 
@@ -24,13 +23,30 @@ enum { MAX_TEXT = 96, MAX_CHARS = 160, UNIT = OV_VOICE_UNIT * OV_MEL_HOP };
 #define FLOOR (-2.4539f)
 
 enum {
-    STAT_TEXT, STAT_TEXT_HIT, STAT_TEXT_N, STAT_CODE, STAT_CODE_HIT,
-    STAT_CODE_N, STAT_CTC, STAT_CTC_N, STAT_CHAT_HIT, STAT_CHAT_N
+    STAT_TEXT,
+    STAT_TEXT_HIT,
+    STAT_TEXT_N,
+    STAT_CODE,
+    STAT_CODE_HIT,
+    STAT_CODE_N,
+    STAT_CTC,
+    STAT_CTC_N,
+    STAT_CHAT_HIT,
+    STAT_CHAT_N
 };
 
 /* A question in writing, with its answer. */
 struct pair {
-    const char *id, *question, *answer;
+    const char *id, *question, *answer, *family;
+};
+
+enum { MAX_FAMILIES = 64 };
+
+/* Questions of one family: members of heard or of pair. */
+struct family {
+    const char *name;
+    int32_t *heard, *pair;
+    long heards, pairs;
 };
 
 struct hearing {
@@ -46,11 +62,13 @@ struct ov_voice_task {
     struct ov_voice_task_options o;
     const struct ov_corpus *questions, *answers;
     char *table;
-    struct pair *pair;      /* training pairs, by id */
+    struct pair *pair; /* training pairs, by id */
     long pairs;
-    struct hearing *heard;  /* spoken training questions */
+    struct hearing *heard; /* spoken training questions */
     long heards;
-    struct sentence *said;  /* training answers and sentences, by text */
+    struct family family[MAX_FAMILIES];
+    int families;
+    struct sentence *said; /* training answers and sentences, by text */
     long saids;
     struct ov_weights *codes_file;
     const int32_t *codes, *start;
@@ -71,7 +89,7 @@ by_text(const void *a, const void *b)
 static int
 spoken(const struct ov_voice_task *t, const char *text)
 {
-    struct sentence key = { text, 0 }, *s;
+    struct sentence key = {text, 0}, *s;
 
     s = bsearch(&key, t->said, (size_t)t->saids, sizeof *s, by_text);
     return s != NULL ? s->utt : -1;
@@ -106,10 +124,10 @@ read_table(struct ov_voice_task *t, const char *path, struct ov_err *err)
                 *p++ = '\0';
         }
         if (i < 5)
-            return ov_err_set(err, OV_EMODEL, "%s: a line has %d fields",
-                              path, i);
+            return ov_err_set(err, OV_EMODEL, "%s: a line has %d fields", path,
+                              i);
         if (strcmp(f[1], "train") == 0)
-            t->pair[t->pairs++] = (struct pair){ f[0], f[3], f[4] };
+            t->pair[t->pairs++] = (struct pair){f[0], f[3], f[4], f[2]};
     }
     qsort(t->pair, (size_t)t->pairs, sizeof *t->pair, by_id);
     return OV_OK;
@@ -126,11 +144,11 @@ collect(struct ov_voice_task *t, struct ov_err *err)
     if (t->heard == NULL || t->said == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
     for (i = 0; i < t->questions->n; i++) {
-        struct pair key = { t->questions->u[i].question, NULL, NULL }, *p;
+        struct pair key = {t->questions->u[i].question, NULL, NULL}, *p;
         p = bsearch(&key, t->pair, (size_t)t->pairs, sizeof *p, by_id);
         if (p != NULL && strcmp(t->questions->u[i].split, "train") == 0)
             t->heard[t->heards++] =
-                (struct hearing){ (int)i, (int)(p - t->pair) };
+                (struct hearing){(int)i, (int)(p - t->pair)};
     }
     for (i = 0; i < t->answers->n; i++)
         if (strcmp(t->answers->u[i].split, "train") == 0) {
@@ -141,11 +159,75 @@ collect(struct ov_voice_task *t, struct ov_err *err)
     for (i = 0; i < (size_t)t->pairs; i++)
         lost += spoken(t, t->pair[i].answer) < 0;
     if (lost > 0)
-        return ov_err_set(err, OV_EMODEL,
-                          "%ld answers were never spoken", lost);
+        return ov_err_set(err, OV_EMODEL, "%ld answers were never spoken",
+                          lost);
     return t->heards > 0 && t->saids > 0
-        ? OV_OK
-        : ov_err_set(err, OV_ERUN, "no training utterances");
+               ? OV_OK
+               : ov_err_set(err, OV_ERUN, "no training utterances");
+}
+
+static struct family *
+family_of(struct ov_voice_task *t, const char *name)
+{
+    struct family *f = t->family;
+
+    while (f < t->family + t->families && strcmp(f->name, name) != 0)
+        f++;
+    if (f == t->family + t->families) {
+        if (t->families == MAX_FAMILIES)
+            return NULL;
+        f->name = name;
+        f->heard = calloc((size_t)t->heards + 1, sizeof *f->heard);
+        f->pair = calloc((size_t)t->pairs + 1, sizeof *f->pair);
+        if (f->heard == NULL || f->pair == NULL) {
+            free(f->heard);
+            free(f->pair);
+            return NULL;
+        }
+        t->families++;
+    }
+    return f;
+}
+
+static int
+group(struct ov_voice_task *t, struct ov_err *err)
+{
+    struct family *f;
+    long i;
+
+    for (i = 0; i < t->pairs; i++) {
+        if ((f = family_of(t, t->pair[i].family)) == NULL)
+            return ov_err_set(err, OV_ERUN,
+                              "too many families of questions, or no memory");
+        f->pair[f->pairs++] = (int32_t)i;
+    }
+    for (i = 0; i < t->heards; i++) {
+        f = family_of(t, t->pair[t->heard[i].pair].family);
+        if (f != NULL)
+            f->heard[f->heards++] = (int32_t)i;
+    }
+    return OV_OK;
+}
+
+/* A family, with a probability that grows as a power of its size: large
+ * families must not drown the small ones. */
+static const struct family *
+pick_family(const struct ov_voice_task *t, struct ov_rng *r, bool spoken_ones)
+{
+    double sum = 0, x, w[MAX_FAMILIES];
+    int i;
+
+    for (i = 0; i < t->families; i++) {
+        long n = spoken_ones ? t->family[i].heards : t->family[i].pairs;
+        w[i] = n > 0 ? pow((double)n, t->o.balance) : 0;
+        sum += w[i];
+    }
+    x = ov_rng_unit(r) * sum;
+    for (i = 0; i < t->families - 1 && x >= w[i]; i++)
+        x -= w[i];
+    while (i > 0 && w[i] == 0) /* rounding, past the last one */
+        i--;
+    return &t->family[i];
 }
 
 static int
@@ -171,14 +253,14 @@ open_codes(struct ov_voice_task *t, const char *path, struct ov_err *err)
 
 struct example {
     enum ov_voice_kind kind;
-    const struct ov_utt *in;        /* spoken question */
-    const char *ask, *say;          /* written question; text to answer */
-    const int32_t *codes;           /* of the answer, [frames, books] */
+    const struct ov_utt *in; /* spoken question */
+    const char *ask, *say;   /* written question; text to answer */
+    const int32_t *codes;    /* of the answer, [frames, books] */
     int frames;
     int32_t tok[MAX_TEXT], prompt[MAX_TEXT];
     int n_tok, n_prompt;
     float *wave, *mel;
-    int units;                      /* of 80 ms */
+    int units; /* of 80 ms */
     int32_t chars[MAX_CHARS];
     int n_chars;
 };
@@ -235,8 +317,7 @@ listen(const struct ov_voice_task *t, struct ov_graph *g, struct ov_rng *r,
     e->mel = ov_graph_alloc(g, sizeof *e->mel * (size_t)e->units *
                                    OV_VOICE_UNIT * OV_VOICE_BANDS);
     ov_mel_signal(t->mel, e->wave, (size_t)e->units * UNIT, e->mel);
-    ov_augment_mask(r, e->mel, e->units * OV_VOICE_UNIT, OV_VOICE_BANDS,
-                    FLOOR);
+    ov_augment_mask(r, e->mel, e->units * OV_VOICE_UNIT, OV_VOICE_BANDS, FLOOR);
 }
 
 static enum ov_voice_kind
@@ -266,15 +347,20 @@ draw(const struct ov_voice_task *t, struct ov_graph *g, struct ov_rng *r,
         e->ask = e->say = s->text;
         give_voice(t, e, s->utt);
     } else if (e->kind == OV_KIND_TEXT || e->kind == OV_KIND_READ) {
-        p = &t->pair[ov_rng_below(r, t->pairs)];
+        const struct family *f = pick_family(t, r, false);
+        p = &t->pair[f->pair[ov_rng_below(r, f->pairs)]];
         e->ask = p->question;
         e->say = p->answer;
         if (e->kind == OV_KIND_READ)
             give_voice(t, e, spoken(t, p->answer));
     } else {
-        /* every utterance once a round */
+        /* to be written down: every utterance once a round */
         long i = ov_rng_permute(t->o.seed, serial / t->heards, t->heards,
                                 serial % t->heards);
+        if (e->kind == OV_KIND_CHAT) {
+            const struct family *f = pick_family(t, r, true);
+            i = f->heard[ov_rng_below(r, f->heards)];
+        }
         e->in = &t->questions->u[t->heard[i].utt];
         p = &t->pair[t->heard[i].pair];
         e->say = e->kind == OV_KIND_CHAT ? p->answer : p->question;
@@ -291,12 +377,12 @@ draw(const struct ov_voice_task *t, struct ov_graph *g, struct ov_rng *r,
 /* --- a batch --- */
 
 struct batch {
-    int n, rows;           /* examples, positions */
-    int *len;              /* positions of each example */
-    int32_t *text, *code[OV_VOICE_MAX_BOOKS];     /* inputs */
-    int32_t *want, *want_code[OV_VOICE_MAX_BOOKS];/* targets, -1: none */
-    int32_t *place;        /* position of every heard unit */
-    int heard;             /* spoken examples */
+    int n, rows;                              /* examples, positions */
+    int *len;                                 /* positions of each example */
+    int32_t *text, *code[OV_VOICE_MAX_BOOKS]; /* inputs */
+    int32_t *want, *want_code[OV_VOICE_MAX_BOOKS]; /* targets, -1: none */
+    int32_t *place; /* position of every heard unit */
+    int heard;      /* spoken examples */
     int *mel_len, *enc_len, *char_len;
     int units;
     float *mel;
@@ -322,7 +408,7 @@ static int32_t
 task_token(enum ov_voice_kind k)
 {
     return k == OV_KIND_TRANSCRIBE ? OV_TOKEN_TRANSCRIBE
-        : k == OV_KIND_SPEAK       ? OV_TOKEN_SPEAK
+           : k == OV_KIND_SPEAK    ? OV_TOKEN_SPEAK
                                    : OV_TOKEN_CHAT;
 }
 
@@ -334,9 +420,9 @@ step_of(const struct ov_voice_config *c, const struct example *e, int s,
 {
     int q, f;
 
-    *text = s < e->n_tok ? e->tok[s]
-        : s == e->n_tok  ? OV_TOKEN_END
-                         : OV_TOKEN_PAD;
+    *text = s < e->n_tok    ? e->tok[s]
+            : s == e->n_tok ? OV_TOKEN_END
+                            : OV_TOKEN_PAD;
     *want = s <= e->n_tok ? *text : -1;
     for (q = 0; q < c->books; q++) {
         f = s - c->lead - q;
@@ -344,8 +430,7 @@ step_of(const struct ov_voice_config *c, const struct example *e, int s,
         want_code[q] = -1;
         if (e->frames == 0 || f < 0 || f > e->frames)
             continue;
-        code[q] = f < e->frames ? e->codes[f * c->books + q]
-                                : OV_CODE_END(c);
+        code[q] = f < e->frames ? e->codes[f * c->books + q] : OV_CODE_END(c);
         want_code[q] = code[q];
     }
 }
@@ -392,7 +477,7 @@ allot(struct batch *b, struct ov_graph *g, const struct ov_voice_config *c,
     int i, q, units = 0;
     size_t ints;
 
-    *b = (struct batch){ .n = n };
+    *b = (struct batch){.n = n};
     for (i = 0; i < n; i++) {
         b->rows += prompt_of(&e[i]) - 1 + steps_of(c, &e[i]);
         units += e[i].units;
@@ -415,8 +500,7 @@ allot(struct batch *b, struct ov_graph *g, const struct ov_voice_config *c,
 }
 
 static void
-fill(struct batch *b, const struct ov_voice_config *c,
-     const struct example *e)
+fill(struct batch *b, const struct ov_voice_config *c, const struct example *e)
 {
     int i, row = 0, next, mel = 0, chars = 0;
 
@@ -521,14 +605,13 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     const struct ov_voice_task *t = self;
     struct ov_voice *v = net;
     const struct ov_voice_config *c = &v->c;
-    struct ov_rng r = ov_rng_at(t->o.seed, (uint64_t)step, (uint64_t)shard,
-                                1);
+    struct ov_rng r = ov_rng_at(t->o.seed, (uint64_t)step, (uint64_t)shard, 1);
     int n = t->o.batch, i, k;
     struct example *e = ov_graph_alloc(g, sizeof *e * (size_t)n);
     struct batch *b = ov_graph_alloc(g, sizeof *b);
     struct ov_segs *segs = ov_graph_alloc(g, sizeof *segs * 3);
     struct ov_tensor *heard = NULL, *h, *logits;
-    struct losses l = { .n = 0 };
+    struct losses l = {.n = 0};
     int32_t *idx, *target;
     double nll = 0, chars = 0;
     long count = 0, hits = 0;
@@ -539,14 +622,15 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     fill(b, c, e);
     v->drop = (ov_real)t->o.drop;
     v->drop_seed = ov_rng_next(&r);
-    segs[0] = (struct ov_segs){ n, b->len };
-    segs[1] = (struct ov_segs){ b->heard, b->mel_len };
-    segs[2] = (struct ov_segs){ b->heard, b->enc_len };
+    segs[0] = (struct ov_segs){n, b->len};
+    segs[1] = (struct ov_segs){b->heard, b->mel_len};
+    segs[2] = (struct ov_segs){b->heard, b->enc_len};
     if (b->heard > 0) {
-        struct ov_tensor *rows = ov_voice_encode(
-            v, g, ov_tensor_const(g, b->mel, b->units * OV_VOICE_UNIT,
-                                  OV_VOICE_BANDS),
-            &segs[1], &segs[2], NULL);
+        struct ov_tensor *rows =
+            ov_voice_encode(v, g,
+                            ov_tensor_const(g, b->mel, b->units * OV_VOICE_UNIT,
+                                            OV_VOICE_BANDS),
+                            &segs[1], &segs[2], NULL);
         heard = ov_voice_adapt(v, g, rows);
         for (i = 0; i < b->heard; i++)
             chars += b->char_len[i];
@@ -559,8 +643,8 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
             stats[STAT_CTC_N] += chars;
         }
     }
-    h = ov_voice_embed(v, g, b->text, (const int32_t *const *)b->code,
-                       b->rows, heard, b->place);
+    h = ov_voice_embed(v, g, b->text, (const int32_t *const *)b->code, b->rows,
+                       heard, b->place);
     h = ov_voice_lm(v, g, h, &segs[0], NULL);
     k = wanted(g, b->want, b->rows, &idx, &target);
     logits = ov_voice_text_logits(v, g, ov_gather(g, h, idx, k));
@@ -610,12 +694,12 @@ ov_voice_task_open(struct ov_voice_task **out,
         r = ov_err_set(err, OV_ERUN, "out of memory");
     else if ((r = ov_bpe_open(&t->bpe, tokenizer, err)) == OV_OK &&
              (r = read_table(t, table, err)) == OV_OK &&
-             (r = collect(t, err)) == OV_OK)
+             (r = collect(t, err)) == OV_OK && (r = group(t, err)) == OV_OK)
         r = open_codes(t, codes, err);
     for (i = 0; r == OV_OK && i < OV_TOKENS; i++)
         if (ov_bpe_special(t->bpe, ov_token_names[i]) != i)
-            r = ov_err_set(err, OV_EMODEL, "%s: %s is not token %d",
-                           tokenizer, ov_token_names[i], i);
+            r = ov_err_set(err, OV_EMODEL, "%s: %s is not token %d", tokenizer,
+                           ov_token_names[i], i);
     if (r == OV_OK && ov_bpe_size(t->bpe) > o->net.text_card)
         r = ov_err_set(err, OV_EMODEL, "%s: more tokens than config.json has",
                        tokenizer);
@@ -624,12 +708,14 @@ ov_voice_task_open(struct ov_voice_task **out,
         return r;
     }
     *task = (struct ov_task){
-        .self = t, .bind = bind, .unbind = free, .loss = loss,
-        .stat = { "text", "text_hit", "text_n", "code", "code0_hit", "code_n",
-                  "ctc", "ctc_n", "chat_hit", "chat_n" },
-        .stat_per = { STAT_TEXT_N, STAT_TEXT_N, -1, STAT_CODE_N, STAT_CODE_N,
-                      -1, STAT_CTC_N, -1, STAT_CHAT_N, -1 }
-    };
+        .self = t,
+        .bind = bind,
+        .unbind = free,
+        .loss = loss,
+        .stat = {"text", "text_hit", "text_n", "code", "code0_hit", "code_n",
+                 "ctc", "ctc_n", "chat_hit", "chat_n"},
+        .stat_per = {STAT_TEXT_N, STAT_TEXT_N, -1, STAT_CODE_N, STAT_CODE_N, -1,
+                     STAT_CTC_N, -1, STAT_CHAT_N, -1}};
     *out = t;
     return OV_OK;
 }
@@ -644,6 +730,10 @@ ov_voice_task_close(struct ov_voice_task *t)
     if (t->codes_file != NULL)
         ov_weights_close(t->codes_file);
     ov_mel_free(t->mel);
+    while (t->families > 0) {
+        free(t->family[--t->families].heard);
+        free(t->family[t->families].pair);
+    }
     free(t->table);
     free(t->pair);
     free(t->heard);

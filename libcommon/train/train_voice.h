@@ -26,6 +26,8 @@ struct ov_voice_task_options {
     int batch;            /* examples a shard */
     double drop;
     double ctc;           /* weight of the encoder's CTC loss */
+    double balance;       /* a family of n questions is drawn n^balance
+                           * times: 1 as they are, 0 all alike */
     uint64_t seed;
 };
 
