@@ -49,7 +49,7 @@ static const char *const NAME[] = {
 /* model_type of config.json as transformers writes it. */
 static const struct {
     const char *type;
-    enum ov_kind_id id;
+    enum ov_model_type id;
 } TYPES[] = {
     {"whisper", OV_MODEL_WHISPER_HF},
     {"gpt2", OV_MODEL_GPT2},
@@ -69,7 +69,7 @@ static const struct {
 
 /* Members by which a config.json without model_type is known. */
 static const struct {
-    enum ov_kind_id id;
+    enum ov_model_type id;
     const char *member[NAMES];
 } MEMBERS[] = {
     {OV_MODEL_LFM2_AUDIO, {"lfm", "depthformer", "codebooks"}},
@@ -80,7 +80,7 @@ static const struct {
 
 /* Tensors by which a file is known; NAME* is a beginning. */
 static const struct {
-    enum ov_kind_id id;
+    enum ov_model_type id;
     const char *tensor[NAMES];
 } TENSORS[] = {
     {OV_MODEL_WHISPER,
@@ -129,7 +129,7 @@ static const struct {
 };
 
 const char *
-ov_kind_name(enum ov_kind_id id)
+ov_model_type_name(enum ov_model_type id)
 {
     return id >= OV_MODEL_UNKNOWN && id <= OV_MODEL_FOREIGN
                ? NAME[id]
@@ -137,13 +137,13 @@ ov_kind_name(enum ov_kind_id id)
 }
 
 bool
-ov_kind_is_gpt(enum ov_kind_id id)
+ov_model_type_is_gpt(enum ov_model_type id)
 {
     return id >= OV_MODEL_GPT2 && id <= OV_MODEL_QWEN3_MOE;
 }
 
 __attribute__((format(printf, 3, 4))) static void
-decide(struct ov_kind *k, enum ov_kind_id id, const char *fmt, ...)
+decide(struct ov_model_kind *k, enum ov_model_type id, const char *fmt, ...)
 {
     va_list ap;
 
@@ -170,7 +170,7 @@ has(const struct ov_weights *w, const char *name)
 }
 
 static void
-by_tensors(struct ov_kind *k, const struct ov_weights *w)
+by_tensors(struct ov_model_kind *k, const struct ov_weights *w)
 {
     size_t i, j;
 
@@ -189,7 +189,7 @@ by_tensors(struct ov_kind *k, const struct ov_weights *w)
 }
 
 static void
-foreign(struct ov_kind *k, const char *name, const char *advice)
+foreign(struct ov_model_kind *k, const char *name, const char *advice)
 {
     decide(k, OV_MODEL_FOREIGN, "by its first bytes");
     snprintf(k->name, sizeof k->name, "%s", name);
@@ -199,7 +199,8 @@ foreign(struct ov_kind *k, const char *name, const char *advice)
 
 /* By the first bytes alone; false: they say nothing. */
 static bool
-by_magic(struct ov_kind *k, const unsigned char *p, size_t n, const char *path)
+by_magic(struct ov_model_kind *k, const unsigned char *p, size_t n,
+         const char *path)
 {
     size_t i;
 
@@ -224,7 +225,7 @@ by_magic(struct ov_kind *k, const unsigned char *p, size_t n, const char *path)
 }
 
 static int
-look_at_file(struct ov_kind *k, const char *path, struct ov_err *err)
+look_at_file(struct ov_model_kind *k, const char *path, struct ov_err *err)
 {
     unsigned char p[16];
     struct ov_weights *w;
@@ -262,7 +263,7 @@ there(const char *dir, const char *name)
 }
 
 static void
-by_type(struct ov_kind *k, const char *type)
+by_type(struct ov_model_kind *k, const char *type)
 {
     size_t i;
 
@@ -279,7 +280,7 @@ by_type(struct ov_kind *k, const char *type)
 
 /* False: config.json says nothing. */
 static bool
-by_config(struct ov_kind *k, const char *dir)
+by_config(struct ov_model_kind *k, const char *dir)
 {
     char path[PATH_BYTES];
     struct ov_json *json;
@@ -331,11 +332,11 @@ might_be_weights(const char *name)
 
 /* The first file that is recognised. */
 static void
-by_files(struct ov_kind *k, const char *dir)
+by_files(struct ov_model_kind *k, const char *dir)
 {
     struct dirent **list;
     char path[PATH_BYTES];
-    struct ov_kind one;
+    struct ov_model_kind one;
     struct ov_err err;
     int i, n = scandir(dir, &list, NULL, alphasort), looked = 0;
 
@@ -346,7 +347,7 @@ by_files(struct ov_kind *k, const char *dir)
             snprintf(path, sizeof path, "%s/%s", dir, name) <
                 (int)sizeof path) {
             looked++;
-            one = (struct ov_kind){.id = OV_MODEL_UNKNOWN};
+            one = (struct ov_model_kind){.id = OV_MODEL_UNKNOWN};
             if (look_at_file(&one, path, &err) == OV_OK &&
                 one.id != OV_MODEL_UNKNOWN) {
                 *k = one;
@@ -365,7 +366,7 @@ by_files(struct ov_kind *k, const char *dir)
 /* --- parts --- */
 
 static void
-miss(struct ov_kind *k, const char *what)
+miss(struct ov_model_kind *k, const char *what)
 {
     size_t n = strlen(k->missing);
 
@@ -392,7 +393,7 @@ has_tokenizer(const char *dir)
 
 /* What a directory of that kind should hold and does not. */
 static void
-parts(struct ov_kind *k, const char *dir)
+parts(struct ov_model_kind *k, const char *dir)
 {
     switch (k->id) {
     case OV_MODEL_WHISPER_HF:
@@ -437,7 +438,7 @@ static const char *const LYRA[] = {"soundstream_encoder.tflite",
 
 /* The sets of files that are known by their names. */
 static bool
-by_names(struct ov_kind *k, const char *dir)
+by_names(struct ov_model_kind *k, const char *dir)
 {
     size_t i, n = 0;
 
@@ -458,11 +459,11 @@ by_names(struct ov_kind *k, const char *dir)
 }
 
 int
-ov_kind_find(struct ov_kind *k, const char *path, struct ov_err *err)
+ov_model_kind(struct ov_model_kind *k, const char *path, struct ov_err *err)
 {
     struct stat st;
 
-    *k = (struct ov_kind){.id = OV_MODEL_UNKNOWN, .name = "unknown"};
+    *k = (struct ov_model_kind){.id = OV_MODEL_UNKNOWN, .name = "unknown"};
     if (stat(path, &st) != 0)
         return ov_err_set(err, OV_EMODEL, "%s: %s", path, strerror(errno));
     if (!S_ISDIR(st.st_mode))
@@ -476,8 +477,8 @@ ov_kind_find(struct ov_kind *k, const char *path, struct ov_err *err)
 }
 
 int
-ov_kind_refuse(const struct ov_kind *k, const char *path, const char *what,
-               struct ov_err *err)
+ov_model_refuse(const struct ov_model_kind *k, const char *path,
+                const char *what, struct ov_err *err)
 {
     if (k->id == OV_MODEL_UNKNOWN)
         return ov_err_set(err, OV_EMODEL, "%s: no model that is known: %s",

@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 
-enum ov_kind_id {
+enum ov_model_type {
     OV_MODEL_UNKNOWN,
     OV_MODEL_OV,      /* this project's own */
     OV_MODEL_WHISPER, /* openai's .pt */
@@ -37,8 +37,8 @@ enum ov_kind_id {
     OV_MODEL_FOREIGN /* recognised, and nothing here runs it */
 };
 
-struct ov_kind {
-    enum ov_kind_id id;
+struct ov_model_kind {
+    enum ov_model_type id;
     char name[48];     /* "GPT-2"; of FOREIGN what it was recognised as */
     char why[160];     /* "config.json: model_type gpt2" */
     char missing[200]; /* parts that are not there, in words; "" if none */
@@ -50,15 +50,16 @@ struct ov_kind {
  * file by its first bytes and the names of its tensors.  What cannot be
  * recognised is OV_MODEL_UNKNOWN with the reason in why, and no error.
  * OV_EMODEL: path cannot be read. */
-int ov_kind_find(struct ov_kind *k, const char *path, struct ov_err *err);
+int ov_model_kind(struct ov_model_kind *k, const char *path,
+                  struct ov_err *err);
 /* "GPT-2"; never NULL. */
-const char *ov_kind_name(enum ov_kind_id id);
+const char *ov_model_type_name(enum ov_model_type id);
 /* A decoder of text that net/gpt.h runs. */
-bool ov_kind_is_gpt(enum ov_kind_id id);
+bool ov_model_type_is_gpt(enum ov_model_type id);
 /* The error for a model that cannot be used as what ("a language model"):
  * path, what was recognised and why, and the part that is missing.  Returns
  * OV_EMODEL. */
-int ov_kind_refuse(const struct ov_kind *k, const char *path, const char *what,
-                   struct ov_err *err);
+int ov_model_refuse(const struct ov_model_kind *k, const char *path,
+                    const char *what, struct ov_err *err);
 
 #endif

@@ -16,7 +16,7 @@
 static char top[] = "/tmp/t_kind.XXXXXX";
 static char path[600];
 static struct ov_err err;
-static struct ov_kind k;
+static struct ov_model_kind k;
 
 static const char *
 at(const char *name)
@@ -64,9 +64,9 @@ weights(const char *file, const char *a, const char *b, const char *c)
 }
 
 static void
-is(const char *name, enum ov_kind_id want, const char *missing)
+is(const char *name, enum ov_model_type want, const char *missing)
 {
-    int rc = ov_kind_find(&k, at(name), &err);
+    int rc = ov_model_kind(&k, at(name), &err);
 
     ok(rc == OV_OK && k.id == want && k.why[0] != '\0', "%s: %s (%s)", name,
        k.name, k.why);
@@ -89,12 +89,12 @@ made(void)
     is("gpt", OV_MODEL_GPT2, NULL);
     config("odd", "{\"model_type\": \"bert\"}");
     is("odd", OV_MODEL_FOREIGN, "not implemented");
-    ok(ov_kind_refuse(&k, "odd", "a language model", &err) == OV_EMODEL &&
+    ok(ov_model_refuse(&k, "odd", "a language model", &err) == OV_EMODEL &&
            strstr(err.text, "bert") != NULL,
        "%s", err.text);
     config("none", "{}");
     is("none", OV_MODEL_UNKNOWN, NULL);
-    ok(ov_kind_refuse(&k, "none", "a language model", &err) == OV_EMODEL, "%s",
+    ok(ov_model_refuse(&k, "none", "a language model", &err) == OV_EMODEL, "%s",
        err.text);
     config("broken", "{");
     is("broken", OV_MODEL_UNKNOWN, NULL);
@@ -120,7 +120,7 @@ made(void)
     is("lyra/lyragan.tflite", OV_MODEL_UNKNOWN, NULL);
     put("empty", "", 0);
     is("empty", OV_MODEL_UNKNOWN, NULL);
-    ok(ov_kind_find(&k, at("nowhere"), &err) == OV_EMODEL, "%s", err.text);
+    ok(ov_model_kind(&k, at("nowhere"), &err) == OV_EMODEL, "%s", err.text);
 }
 
 /* Published layouts, where they are. */
@@ -129,7 +129,7 @@ shared(void)
 {
     static const struct {
         const char *name;
-        enum ov_kind_id id;
+        enum ov_model_type id;
     } want[] = {
         {"gpt2/unprefixed_with_attn_bias", OV_MODEL_GPT2},
         {"gptj/base", OV_MODEL_GPTJ},
@@ -174,7 +174,7 @@ shared(void)
     for (i = 0; i < sizeof want / sizeof *want; i++) {
         int rc;
         snprintf(path, sizeof path, "%s/%s", dir, want[i].name);
-        rc = ov_kind_find(&k, path, &err);
+        rc = ov_model_kind(&k, path, &err);
         ok(rc == OV_OK && k.id == want[i].id, "%s: %s (%s)%s%s", want[i].name,
            k.name, k.why, k.missing[0] != '\0' ? "; missing: " : "", k.missing);
     }
@@ -196,7 +196,7 @@ fuzz(int times)
         memcpy(p, text, sizeof text - 1);
         n = mutate(p, sizeof text - 1, sizeof p, words);
         put("none/config.json", p, n);
-        if (ov_kind_find(&k, at("none"), &err) != OV_OK || k.why[0] == '\0')
+        if (ov_model_kind(&k, at("none"), &err) != OV_OK || k.why[0] == '\0')
             abort();
     }
     ok(1, "%d mutations", times);
