@@ -43,3 +43,6 @@ libov_a_SOURCES += \
 libov_a_SOURCES += libcommon/net/hifigan.c libcommon/net/hifigan.h
 libov_a_SOURCES += libcommon/net/whisper_heads.c
 libov_a_SOURCES += libcommon/net/mimi.c libcommon/net/mimi.h
+libov_a_SOURCES += \
+	libcommon/net/miniomni.c libcommon/net/miniomni.h \
+	libcommon/net/miniomni_config.c libcommon/net/miniomni_prompt.c
