@@ -144,7 +144,7 @@ collect(struct ov_voice_task *t, struct ov_err *err)
     if (t->heard == NULL || t->said == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
     for (i = 0; i < t->questions->n; i++) {
-        struct pair key = {t->questions->u[i].question, NULL, NULL}, *p;
+        struct pair key = {.id = t->questions->u[i].question}, *p;
         p = bsearch(&key, t->pair, (size_t)t->pairs, sizeof *p, by_id);
         if (p != NULL && strcmp(t->questions->u[i].split, "train") == 0)
             t->heard[t->heards++] =
