@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Files packed by gzip: the one place that knows zlib's inflate.
+/* Files packed by gzip: the one place that knows zlib.
  * In: bytes of a .gz.  Out: what was packed. */
 #include "base/gunzip.h"
 
 #include <limits.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <zlib.h>
@@ -47,4 +48,17 @@ ov_gunzip(struct ov_buf *out, const void *bytes, size_t n, size_t max,
         return ov_err_set(err, OV_EMODEL, "%s: gzip data are %s", name,
                           rc == Z_BUF_ERROR ? "cut off" : "damaged");
     return OV_OK;
+}
+
+size_t
+ov_zlib_size(const void *bytes, size_t n)
+{
+    uLong room = compressBound((uLong)n);
+    Bytef *p = malloc(room);
+    size_t size = 0;
+
+    if (p != NULL && compress(p, &room, bytes, (uLong)n) == Z_OK)
+        size = room;
+    free(p);
+    return size;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Files packed by gzip: the one place that knows zlib's inflate.
+/* Files packed by gzip: the one place that knows zlib.
  * In: bytes of a .gz.  Out: what was packed (RFC 1952). */
 #ifndef OV_BASE_GUNZIP_H
 #define OV_BASE_GUNZIP_H
@@ -17,5 +17,8 @@ bool ov_gunzip_is(const void *bytes, size_t n);
  * file in messages. */
 int ov_gunzip(struct ov_buf *out, const void *bytes, size_t n, size_t max,
               const char *name, struct ov_err *err);
+
+/* Bytes that zlib at its usual level makes of n bytes; 0: no memory. */
+size_t ov_zlib_size(const void *bytes, size_t n);
 
 #endif

@@ -9,3 +9,6 @@ OV_TESTS += tests/unit/t_vad
 libov_a_SOURCES += \
 	libcommon/stage/encode.c libcommon/stage/fuse.c \
 	libcommon/stage/generate.c libcommon/stage/vocode.c
+libov_a_SOURCES += \
+	libcommon/stage/transcribe.c libcommon/stage/transcribe.h \
+	libcommon/stage/transcribe_words.c libcommon/stage/transcribe_words.h
