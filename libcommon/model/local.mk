@@ -23,3 +23,4 @@ OV_TESTS += tests/unit/t_config tests/unit/t_find \
 
 OV_SH_TESTS += tests/cli/t_ov_model.sh
 libov_a_SOURCES += libcommon/model/yaml.c libcommon/model/yaml.h
+libov_a_SOURCES += libcommon/model/tflite.c libcommon/model/tflite.h

@@ -46,3 +46,6 @@ libov_a_SOURCES += libcommon/net/mimi.c libcommon/net/mimi.h
 libov_a_SOURCES += \
 	libcommon/net/miniomni.c libcommon/net/miniomni.h \
 	libcommon/net/miniomni_config.c libcommon/net/miniomni_prompt.c
+libov_a_SOURCES += \
+	libcommon/net/lyra.c libcommon/net/lyra.h \
+	libcommon/net/tflite_run.c libcommon/net/tflite_run.h
