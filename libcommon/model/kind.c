@@ -147,7 +147,7 @@ decide(struct ov_model_kind *k, enum ov_model_type id, const char *fmt, ...)
 {
     va_list ap;
 
-    k->id = id;
+    k->type = id;
     snprintf(k->name, sizeof k->name, "%s", NAME[id]);
     va_start(ap, fmt);
     vsnprintf(k->why, sizeof k->why, fmt, ap);
@@ -342,14 +342,14 @@ by_files(struct ov_model_kind *k, const char *dir)
 
     for (i = 0; i < n; i++) {
         const char *name = list[i]->d_name;
-        if (k->id == OV_MODEL_UNKNOWN && looked < FILES_MAX &&
+        if (k->type == OV_MODEL_UNKNOWN && looked < FILES_MAX &&
             might_be_weights(name) && strlen(name) < sizeof k->file &&
             snprintf(path, sizeof path, "%s/%s", dir, name) <
                 (int)sizeof path) {
             looked++;
-            one = (struct ov_model_kind){.id = OV_MODEL_UNKNOWN};
+            one = (struct ov_model_kind){.type = OV_MODEL_UNKNOWN};
             if (look_at_file(&one, path, &err) == OV_OK &&
-                one.id != OV_MODEL_UNKNOWN) {
+                one.type != OV_MODEL_UNKNOWN) {
                 *k = one;
                 snprintf(k->file, sizeof k->file, "%s", name);
             }
@@ -358,7 +358,7 @@ by_files(struct ov_model_kind *k, const char *dir)
     }
     if (n >= 0)
         free(list);
-    if (k->id == OV_MODEL_UNKNOWN && k->why[0] == '\0')
+    if (k->type == OV_MODEL_UNKNOWN && k->why[0] == '\0')
         decide(k, OV_MODEL_UNKNOWN,
                "neither a config.json nor weights that are known");
 }
@@ -395,7 +395,7 @@ has_tokenizer(const char *dir)
 static void
 parts(struct ov_model_kind *k, const char *dir)
 {
-    switch (k->id) {
+    switch (k->type) {
     case OV_MODEL_WHISPER_HF:
     case OV_MODEL_GPT2:
     case OV_MODEL_GPTJ:
@@ -463,7 +463,7 @@ ov_model_kind(struct ov_model_kind *k, const char *path, struct ov_err *err)
 {
     struct stat st;
 
-    *k = (struct ov_model_kind){.id = OV_MODEL_UNKNOWN, .name = "unknown"};
+    *k = (struct ov_model_kind){.type = OV_MODEL_UNKNOWN, .name = "unknown"};
     if (stat(path, &st) != 0)
         return ov_err_set(err, OV_EMODEL, "%s: %s", path, strerror(errno));
     if (!S_ISDIR(st.st_mode))
@@ -480,7 +480,7 @@ int
 ov_model_refuse(const struct ov_model_kind *k, const char *path,
                 const char *what, struct ov_err *err)
 {
-    if (k->id == OV_MODEL_UNKNOWN)
+    if (k->type == OV_MODEL_UNKNOWN)
         return ov_err_set(err, OV_EMODEL, "%s: no model that is known: %s",
                           path, k->why);
     if (k->missing[0] != '\0')

@@ -38,7 +38,7 @@ enum ov_model_type {
 };
 
 struct ov_model_kind {
-    enum ov_model_type id;
+    enum ov_model_type type;
     char name[48];     /* "GPT-2"; of FOREIGN what it was recognised as */
     char why[160];     /* "config.json: model_type gpt2" */
     char missing[200]; /* parts that are not there, in words; "" if none */

@@ -24,6 +24,10 @@ struct ov_fuse;
 int ov_fuse_open(struct ov_fuse **f, const char *dir, const char *task,
                  struct ov_err *err);
 void ov_fuse_close(struct ov_fuse *f);
+/* Set what only some kinds of models have ("language", "image", ...), after
+ * opening.  OV_EUSAGE: this model has no such option, or not that value. */
+int ov_fuse_option(struct ov_fuse *f, const char *name, const char *value,
+                  struct ov_err *err);
 /* NULL-terminated: "chat", "transcribe", "speak", NULL. */
 const char *const *ov_fuse_tasks(void);
 

@@ -34,6 +34,10 @@ struct ov_generate;
 int ov_generate_open(struct ov_generate **g, const char *dir,
                      const struct ov_generate_options *o, struct ov_err *err);
 void ov_generate_close(struct ov_generate *g);
+/* Set what only some kinds of models have ("language", "image", ...), after
+ * opening.  OV_EUSAGE: this model has no such option, or not that value. */
+int ov_generate_option(struct ov_generate *g, const char *name, const char *value,
+                  struct ov_err *err);
 
 int ov_generate_words(const struct ov_generate *g);     /* as ov_fuse_words */
 int ov_generate_codebooks(const struct ov_generate *g);

@@ -9,6 +9,12 @@ OV_TESTS += tests/unit/t_vad
 libov_a_SOURCES += \
 	libcommon/stage/encode.c libcommon/stage/fuse.c \
 	libcommon/stage/generate.c libcommon/stage/vocode.c
+# STAGE.c chooses by the model's kind; each kind is a file STAGE_KIND.c
+libov_a_SOURCES += \
+	libcommon/stage/encode_ops.h libcommon/stage/encode_ov.c \
+	libcommon/stage/fuse_ops.h libcommon/stage/fuse_ov.c \
+	libcommon/stage/generate_ops.h libcommon/stage/generate_ov.c \
+	libcommon/stage/vocode_ops.h libcommon/stage/vocode_ov.c
 libov_a_SOURCES += \
 	libcommon/stage/transcribe.c libcommon/stage/transcribe.h \
 	libcommon/stage/transcribe_words.c libcommon/stage/transcribe_words.h

@@ -47,7 +47,7 @@ words='printf|fprintf|vfprintf|puts|fputs|fopen|fread|fwrite|perror'
 report "$(grep -nwE "$words|stdin|stdout|stderr" libcommon/stage/*.[ch])" \
     'stages do not read, write or print'
 report "$(ours libcommon/stage | awk -v s="^stage/($stages)[.]h$" '
-    { f = $1; sub(".*/", "stage/", f); sub("[.]c$", ".h", f) }
+    { f = $1; sub(".*/", "stage/", f); sub("(_[a-z0-9_]*)?[.][ch]$", ".h", f) }
     $2 ~ s && $2 != f { print $1 " includes " $2 }')" \
     'stages do without other stages'
 

@@ -68,7 +68,7 @@ is(const char *name, enum ov_model_type want, const char *missing)
 {
     int rc = ov_model_kind(&k, at(name), &err);
 
-    ok(rc == OV_OK && k.id == want && k.why[0] != '\0', "%s: %s (%s)", name,
+    ok(rc == OV_OK && k.type == want && k.why[0] != '\0', "%s: %s (%s)", name,
        k.name, k.why);
     ok(missing == NULL ? k.missing[0] == '\0'
                        : strstr(k.missing, missing) != NULL,
@@ -175,7 +175,7 @@ shared(void)
         int rc;
         snprintf(path, sizeof path, "%s/%s", dir, want[i].name);
         rc = ov_model_kind(&k, path, &err);
-        ok(rc == OV_OK && k.id == want[i].id, "%s: %s (%s)%s%s", want[i].name,
+        ok(rc == OV_OK && k.type == want[i].id, "%s: %s (%s)%s%s", want[i].name,
            k.name, k.why, k.missing[0] != '\0' ? "; missing: " : "", k.missing);
     }
 }

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stage encode, for those who implement it for a kind of model.
+ * In: what stage/encode.h says.  Out: the same. */
+#ifndef OV_STAGE_ENCODE_OPS_H
+#define OV_STAGE_ENCODE_OPS_H
+
+#include "model/kind.h"
+#include "stage/encode.h"
+
+/* The functions of stage/encode.h without their prefix; self is what open
+ * gave.  Where open is called, takes has said yes.  What may be NULL says
+ * so; then the stage answers with an error or with 0. */
+struct ov_encode_ops {
+    bool (*takes)(const struct ov_model_kind *k, enum ov_encode_mode mode);
+    int (*open)(void **self, const char *dir, const struct ov_model_kind *k,
+                enum ov_encode_mode mode, struct ov_err *err);
+    void (*close)(void *self);
+    /* NULL: there are none. */
+    int (*option)(void *self, const char *name, const char *value,
+                  struct ov_err *err);
+    int (*width)(const void *self);
+    int (*hop_samples)(const void *self); /* or NULL */
+    int (*card)(const void *self);
+    void (*begin)(void *self);
+    int (*push)(void *self, const float *x, size_t n,
+                struct ov_err *err);                              /* or NULL */
+    int (*flush)(void *self, struct ov_err *err);                 /* or NULL */
+    size_t (*pull)(void *self, float *rows, size_t max);          /* or NULL */
+    size_t (*pull_codes)(void *self, int32_t *codes, size_t max); /* or NULL */
+    int (*text)(void *self, const char *text, size_t n, int32_t *ids,
+                size_t max, struct ov_err *err); /* or NULL */
+};
+
+/* One for each file encode_*.c; the table is in encode.c. */
+extern const struct ov_encode_ops ov_encode_ov;
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stage generate, for those who implement it for a kind of model.
+ * In: what stage/generate.h says.  Out: the same. */
+#ifndef OV_STAGE_GENERATE_OPS_H
+#define OV_STAGE_GENERATE_OPS_H
+
+#include "model/kind.h"
+#include "stage/generate.h"
+
+/* The functions of stage/generate.h without their prefix; self is what open
+ * gave.  Where open is called, takes has said yes.  What may be NULL says
+ * so; then the stage answers with an error or with 0. */
+struct ov_generate_ops {
+    bool (*takes)(const struct ov_model_kind *k);
+    int (*open)(void **self, const char *dir, const struct ov_model_kind *k,
+                const struct ov_generate_options *o, struct ov_err *err);
+    void (*close)(void *self);
+    /* NULL: there are none. */
+    int (*option)(void *self, const char *name, const char *value,
+                  struct ov_err *err);
+    int (*words)(const void *self);
+    int (*codebooks)(const void *self);
+    int (*hop_samples)(const void *self);
+    int (*text_card)(const void *self);
+    int (*code_card)(const void *self);
+    void (*begin)(void *self);
+    int (*push)(void *self, const void *positions, size_t n,
+                struct ov_err *err);
+    int (*flush)(void *self, struct ov_err *err);
+    int (*pull)(void *self, struct ov_generate_step *s, struct ov_err *err);
+    size_t (*text)(const void *self, int32_t id, const char **bytes);
+};
+
+/* One for each file generate_*.c; the table is in generate.c. */
+extern const struct ov_generate_ops ov_generate_ov;
+
+#endif
