@@ -30,3 +30,4 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/media/hifigan_mel.c \
 	libcommon/media/hifigan_mel.h
+OV_TESTS += tests/unit/t_image tests/unit/t_fuzz_image

@@ -49,3 +49,4 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/net/lyra.c libcommon/net/lyra.h \
 	libcommon/net/tflite_run.c libcommon/net/tflite_run.h
+OV_TESTS += tests/unit/t_torchlayer

@@ -19,3 +19,4 @@ libov_a_SOURCES += \
 	libcommon/text/tiktoken.c libcommon/text/tiktoken.h \
 	libcommon/text/whisper_tokens.c libcommon/text/whisper_tokens.h
 OV_TESTS += tests/unit/t_fuzz_tiktoken tests/unit/t_split
+OV_TESTS += tests/unit/t_clip_bpe tests/unit/t_fuzz_clip_bpe
