@@ -11,6 +11,7 @@
 /* The first that takes a model has it. */
 static const struct ov_encode_ops *const ALL[] = {
     &ov_encode_ov,
+    &ov_encode_whisper,
 };
 
 struct ov_encode {

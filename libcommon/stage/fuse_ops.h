@@ -31,6 +31,7 @@ struct ov_fuse_ops {
 };
 
 /* One for each file fuse_*.c; the table is in fuse.c. */
+extern const struct ov_fuse_ops ov_fuse_whisper;
 extern const struct ov_fuse_ops ov_fuse_ov;
 
 #endif

@@ -10,6 +10,7 @@
 /* The first that takes a model has it. */
 static const struct ov_generate_ops *const ALL[] = {
     &ov_generate_ov,
+    &ov_generate_whisper,
 };
 
 struct ov_generate {
@@ -117,6 +118,16 @@ ov_generate_pull(struct ov_generate *g, struct ov_generate_step *s,
                  struct ov_err *err)
 {
     return g->ops->pull(g->self, s, err);
+}
+
+int
+ov_generate_segment(struct ov_generate *g, struct ov_transcribe_segment *s,
+                    struct ov_err *err)
+{
+    if (g->ops->segment == NULL)
+        return ov_err_set(err, OV_EUSAGE,
+                          "this model tells no times: no --format");
+    return g->ops->segment(g->self, s, err);
 }
 
 size_t

@@ -19,6 +19,9 @@ struct ov_generate_options {
     int max_steps;      /* 0 = as many as the context holds */
     int threads;        /* 0 = the default */
     bool text_only;     /* stop when the text is complete, no sound */
+    bool (*stop)(void *ctx); /* asked while a step takes long: true gives up
+                              * the turn; NULL: never */
+    void *stop_ctx;
 };
 
 struct ov_generate_step {
@@ -56,6 +59,12 @@ int ov_generate_flush(struct ov_generate *g, struct ov_err *err);
 /* One step.  1: *s is filled; 0: the turn is finished; negative: error. */
 int ov_generate_pull(struct ov_generate *g, struct ov_generate_step *s,
                      struct ov_err *err);
+/* In place of steps, where the model hears: the next segment with its times,
+ * until the next call.  1: *s is filled; 0: the turn is finished; OV_EUSAGE:
+ * this model tells no times. */
+struct ov_transcribe_segment; /* stage/transcribe.h */
+int ov_generate_segment(struct ov_generate *g, struct ov_transcribe_segment *s,
+                        struct ov_err *err);
 /* The bytes of a text token: UTF-8 when all tokens are joined.  Returns the
  * length (0 for special tokens); *bytes stays owned by g. */
 size_t ov_generate_text(const struct ov_generate *g, int32_t id,

@@ -28,10 +28,13 @@ struct ov_generate_ops {
                 struct ov_err *err);
     int (*flush)(void *self, struct ov_err *err);
     int (*pull)(void *self, struct ov_generate_step *s, struct ov_err *err);
+    int (*segment)(void *self, struct ov_transcribe_segment *s,
+                   struct ov_err *err); /* or NULL */
     size_t (*text)(const void *self, int32_t id, const char **bytes);
 };
 
 /* One for each file generate_*.c; the table is in generate.c. */
+extern const struct ov_generate_ops ov_generate_whisper;
 extern const struct ov_generate_ops ov_generate_ov;
 
 #endif

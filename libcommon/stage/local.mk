@@ -18,3 +18,6 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/stage/transcribe.c libcommon/stage/transcribe.h \
 	libcommon/stage/transcribe_words.c libcommon/stage/transcribe_words.h
+libov_a_SOURCES += \
+	libcommon/stage/encode_whisper.c libcommon/stage/fuse_whisper.c \
+	libcommon/stage/generate_whisper.c

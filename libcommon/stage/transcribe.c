@@ -126,20 +126,36 @@ allot(struct ov_transcribe *t, struct ov_err *err)
 }
 
 int
-ov_transcribe_open(struct ov_transcribe **out, const char *dir,
-                   const struct ov_transcribe_options *o, struct ov_err *err)
+ov_transcribe_set(struct ov_transcribe *t,
+                  const struct ov_transcribe_options *o, struct ov_err *err)
 {
-    struct ov_transcribe *t = calloc(1, sizeof *t);
-    int beams = o->beams > o->best_of ? o->beams : o->best_of, r;
+    int beams = o->beams > o->best_of ? o->beams : o->best_of;
 
-    *out = NULL;
-    if (t == NULL)
-        return no_memory(err);
+    if (o->tries > OV_TRANSCRIBE_TRIES)
+        return ov_err_set(err, OV_EUSAGE, "%d temperatures are too many",
+                          o->tries);
     t->o = *o;
     if (t->o.tries < 1) {
         t->o.tries = 1;
         t->o.temperature[0] = 0;
     }
+    beams = beams > 1 ? beams : 1;
+    if (beams <= t->s.beams)
+        return OV_OK;
+    ov_whisper_state_close(&t->s);
+    return ov_whisper_state_open(&t->s, t->w, beams, err);
+}
+
+int
+ov_transcribe_open(struct ov_transcribe **out, const char *dir,
+                   const struct ov_transcribe_options *o, struct ov_err *err)
+{
+    struct ov_transcribe *t = calloc(1, sizeof *t);
+    int r;
+
+    *out = NULL;
+    if (t == NULL)
+        return no_memory(err);
     r = ov_whisper_open(&t->w, dir, OV_WHISPER_ENCODER | OV_WHISPER_DECODER,
                         err);
     if (r == OV_OK)
@@ -149,7 +165,7 @@ ov_transcribe_open(struct ov_transcribe **out, const char *dir,
     if (r == OV_OK)
         r = allot(t, err);
     if (r == OV_OK)
-        r = ov_whisper_state_open(&t->s, t->w, beams > 1 ? beams : 1, err);
+        r = ov_transcribe_set(t, o, err);
     if (r != OV_OK) {
         ov_transcribe_close(t);
         return r;

@@ -73,6 +73,10 @@ int ov_transcribe_open(struct ov_transcribe **t, const char *dir,
                        const struct ov_transcribe_options *o,
                        struct ov_err *err);
 void ov_transcribe_close(struct ov_transcribe *t);
+/* Other options, from the next recording on. */
+int ov_transcribe_set(struct ov_transcribe *t,
+                      const struct ov_transcribe_options *o,
+                      struct ov_err *err);
 int ov_transcribe_bands(const struct ov_transcribe *t);
 const struct ov_whisper_tokens *
 ov_transcribe_tokens(const struct ov_transcribe *t);
