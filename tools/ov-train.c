@@ -211,7 +211,7 @@ static const double mixes[][OV_KINDS] = {
     /* text, transcribe, speak, read, chat */
     { 1, 0, 0, 0, 0 },
     { 0.15, 0.6, 0.25, 0, 0 },
-    { 0.05, 0.15, 0.1, 0.15, 0.55 },
+    {0.4, 0.08, 0.06, 0.08, 0.38},
 };
 
 static int
