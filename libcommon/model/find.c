@@ -144,16 +144,96 @@ ov_model_path(char ***dirs, struct ov_err *err)
 
 /* finding ---------------------------------------------------------------- */
 
-/* Is there a dir/name/config.json?  If so *found is dir/name, malloc'd. */
+static int
+by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void
+sort(struct list *l)
+{
+    if (l->n > 1)
+        qsort(l->v, l->n, sizeof *l->v, by_text);
+}
+
+static bool
+ends_in(const char *s, const char *tail)
+{
+    size_t n = strlen(s), m = strlen(tail);
+
+    return n >= m && strcmp(s + n - m, tail) == 0;
+}
+
+/* Is it a file that takes part in what the model computes? */
+static bool
+is_part(const char *name)
+{
+    return ends_in(name, ".safetensors") || ends_in(name, ".safetensors.zst");
+}
+
+/* The same, or as other publishers name theirs. */
+static bool
+is_weights(const char *name)
+{
+    static const char *const tails[] = {".pt",  ".pth",    ".th",
+                                        ".bin", ".tflite", ".onnx"};
+    size_t i;
+
+    for (i = 0; i < sizeof tails / sizeof *tails; i++)
+        if (ends_in(name, tails[i]))
+            return true;
+    return is_part(name);
+}
+
+/* The names in directory dir that are so, in order. */
+static int
+names_in(const char *dir, bool (*is)(const char *name), struct list *l,
+         struct ov_err *err)
+{
+    struct dirent *e;
+    bool good;
+    DIR *d = opendir(dir);
+
+    if (d == NULL)
+        return ov_err_set(err, OV_EMODEL, "model %s: %s", dir, strerror(errno));
+    l->v = calloc(1, sizeof *l->v);
+    good = l->v != NULL;
+    while (good && (e = readdir(d)) != NULL && l->n < FILES_MAX)
+        if (e->d_name[0] != '.' && is(e->d_name))
+            good = append(l, strdup(e->d_name));
+    closedir(d);
+    if (!good) {
+        ov_model_list_free(l->v);
+        return ov_err_set(err, OV_ERUN, "model: out of memory");
+    }
+    sort(l);
+    return OV_OK;
+}
+
+/* Is there a config.json or a file of weights in path? */
+static bool
+is_model(const char *path)
+{
+    char *file = join(path, "config.json");
+    struct list l = {0};
+    bool yes = file != NULL && access(file, F_OK) == 0;
+
+    free(file);
+    if (!yes && names_in(path, is_weights, &l, NULL) == OV_OK) {
+        yes = l.n > 0;
+        ov_model_list_free(l.v);
+    }
+    return yes;
+}
+
+/* Is dir/name a model?  If so *found is dir/name, malloc'd. */
 static bool
 try(const char *dir, const char *name, char **found)
 {
-    char *path = join(dir, name), *file;
-    bool yes;
+    char *path = join(dir, name);
+    bool yes = path != NULL && is_model(path);
 
-    file = path != NULL ? join(path, "config.json") : NULL;
-    yes = file != NULL && access(file, F_OK) == 0;
-    free(file);
     if (yes)
         *found = path;
     else
@@ -223,19 +303,6 @@ ov_model_find(const char *name, char **dir, struct ov_err *err)
     return rc;
 }
 
-static int
-by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void
-sort(struct list *l)
-{
-    if (l->n > 1)
-        qsort(l->v, l->n, sizeof *l->v, by_text);
-}
-
 /* The names in one directory that are models, in order, that are in l not
  * yet. */
 static bool
@@ -293,46 +360,14 @@ ov_model_list(char ***names, struct ov_err *err)
 
 /* identity --------------------------------------------------------------- */
 
-static bool
-ends_in(const char *s, const char *tail)
-{
-    size_t n = strlen(s), m = strlen(tail);
-
-    return n >= m && strcmp(s + n - m, tail) == 0;
-}
-
-/* Is it a file that takes part in what the model computes? */
-static bool
-is_part(const char *name)
-{
-    return ends_in(name, ".safetensors") || ends_in(name, ".safetensors.zst");
-}
-
 int
 ov_model_files(const char *dir, char ***files, struct ov_err *err)
 {
     struct list l = {0};
-    struct dirent *e;
-    bool good;
-    DIR *d;
+    int rc = names_in(dir, is_part, &l, err);
 
-    *files = NULL;
-    d = opendir(dir);
-    if (d == NULL)
-        return ov_err_set(err, OV_EMODEL, "model %s: %s", dir, strerror(errno));
-    l.v = calloc(1, sizeof *l.v);
-    good = l.v != NULL;
-    while (good && (e = readdir(d)) != NULL && l.n < FILES_MAX)
-        if (e->d_name[0] != '.' && is_part(e->d_name))
-            good = append(&l, strdup(e->d_name));
-    closedir(d);
-    if (!good) {
-        ov_model_list_free(l.v);
-        return ov_err_set(err, OV_ERUN, "model: out of memory");
-    }
-    sort(&l);
-    *files = l.v;
-    return OV_OK;
+    *files = rc == OV_OK ? l.v : NULL;
+    return rc;
 }
 
 /* Add a file to crc: its name and size, and of its content the first
@@ -377,24 +412,35 @@ is_alnum(char c)
            (c >= 'a' && c <= 'z');
 }
 
+/* Is there a dir/config.json? */
+static bool
+has_config(const char *dir)
+{
+    char *path = join(dir, "config.json");
+    bool yes = path != NULL && access(path, F_OK) == 0;
+
+    free(path);
+    return yes;
+}
+
 /* The name for the identity: config.json's, else the directory's; what is
  * not a letter, digit, '.', '_' or '-' becomes '_'. */
 static int
 name_of(const char *dir, char name[NAME_MAX_ID + 1], struct ov_err *err)
 {
     char *path = join(dir, "config.json");
-    struct ov_config *c;
+    struct ov_config *c = NULL;
     const char *s;
     size_t i, n = strlen(dir);
     int rc;
 
     if (path == NULL)
         return ov_err_set(err, OV_ERUN, "model: out of memory");
-    rc = ov_config_open(&c, path, err);
+    rc = has_config(dir) ? ov_config_open(&c, path, err) : OV_OK;
     free(path);
     if (rc < 0)
         return rc;
-    if (ov_config_string(c, "name", &s, NULL) < 0) {
+    if (c == NULL || ov_config_string(c, "name", &s, NULL) < 0) {
         while (n > 1 && dir[n - 1] == '/')
             n--;
         for (i = n; i > 0 && dir[i - 1] != '/';)
@@ -414,22 +460,22 @@ name_of(const char *dir, char name[NAME_MAX_ID + 1], struct ov_err *err)
 int
 ov_model_id(const char *dir, char id[96], struct ov_err *err)
 {
-    char name[NAME_MAX_ID + 1], **files;
+    char name[NAME_MAX_ID + 1];
+    struct list files = {0};
     uint32_t crc = 0;
     size_t i;
     int rc;
 
     rc = name_of(dir, name, err);
     if (rc == OV_OK)
+        rc = names_in(dir, is_weights, &files, err);
+    if (rc < 0)
+        return rc;
+    if (files.n == 0 || has_config(dir))
         rc = add_file(dir, "config.json", true, &crc, err);
-    if (rc < 0)
-        return rc;
-    rc = ov_model_files(dir, &files, err);
-    if (rc < 0)
-        return rc;
-    for (i = 0; files[i] != NULL && rc == OV_OK; i++)
-        rc = add_file(dir, files[i], false, &crc, err);
-    ov_model_list_free(files);
+    for (i = 0; i < files.n && rc == OV_OK; i++)
+        rc = add_file(dir, files.v[i], false, &crc, err);
+    ov_model_list_free(files.v);
     if (rc == OV_OK)
         snprintf(id, 96, "%s-%08x", name[0] != '\0' ? name : "model", crc);
     return rc;

@@ -7,8 +7,9 @@
 #include "base/err.h"
 
 /* The directory of model name: itself if it has a '/', else the first
- * NAME/config.json below $OV_MODEL_PATH (colon-separated), XDG data dirs
- * (/ov/models), and the directory compiled in.  NULL means "default".
+ * directory NAME with a config.json or weights below $OV_MODEL_PATH
+ * (colon-separated), XDG data dirs (/ov/models), and the directory compiled
+ * in.  NULL means "default".
  * *dir is malloc'd.  OV_EMODEL if there is none, naming where was looked. */
 int ov_model_find(const char *name, char **dir, struct ov_err *err);
 
@@ -22,10 +23,11 @@ int ov_model_list(char ***names, struct ov_err *err);
 int ov_model_files(const char *dir, char ***files, struct ov_err *err);
 void ov_model_list_free(char **list);
 
-/* The identity that streams carry: "NAME-xxxxxxxx", from config.json's
- * name and a checksum over config.json and the sizes and first 64 KiB of
- * its weight files; cheap.  config.json's "files" (model/check.h) makes it
- * depend on every weight.  id has room for 96 bytes. */
+/* The identity that streams carry: "NAME-xxxxxxxx", from config.json's name
+ * (or the directory's) and a checksum over config.json, if there is one, and
+ * the sizes and first 64 KiB of its weight files, also of *.pt, *.pth, *.th,
+ * *.bin, *.tflite, *.onnx; cheap.  config.json's "files" (model/check.h)
+ * makes it depend on every weight.  id has room for 96 bytes. */
 int ov_model_id(const char *dir, char id[96], struct ov_err *err);
 
 #endif
