@@ -40,6 +40,8 @@ OV_CHECK_TOOLS += tests/cli/ov-negate
 OV_SH_TESTS += tests/cli/run.sh
 # the filters together, with random weights
 OV_SH_TESTS += tests/cli/pipeline.sh
+# published decoders of text through the same filters
+OV_SH_TESTS += tests/cli/gpt.sh
 dist-hook: dist-cases
 dist-cases:
 	cd $(srcdir)/tests/cli && cp -p *.case *.exit *.stdout *.stderr *.txt \

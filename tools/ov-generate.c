@@ -84,8 +84,8 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
         return 0;
     s->text_channel =
         declare_tokens(f, "text", 1, ov_generate_text_card(s->g), s->hop, err);
-    if (s->text_channel < 0)
-        return s->text_channel;
+    if (s->text_channel < 0 || s->codebooks == 0)
+        return s->text_channel < 0 ? s->text_channel : 0;
     s->code_channel = declare_tokens(f, "codec", s->codebooks,
                                      ov_generate_code_card(s->g), s->hop, err);
     return s->code_channel < 0 ? s->code_channel : 0;

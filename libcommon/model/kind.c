@@ -483,7 +483,7 @@ ov_model_refuse(const struct ov_model_kind *k, const char *path,
     if (k->type == OV_MODEL_UNKNOWN)
         return ov_err_set(err, OV_EMODEL, "%s: no model that is known: %s",
                           path, k->why);
-    if (k->missing[0] != '\0')
+    if (k->type == OV_MODEL_FOREIGN)
         return ov_err_set(err, OV_EMODEL, "%s: recognised %s (%s); missing: %s",
                           path, k->name, k->why, k->missing);
     return ov_err_set(err, OV_EMODEL, "%s: recognised %s (%s), which is not %s",

@@ -240,7 +240,7 @@ static int
 room(const struct ov_gpt_state *s, int n, struct ov_err *err)
 {
     if (n > s->net->c.context - s->at)
-        return ov_err_set(err, OV_ESTREAM,
+        return ov_err_set(err, OV_ERUN,
                           "%d tokens after %d: the context has %d positions", n,
                           s->at, s->net->c.context);
     return OV_OK;

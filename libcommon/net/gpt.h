@@ -125,9 +125,9 @@ void ov_gpt_state_cut(struct ov_gpt_state *s, int pos);
 int ov_gpt_state_at(const struct ov_gpt_state *s);
 void ov_gpt_state_tap(struct ov_gpt_state *s, ov_gpt_tap *tap, void *arg);
 
-/* Read n tokens.  OV_ESTREAM: a token is not in 0..vocab-1, or the context
- * is full; nothing was read then.  logits: NULL, or room for [vocab] of the
- * last token, or with all_logits for [n, vocab]. */
+/* Read n tokens.  OV_ESTREAM: a token is not in 0..vocab-1; OV_ERUN: the
+ * context is full; nothing was read then.  logits: NULL, or room for [vocab]
+ * of the last token, or with all_logits for [n, vocab]. */
 int ov_gpt_read(struct ov_gpt_state *s, const int32_t *ids, int n,
                 float *logits, bool all_logits, struct ov_err *err);
 /* The same with rows x [n, d] in place of embeddings (learned positions are

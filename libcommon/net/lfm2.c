@@ -377,7 +377,7 @@ ov_lfm2_read(struct ov_lfm2_state *s, const float *x, int n, float *y,
     int i, m, rc = OV_OK;
 
     if (n > s->net->c.context - s->at)
-        return ov_err_set(err, OV_ESTREAM,
+        return ov_err_set(err, OV_ERUN,
                           "%d rows after %d: the context has %d positions", n,
                           s->at, s->net->c.context);
     for (i = 0; rc == OV_OK && i < n; i += m) {

@@ -75,8 +75,8 @@ struct ov_lfm2_state *ov_lfm2_state_new(const struct ov_lfm2 *net);
 void ov_lfm2_state_free(struct ov_lfm2_state *s);
 void ov_lfm2_state_clear(struct ov_lfm2_state *s);
 void ov_lfm2_state_tap(struct ov_lfm2_state *s, ov_lfm2_tap *tap, void *arg);
-/* x [n, d] -> y [n, d] after the last norm; y may be NULL or x.  OV_ESTREAM:
- * the context is full; nothing was read. */
+/* x [n, d] -> y [n, d] after the last norm; y may be NULL or x.  OV_ERUN: the
+ * context is full; nothing was read. */
 int ov_lfm2_read(struct ov_lfm2_state *s, const float *x, int n, float *y,
                  struct ov_err *err);
 /* y [n, d] -> logits [n, vocab]. */

@@ -11,6 +11,7 @@
 /* The first that takes a model has it. */
 static const struct ov_encode_ops *const ALL[] = {
     &ov_encode_ov,
+    &ov_encode_gpt,
     &ov_encode_whisper,
 };
 
@@ -36,7 +37,10 @@ ov_encode_open(struct ov_encode **out, const char *dir,
         if (ALL[i]->takes(&k, mode))
             e->ops = ALL[i];
     if (r == OV_OK && e->ops == NULL)
-        r = ov_model_refuse(&k, dir, "a model that ov-encode can do this with",
+        r = ov_model_refuse(&k, dir,
+                            mode == OV_ENCODE_EMBED   ? "a model that hears"
+                            : mode == OV_ENCODE_CODEC ? "a codec"
+                                                      : "a model that reads",
                             err);
     if (r == OV_OK)
         r = e->ops->open(&e->self, dir, &k, mode, err);

@@ -34,5 +34,6 @@ struct ov_encode_ops {
 /* One for each file encode_*.c; the table is in encode.c. */
 extern const struct ov_encode_ops ov_encode_whisper;
 extern const struct ov_encode_ops ov_encode_ov;
+extern const struct ov_encode_ops ov_encode_gpt;
 
 #endif

@@ -33,5 +33,6 @@ struct ov_fuse_ops {
 /* One for each file fuse_*.c; the table is in fuse.c. */
 extern const struct ov_fuse_ops ov_fuse_whisper;
 extern const struct ov_fuse_ops ov_fuse_ov;
+extern const struct ov_fuse_ops ov_fuse_gpt;
 
 #endif

@@ -36,5 +36,6 @@ struct ov_generate_ops {
 /* One for each file generate_*.c; the table is in generate.c. */
 extern const struct ov_generate_ops ov_generate_whisper;
 extern const struct ov_generate_ops ov_generate_ov;
+extern const struct ov_generate_ops ov_generate_gpt;
 
 #endif

@@ -21,3 +21,6 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/stage/encode_whisper.c libcommon/stage/fuse_whisper.c \
 	libcommon/stage/generate_whisper.c
+libov_a_SOURCES += \
+	libcommon/stage/encode_gpt.c libcommon/stage/fuse_gpt.c \
+	libcommon/stage/generate_gpt.c
