@@ -13,6 +13,8 @@ tools_ov_inspect_SOURCES = tools/ov-inspect.c \
 bin_PROGRAMS += tools/ov-encode
 bin_PROGRAMS += tools/ov-fuse
 bin_PROGRAMS += tools/ov-generate
+tools_ov_generate_SOURCES = tools/ov-generate.c \
+	tools/subtitles.c tools/subtitles.h
 bin_PROGRAMS += tools/ov-vocode
 bin_PROGRAMS += tools/ov-vad
 bin_PROGRAMS += tools/ov-model

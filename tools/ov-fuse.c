@@ -17,11 +17,18 @@ struct fuse {
     uint64_t pts; /* of what came last */
 };
 
-static const char *task;
+static const char *task, *language, *prompt;
+static bool no_timestamps;
 
 static const struct tool_option options[] = {
     {"task", 0, TOOL_STRING, &task, 0, 0, NULL, "TASK",
-     "chat (default), transcribe or speak"},
+     "chat (default), transcribe or speak; what the model knows"},
+    {"language", 'l', TOOL_STRING, &language, 0, 0, NULL, "LANGUAGE",
+     "what is spoken: a code or a name, or auto"},
+    {"prompt", 0, TOOL_STRING, &prompt, 0, 0, NULL, "TEXT",
+     "text that came before, or that shows how names are spelt"},
+    {"no-timestamps", 0, TOOL_FLAG, &no_timestamps, 0, 0, NULL, NULL,
+     "ask for text without its times"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
 
 static const struct tool door = {
@@ -135,6 +142,16 @@ static const struct filter_stage stage = {.name = "fuse",
                                           .data = data,
                                           .end = end};
 
+/* Hand on the options that only some kinds of models have. */
+static void
+set_option(struct fuse *s, const char *name, const char *value)
+{
+    struct ov_err err;
+
+    if (value != NULL && ov_fuse_option(s->f, name, value, &err) != 0)
+        tool_die_err(&err);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -147,6 +164,9 @@ main(int argc, char **argv)
     tool_expect_stream();
     if (ov_fuse_open(&s.f, tool_model_dir(), task, &err) != 0)
         tool_die_err(&err);
+    set_option(&s, "language", language);
+    set_option(&s, "prompt", prompt);
+    set_option(&s, "timestamps", no_timestamps ? "no" : NULL);
     s.bytes = (size_t)ov_fuse_words(s.f) * 4;
     s.position = malloc(s.bytes);
     if (s.position == NULL)

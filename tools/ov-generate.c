@@ -5,6 +5,7 @@
 
 #include "stage/generate.h"
 #include "tools/filter.h"
+#include "tools/subtitles.h"
 #include "tools/tool.h"
 
 struct generate {
@@ -17,8 +18,16 @@ struct generate {
     char part[8];   /* the begin of a character of several bytes */
     size_t part_n;
     uint64_t mark_pts;
-    FILE *text; /* --text */
+    FILE *text; /* --text, --format */
+    struct subtitles subtitles;
+    double rate_hz, begin_s; /* ticks of what comes, where this turn began */
+    struct filter *f;
 };
+
+/* Options that only some kinds of models have, as they were given. */
+static const char *beams, *best_of, *patience, *length_penalty;
+static bool fallback, words, no_previous;
+static int format = -1;
 
 static struct ov_generate_options go = {.top_p = 1};
 static bool text_only;
@@ -34,6 +43,22 @@ static const struct tool_option options[] = {
      "of the likeliest tokens that make up P; 1: all (default)"},
     {"max-steps", 0, TOOL_INT, &go.max_steps, 0, 1000000, NULL, "N",
      "end each answer after N steps; 0: no limit but the context"},
+    {"format", 0, TOOL_CHOICE, &format, 0, 0, subtitles_formats, "FORMAT",
+     "print what was said with its times: txt, srt, vtt, json; no stream"},
+    {"words", 0, TOOL_FLAG, &words, 0, 0, NULL, NULL,
+     "find the times of words (json always does)"},
+    {"beams", 0, TOOL_STRING, &beams, 0, 0, NULL, "N",
+     "search with N beams (1)"},
+    {"patience", 0, TOOL_STRING, &patience, 0, 0, NULL, "X",
+     "until X times N beams have ended (1)"},
+    {"length-penalty", 0, TOOL_STRING, &length_penalty, 0, 0, NULL, "X",
+     "0 to 1, in place of the mean of probabilities"},
+    {"best-of", 0, TOOL_STRING, &best_of, 0, 0, NULL, "N",
+     "the best of N samples, at temperatures above 0 (1)"},
+    {"fallback", 0, TOOL_FLAG, &fallback, 0, 0, NULL, NULL,
+     "where an answer repeats itself or is unlikely, try higher temperatures"},
+    {"no-previous", 0, TOOL_FLAG, &no_previous, 0, 0, NULL, NULL,
+     "do not begin a window with the text of the last one"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
 
 static const struct tool door = {
@@ -80,6 +105,7 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
                           "a sequence that is not of %d words a position",
                           s->words);
     s->clock = 0;
+    s->rate_hz = c->rate_num > 0 ? (double)c->rate_num / c->rate_den : 0;
     if (s->text != NULL)
         return 0;
     s->text_channel =
@@ -96,8 +122,11 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 {
     struct generate *s = ctx;
 
-    (void)f;
     (void)err;
+    s->f = f;
+    s->begin_s = s->rate_hz > 0 ? (double)*pts / s->rate_hz : 0;
+    if (s->codebooks == 0) /* the answer has no clock of its own */
+        s->clock = *pts;
     *pts = s->clock;
     s->steps = 0;
     s->part_n = 0;
@@ -186,6 +215,24 @@ write_codes(struct generate *s, struct filter *f,
     return r;
 }
 
+/* The prompt is complete: print what was said, segment by segment. */
+static int
+end_segments(struct generate *s, struct filter *f, struct ov_err *err)
+{
+    struct ov_transcribe_segment g;
+    int r = ov_generate_flush(s->g, err);
+
+    while (r == 0 && !filter_stale(f) &&
+           (r = ov_generate_segment(s->g, &g, err)) > 0) {
+        subtitles_put(&s->subtitles, &g, filter_turn(f), s->begin_s);
+        tool_tick("turn %u, %.1f s", filter_turn(f), s->begin_s + g.end_s);
+        r = 0;
+    }
+    if (r == 0 && ferror(s->text))
+        r = ov_err_errno(err, "%s: write error", tool_output_name());
+    return r;
+}
+
 /* The prompt is complete: step until the answer is, or nobody wants it. */
 static int
 end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
@@ -193,11 +240,17 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     struct generate *s = ctx;
     struct ov_generate_step step;
     uint64_t begun = s->clock;
-    int r = ov_generate_flush(s->g, err);
+    int r;
 
+    if (format >= 0)
+        return end_segments(s, f, err);
+    r = ov_generate_flush(s->g, err);
     while (r == 0 && !filter_stale(f) &&
            (r = ov_generate_pull(s->g, &step, err)) > 0) {
-        uint64_t at = begun + s->steps++ * (uint64_t)s->hop;
+        uint64_t at = begun;
+
+        at += s->codebooks > 0 ? s->steps * (uint64_t)s->hop : 0;
+        s->steps++;
 
         r = step.text < 0 ? 0 : write_text(s, f, step.text, at, err);
         if (r == 0 && step.has_codes)
@@ -223,6 +276,36 @@ static struct filter_stage stage = {.name = "generate",
                                     .data = data,
                                     .end = end};
 
+static bool
+stop(void *ctx)
+{
+    struct generate *s = ctx;
+
+    return s->f != NULL && filter_stale(s->f);
+}
+
+/* Hand on the options that were given. */
+static void
+set_options(struct generate *s)
+{
+    const struct {
+        const char *name, *value;
+    } all[] = {{"beams", beams},
+               {"best-of", best_of},
+               {"patience", patience},
+               {"length-penalty", length_penalty},
+               {"fallback", fallback ? "yes" : NULL},
+               {"previous", no_previous ? "no" : NULL},
+               {"words", words || format == SUBTITLES_JSON ? "yes" : NULL}};
+    struct ov_err err;
+    size_t i;
+
+    for (i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].value != NULL &&
+            ov_generate_option(s->g, all[i].name, all[i].value, &err) != 0)
+            tool_die_err(&err);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -232,20 +315,29 @@ main(int argc, char **argv)
 
     if (argc - first > 1)
         tool_die(OV_EUSAGE, "one stream only: join several with cat");
-    if (!text_only)
+    if (text_only && format >= 0)
+        tool_die(OV_EUSAGE, "--text and --format exclude each other");
+    if (!text_only && format < 0)
         tool_expect_stream();
     go.seed = tool.seed;
     go.threads = tool.threads;
     go.text_only = text_only;
+    go.stop = stop;
+    go.stop_ctx = &s;
     if (ov_generate_open(&s.g, tool_model_dir(), &go, &err) != 0)
         tool_die_err(&err);
+    set_options(&s);
     s.words = ov_generate_words(s.g);
     s.codebooks = ov_generate_codebooks(s.g);
     s.hop = ov_generate_hop_samples(s.g);
-    stage.sink = text_only;
-    if (text_only)
+    stage.sink = text_only || format >= 0;
+    if (stage.sink)
         s.text = tool_output_file(false);
+    if (format >= 0)
+        subtitles_begin(&s.subtitles, s.text, (enum subtitles_format)format);
     status = filter_run(&stage, &s, argv[first]);
+    if (format >= 0)
+        subtitles_end(&s.subtitles);
     ov_generate_close(s.g);
     return tool_finish(status);
 }

@@ -10,26 +10,27 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "stage/transcribe.h"
 
 struct ov_generate_options {
     double temperature; /* 0 = greedy */
     int top_k;          /* 0 = all */
     double top_p;       /* 1 = all */
     uint64_t seed;
-    int max_steps;      /* 0 = as many as the context holds */
-    int threads;        /* 0 = the default */
-    bool text_only;     /* stop when the text is complete, no sound */
+    int max_steps;           /* 0 = as many as the context holds */
+    int threads;             /* 0 = the default */
+    bool text_only;          /* stop when the text is complete, no sound */
     bool (*stop)(void *ctx); /* asked while a step takes long: true gives up
                               * the turn; NULL: never */
     void *stop_ctx;
 };
 
 struct ov_generate_step {
-    int32_t text;       /* token id, -1 = none in this step */
-    bool has_codes;     /* codes holds one complete frame of all codebooks */
+    int32_t text;   /* token id, -1 = none in this step */
+    bool has_codes; /* codes holds one complete frame of all codebooks */
     int32_t codes[32];
-    bool last;          /* nothing follows in this turn */
-    bool cut;           /* last, because max_steps or the context is full */
+    bool last; /* nothing follows in this turn */
+    bool cut;  /* last, because max_steps or the context is full */
 };
 
 struct ov_generate;
@@ -39,10 +40,10 @@ int ov_generate_open(struct ov_generate **g, const char *dir,
 void ov_generate_close(struct ov_generate *g);
 /* Set what only some kinds of models have ("language", "image", ...), after
  * opening.  OV_EUSAGE: this model has no such option, or not that value. */
-int ov_generate_option(struct ov_generate *g, const char *name, const char *value,
-                  struct ov_err *err);
+int ov_generate_option(struct ov_generate *g, const char *name,
+                       const char *value, struct ov_err *err);
 
-int ov_generate_words(const struct ov_generate *g);     /* as ov_fuse_words */
+int ov_generate_words(const struct ov_generate *g); /* as ov_fuse_words */
 int ov_generate_codebooks(const struct ov_generate *g);
 int ov_generate_hop_samples(const struct ov_generate *g); /* of one frame */
 int ov_generate_text_card(const struct ov_generate *g);
@@ -62,7 +63,6 @@ int ov_generate_pull(struct ov_generate *g, struct ov_generate_step *s,
 /* In place of steps, where the model hears: the next segment with its times,
  * until the next call.  1: *s is filled; 0: the turn is finished; OV_EUSAGE:
  * this model tells no times. */
-struct ov_transcribe_segment; /* stage/transcribe.h */
 int ov_generate_segment(struct ov_generate *g, struct ov_transcribe_segment *s,
                         struct ov_err *err);
 /* The bytes of a text token: UTF-8 when all tokens are joined.  Returns the

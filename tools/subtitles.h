@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What was said, as text, SubRip, WebVTT or JSON.
+ * In: segments with times.  Out: text on a file. */
+#ifndef OV_TOOLS_SUBTITLES_H
+#define OV_TOOLS_SUBTITLES_H
+
+#include <stdio.h>
+
+struct ov_transcribe_segment;
+
+enum subtitles_format {
+    SUBTITLES_TXT, /* a line for each segment */
+    SUBTITLES_SRT,
+    SUBTITLES_VTT, /* W3C WebVTT */
+    SUBTITLES_JSON /* {"segments": [...]}, times in seconds */
+};
+
+/* For TOOL_CHOICE. */
+extern const char *const subtitles_formats[];
+
+struct subtitles {
+    FILE *f;
+    enum subtitles_format format;
+    unsigned long count; /* segments so far */
+};
+
+/* Before the first segment, and after the last; the caller looks at
+ * ferror. */
+void subtitles_begin(struct subtitles *s, FILE *f,
+                     enum subtitles_format format);
+void subtitles_end(struct subtitles *s);
+/* One segment of that turn, whose times count from offset_s. */
+void subtitles_put(struct subtitles *s, const struct ov_transcribe_segment *g,
+                   unsigned turn, double offset_s);
+
+#endif
