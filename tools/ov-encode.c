@@ -26,6 +26,7 @@ struct encode {
 static struct {
     bool codec;
     const char *text;
+    const char *image;
 } o;
 
 static const struct tool_option options[] = {
@@ -33,6 +34,8 @@ static const struct tool_option options[] = {
      "sound becomes tokens of the model's codec"},
     {"text", 't', TOOL_STRING, &o.text, 0, 0, NULL, "TEXT",
      "TEXT becomes tokens, one turn; '-': each line of standard input"},
+    {"image", 'i', TOOL_STRING, &o.image, 0, 0, NULL, "FILE",
+     "the picture (JPEG, PNG, PPM, PGM) that is spoken of in each turn"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
 
 static const struct tool door = {
@@ -291,6 +294,9 @@ main(int argc, char **argv)
     if (o.text != NULL)
         s.mode = OV_ENCODE_TEXT;
     if (ov_encode_open(&s.e, tool_model_dir(), s.mode, &err) != 0)
+        tool_die_err(&err);
+    if (o.image != NULL &&
+        ov_encode_option(s.e, "image", o.image, &err) != 0)
         tool_die_err(&err);
     s.width = ov_encode_width(s.e);
     s.hop = ov_encode_hop_samples(s.e);

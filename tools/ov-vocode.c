@@ -25,11 +25,14 @@ struct vocode {
 };
 
 static int format;
+static bool chunks;
 static const char *const formats[] = {"wav", "au", "raw", NULL};
 
 static const struct tool_option options[] = {
     {"format", 'f', TOOL_CHOICE, &format, 0, 0, formats, "FORMAT",
      "wav (default), au, or raw (s16, little-endian)"},
+    {"reference-chunks", 0, TOOL_FLAG, &chunks, 0, 0, NULL, NULL,
+     "decode in pieces as the model's own program does, edges and all"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
 
 static const struct tool door = {
@@ -198,6 +201,8 @@ main(int argc, char **argv)
     if (argc - first > 1)
         tool_die(OV_EUSAGE, "one stream only: join several with cat");
     if (ov_vocode_open(&s.v, tool_model_dir(), &err) != 0)
+        tool_die_err(&err);
+    if (chunks && ov_vocode_option(s.v, "reference-chunks", "yes", &err) != 0)
         tool_die_err(&err);
     s.codebooks = ov_vocode_codebooks(s.v);
     rate = ov_vocode_rate_hz(s.v);

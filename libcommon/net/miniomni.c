@@ -308,48 +308,66 @@ settle(const struct ov_miniomni *m, float *x)
         x[i] = x[i] / 8 * k;
 }
 
-/* Row i of the prompt's sound or image, where position at has one. */
+/* The adapter's row that stands at position i. */
 static const float *
 feature_at(const struct ov_miniomni *m, const struct ov_miniomni_prompt *p,
-           const struct ov_tensor *audio, const struct ov_tensor *image, int at)
+           const struct ov_tensor *audio, const struct ov_tensor *image, int i)
 {
-    bool sees = p->task == OV_OMNI_I1A2 || p->task == OV_OMNI_I1T2;
-    /* with an image the sound begins one place early, over the token that
-     * announces it, as the model was trained */
-    int from = sees ? p->image + 2 : 1;
-    size_t d = (size_t)m->c.d;
+    bool seen;
+    int row = ov_miniomni_feature(p, i, &seen);
+    const struct ov_tensor *of = seen ? image : audio;
 
-    if (audio != NULL && at >= from && at < from + p->audio)
-        return audio->x + (size_t)(at - from) * d;
-    if (sees && image != NULL && at >= 1 && at < 1 + p->image)
-        return image->x + (size_t)(at - 1) * d;
-    return NULL;
+    return row < 0 || of == NULL ? NULL : of->x + (size_t)row * (size_t)m->c.d;
 }
 
+/* Eight ids, audio shifted, or feature [d] in place of the seven; room
+ * [d]. */
 static int
-embed_rows(const struct ov_miniomni *m, const struct ov_miniomni_prompt *p,
-           const int32_t *ids, const struct ov_tensor *audio,
-           const struct ov_tensor *image, float *room, float *x,
-           struct ov_err *err)
+embed_ids(const struct ov_miniomni *m, const int32_t *ids, size_t step,
+          const float *feature, float *room, float *x, struct ov_err *err)
 {
-    int n = ov_miniomni_prompt_length(p), i, j, k;
+    int j, k;
 
-    for (i = 0; i < n; i++, x += m->c.d) {
-        const float *f = feature_at(m, p, audio, image, i);
-
-        memset(x, 0, (size_t)m->c.d * sizeof *x);
-        for (j = 0; j < OV_MINIOMNI_LAYERS; j++) {
-            for (k = 0; f != NULL && k < m->c.d; k++)
-                x[k] += f[k];
-            if (f == NULL &&
-                add_token(m, ids[j * n + i], x, room, err) != OV_OK)
-                return OV_ESTREAM;
-        }
-        if (add_token(m, ids[OV_MINIOMNI_LAYERS * n + i], x, room, err) !=
-            OV_OK)
+    memset(x, 0, (size_t)m->c.d * sizeof *x);
+    for (j = 0; j < OV_MINIOMNI_LAYERS; j++) {
+        for (k = 0; feature != NULL && k < m->c.d; k++)
+            x[k] += feature[k];
+        if (feature == NULL &&
+            add_token(m, ids[(size_t)j * step], x, room, err) != OV_OK)
             return OV_ESTREAM;
-        settle(m, x);
     }
+    if (add_token(m, ids[(size_t)j * step], x, room, err) != OV_OK)
+        return OV_ESTREAM;
+    settle(m, x);
+    return OV_OK;
+}
+
+static struct ov_tensor *
+adapt(struct ov_graph *g, const struct ov_miniomni *m, bool image,
+      const float *x, int n)
+{
+    struct ov_tensor *t =
+        ov_tensor_const(g, x, n, image ? m->c.vision_dim : m->c.whisper_dim);
+
+    if (!image && m->c.adapter_mlp)
+        return ov_dense_run(g, &m->whisper_map, t);
+    return run_mlp(g, image ? &m->vision : &m->whisper, OV_ACT_SILU, t);
+}
+
+int
+ov_miniomni_adapt(const struct ov_miniomni *m, bool image, const float *x,
+                  int n, float *y, struct ov_err *err)
+{
+    struct ov_graph *g = ov_graph_new_fast();
+    struct ov_tensor *t;
+
+    if (g == NULL)
+        return ov_err_set(err, OV_ERUN, "no memory");
+    if (n > 0) {
+        t = adapt(g, m, image, x, n);
+        memcpy(y, t->x, (size_t)n * (size_t)m->c.d * sizeof *y);
+    }
+    ov_graph_free(g);
     return OV_OK;
 }
 
@@ -358,58 +376,60 @@ ov_miniomni_embed(const struct ov_miniomni *m,
                   const struct ov_miniomni_prompt *p, const float *audio,
                   const float *image, float *x, struct ov_err *err)
 {
-    int n = ov_miniomni_prompt_length(p), rc;
+    int n = ov_miniomni_prompt_length(p), rc = OV_OK, i;
     struct ov_tensor *a = NULL, *v = NULL;
     struct ov_graph *g = ov_graph_new_fast();
+    float *room;
     int32_t *ids;
 
     if (g == NULL)
         return ov_err_set(err, OV_ERUN, "no memory");
     ids = ov_graph_alloc(g, sizeof *ids * OV_MINIOMNI_STREAMS * (size_t)n);
+    room = ov_tensor_new(g, 1, m->c.d)->x;
     ov_miniomni_prompt_ids(&m->c, p, ids);
-    if (audio != NULL && p->audio > 0) {
-        a = ov_tensor_const(g, audio, p->audio, m->c.whisper_dim);
-        a = m->c.adapter_mlp ? ov_dense_run(g, &m->whisper_map, a)
-                             : run_mlp(g, &m->whisper, OV_ACT_SILU, a);
-    }
+    if (audio != NULL && p->audio > 0)
+        a = adapt(g, m, false, audio, p->audio);
     if (image != NULL && p->image > 0)
-        v = run_mlp(g, &m->vision, OV_ACT_SILU,
-                    ov_tensor_const(g, image, p->image, m->c.vision_dim));
-    rc = embed_rows(m, p, ids, a, v, ov_tensor_new(g, 1, m->c.d)->x, x, err);
+        v = adapt(g, m, true, image, p->image);
+    for (i = 0; rc == OV_OK && i < n; i++)
+        rc = embed_ids(m, ids + i, (size_t)n, feature_at(m, p, a, v, i), room,
+                       x + (size_t)i * (size_t)m->c.d, err);
     ov_graph_free(g);
     return rc;
 }
 
-/* Eight ids, audio shifted, room [d]. */
+/* Ids of audio before the shift; room [d]. */
 static int
-embed_ids(const struct ov_miniomni *m, const int32_t *ids, float *room,
-          float *x, struct ov_err *err)
+embed_said(const struct ov_miniomni *m, const int32_t *ids,
+           const float *feature, float *room, float *x, struct ov_err *err)
 {
+    int32_t shifted[OV_MINIOMNI_STREAMS];
     int j;
 
-    memset(x, 0, (size_t)m->c.d * sizeof *x);
-    for (j = 0; j < OV_MINIOMNI_STREAMS; j++)
-        if (add_token(m, ids[j], x, room, err) != OV_OK)
-            return OV_ESTREAM;
-    settle(m, x);
-    return OV_OK;
+    for (j = 0; j < OV_MINIOMNI_LAYERS; j++) {
+        if (feature == NULL && (ids[j] < 0 || ids[j] >= m->c.audio_vocab))
+            return ov_err_set(err, OV_ESTREAM, "audio token %d is not in 0..%d",
+                              ids[j], m->c.audio_vocab - 1);
+        shifted[j] = feature != NULL ? 0 : ov_miniomni_shift(&m->c, ids[j], j);
+    }
+    if (ids[j] < 0 || ids[j] >= m->c.text_vocab)
+        return ov_err_set(err, OV_ESTREAM, "text token %d is not in 0..%d",
+                          ids[j], m->c.text_vocab - 1);
+    shifted[j] = ids[j];
+    return embed_ids(m, shifted, 1, feature, room, x, err);
 }
 
 int
 ov_miniomni_embed_step(const struct ov_miniomni *m, const int32_t *ids,
-                       float *x, struct ov_err *err)
+                       const float *feature, float *x, struct ov_err *err)
 {
-    int32_t shifted[OV_MINIOMNI_STREAMS];
-    struct ov_graph *g = ov_graph_new_fast();
-    int j, rc;
+    float *room = malloc((size_t)m->c.d * sizeof *room);
+    int rc;
 
-    if (g == NULL)
+    if (room == NULL)
         return ov_err_set(err, OV_ERUN, "no memory");
-    for (j = 0; j < OV_MINIOMNI_LAYERS; j++)
-        shifted[j] = ov_miniomni_shift(&m->c, ids[j], j);
-    shifted[j] = ids[j];
-    rc = embed_ids(m, shifted, ov_tensor_new(g, 1, m->c.d)->x, x, err);
-    ov_graph_free(g);
+    rc = embed_said(m, ids, feature, room, x, err);
+    free(room);
     return rc;
 }
 
@@ -785,18 +805,16 @@ static int
 hear_oneself(struct ov_miniomni_talk *t, struct ov_err *err)
 {
     const struct ov_miniomni *m = t->s->m;
-    const struct ov_miniomni_config *c = &m->c;
-    size_t d = (size_t)c->d;
+    size_t d = (size_t)m->c.d;
     int32_t ids[OV_MINIOMNI_STREAMS];
     float *room = t->x + OV_MINIOMNI_SEQS * d;
     int j, b, rc = OV_OK;
 
+    memcpy(ids, t->said, sizeof ids);
     for (b = 0; rc == OV_OK && b < t->s->seqs; b++) {
-        for (j = 0; j < OV_MINIOMNI_LAYERS; j++)
-            ids[j] = ov_miniomni_shift(
-                c, b == 0 ? t->said[j] : ov_miniomni_pad_a(c), j);
-        ids[j] = t->said[j];
-        rc = embed_ids(m, ids, room, t->x + (size_t)b * d, err);
+        for (j = 0; b > 0 && j < OV_MINIOMNI_LAYERS; j++)
+            ids[j] = ov_miniomni_pad_a(&m->c);
+        rc = embed_said(m, ids, NULL, room, t->x + (size_t)b * d, err);
     }
     t->at++;
     return rc == OV_OK ? ov_miniomni_read(t->s, t->x, 1, err) : rc;

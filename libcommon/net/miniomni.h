@@ -51,6 +51,10 @@ struct ov_miniomni_config {
 int ov_miniomni_config(struct ov_miniomni_config *c, const struct ov_json *yaml,
                        bool branch, const char *place, struct ov_err *err);
 
+/* The same from the file model_config.yaml in dir, without the branch. */
+int ov_miniomni_config_open(struct ov_miniomni_config *c, const char *dir,
+                            struct ov_err *err);
+
 /* --- tokens --- */
 
 /* Special ids: of text, and of each layer of audio before ov_miniomni_shift. */
@@ -87,6 +91,10 @@ int ov_miniomni_prompt_length(const struct ov_miniomni_prompt *p);
 void ov_miniomni_prompt_ids(const struct ov_miniomni_config *c,
                             const struct ov_miniomni_prompt *p, int32_t *ids);
 
+/* The row of sound (or, *image set, of the image) that stands in place of the
+ * audio tokens at position i; -1: none does. */
+int ov_miniomni_feature(const struct ov_miniomni_prompt *p, int i, bool *image);
+
 /* Frames of sound that steps positions hold: each needs a token of every
  * layer. */
 int ov_miniomni_frames(int steps);
@@ -119,9 +127,15 @@ const struct ov_miniomni_config *ov_miniomni_sizes(const struct ov_miniomni *m);
 int ov_miniomni_embed(const struct ov_miniomni *m,
                       const struct ov_miniomni_prompt *p, const float *audio,
                       const float *image, float *x, struct ov_err *err);
-/* The row of one position said: its eight ids as sampled -> x [d]. */
+/* The adapters: rows of sound [n, whisper_dim], or of an image
+ * [n, vision_dim], -> y [n, d]. */
+int ov_miniomni_adapt(const struct ov_miniomni *m, bool image, const float *x,
+                      int n, float *y, struct ov_err *err);
+/* The row of one position: eight ids, of audio before the shift; feature [d]
+ * stands in place of the audio ids unless it is NULL -> x [d].  OV_ESTREAM:
+ * an id out of range. */
 int ov_miniomni_embed_step(const struct ov_miniomni *m, const int32_t *ids,
-                           float *x, struct ov_err *err);
+                           const float *feature, float *x, struct ov_err *err);
 
 /* One or two sequences on their way. */
 struct ov_miniomni_state;

@@ -7,6 +7,7 @@
 
 #include "math/attend.h"
 #include "math/gelu.h"
+#include "model/yaml.h"
 #include "net/miniomni.h"
 
 enum { WIDTH_MAX = 1 << 16, VOCAB_MAX = 1 << 22, LAYERS_MAX = 512 };
@@ -184,4 +185,21 @@ ov_miniomni_config(struct ov_miniomni_config *c, const struct ov_json *yaml,
     c->vision_dim = whole(&r, "vision_adapter_dim", 1, WIDTH_MAX, 512);
     return r.err.code == OV_OK ? OV_OK
                                : ov_err_set(err, r.err.code, "%s", r.err.text);
+}
+
+int
+ov_miniomni_config_open(struct ov_miniomni_config *c, const char *dir,
+                        struct ov_err *err)
+{
+    struct ov_json *yaml;
+    char path[1024];
+    int rc;
+
+    snprintf(path, sizeof path, "%s/model_config.yaml", dir);
+    rc = ov_yaml_read(&yaml, path, err);
+    if (rc != OV_OK)
+        return rc;
+    rc = ov_miniomni_config(c, yaml, false, path, err);
+    ov_json_free(yaml);
+    return rc;
 }

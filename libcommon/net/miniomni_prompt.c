@@ -126,6 +126,23 @@ ov_miniomni_prompt_ids(const struct ov_miniomni_config *c,
 }
 
 int
+ov_miniomni_feature(const struct ov_miniomni_prompt *p, int i, bool *image)
+{
+    bool sees = p->task == OV_OMNI_I1A2 || p->task == OV_OMNI_I1T2;
+    /* with an image the sound begins one place early, over the token that
+     * announces it, as the model was trained */
+    int from = sees ? p->image + 2 : 1;
+
+    *image = false;
+    if (p->task == OV_OMNI_T1A2 || p->task == OV_OMNI_T1T2)
+        return -1;
+    if (i >= from && i < from + p->audio)
+        return i - from;
+    *image = sees && i >= 1 && i < 1 + p->image;
+    return *image ? i - 1 : -1;
+}
+
+int
 ov_miniomni_frames(int steps)
 {
     return steps > OV_MINIOMNI_DELAY ? steps - OV_MINIOMNI_DELAY : 0;

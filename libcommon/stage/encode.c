@@ -11,6 +11,9 @@
 /* The first that takes a model has it. */
 static const struct ov_encode_ops *const ALL[] = {
     &ov_encode_ov,
+    &ov_encode_codec,
+    &ov_encode_hifigan,
+    &ov_encode_miniomni,
     &ov_encode_gpt,
     &ov_encode_whisper,
 };
@@ -82,6 +85,12 @@ ov_encode_hop_samples(const struct ov_encode *e)
     if (e->ops->hop_samples == NULL)
         return 0;
     return e->ops->hop_samples(e->self);
+}
+
+int
+ov_encode_rate_hz(const struct ov_encode *e)
+{
+    return e->ops->rate_hz == NULL ? 16000 : e->ops->rate_hz(e->self);
 }
 
 int

@@ -20,6 +20,7 @@ struct ov_encode_ops {
                   struct ov_err *err);
     int (*width)(const void *self);
     int (*hop_samples)(const void *self); /* or NULL */
+    int (*rate_hz)(const void *self);     /* or NULL: 16000 */
     int (*card)(const void *self);
     void (*begin)(void *self);
     int (*push)(void *self, const float *x, size_t n,
@@ -33,7 +34,9 @@ struct ov_encode_ops {
 
 /* One for each file encode_*.c; the table is in encode.c. */
 extern const struct ov_encode_ops ov_encode_whisper;
+extern const struct ov_encode_ops ov_encode_codec, ov_encode_hifigan;
 extern const struct ov_encode_ops ov_encode_ov;
 extern const struct ov_encode_ops ov_encode_gpt;
+extern const struct ov_encode_ops ov_encode_miniomni;
 
 #endif

@@ -10,6 +10,7 @@
 /* The first that takes a model has it. */
 static const struct ov_fuse_ops *const ALL[] = {
     &ov_fuse_ov,
+    &ov_fuse_miniomni,
     &ov_fuse_gpt,
     &ov_fuse_whisper,
 };

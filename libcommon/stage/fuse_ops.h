@@ -34,5 +34,6 @@ struct ov_fuse_ops {
 extern const struct ov_fuse_ops ov_fuse_whisper;
 extern const struct ov_fuse_ops ov_fuse_ov;
 extern const struct ov_fuse_ops ov_fuse_gpt;
+extern const struct ov_fuse_ops ov_fuse_miniomni;
 
 #endif

@@ -10,6 +10,7 @@
 /* The first that takes a model has it. */
 static const struct ov_generate_ops *const ALL[] = {
     &ov_generate_ov,
+    &ov_generate_miniomni,
     &ov_generate_gpt,
     &ov_generate_whisper,
 };

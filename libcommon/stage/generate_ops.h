@@ -37,5 +37,6 @@ struct ov_generate_ops {
 extern const struct ov_generate_ops ov_generate_whisper;
 extern const struct ov_generate_ops ov_generate_ov;
 extern const struct ov_generate_ops ov_generate_gpt;
+extern const struct ov_generate_ops ov_generate_miniomni;
 
 #endif

@@ -24,3 +24,7 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/stage/encode_gpt.c libcommon/stage/fuse_gpt.c \
 	libcommon/stage/generate_gpt.c
+libov_a_SOURCES += \
+	libcommon/stage/miniomni_parts.c libcommon/stage/miniomni_parts.h \
+	libcommon/stage/encode_miniomni.c libcommon/stage/fuse_miniomni.c \
+	libcommon/stage/generate_miniomni.c libcommon/stage/vocode_miniomni.c

@@ -10,6 +10,9 @@
 /* The first that takes a model has it. */
 static const struct ov_vocode_ops *const ALL[] = {
     &ov_vocode_ov,
+    &ov_vocode_codec,
+    &ov_vocode_hifigan,
+    &ov_vocode_miniomni,
 };
 
 struct ov_vocode {
@@ -96,7 +99,24 @@ int
 ov_vocode_push(struct ov_vocode *v, const int32_t *codes, size_t n,
                struct ov_err *err)
 {
+    if (v->ops->push == NULL)
+        return ov_err_set(err, OV_ESTREAM, "this model reads no codes");
     return v->ops->push(v->self, codes, n, err);
+}
+
+bool
+ov_vocode_reads_mel(const struct ov_vocode *v)
+{
+    return v->ops->push_mel != NULL;
+}
+
+int
+ov_vocode_push_mel(struct ov_vocode *v, const float *rows, size_t n,
+                   struct ov_err *err)
+{
+    if (v->ops->push_mel == NULL)
+        return ov_err_set(err, OV_ESTREAM, "this model reads no spectrogram");
+    return v->ops->push_mel(v->self, rows, n, err);
 }
 
 int

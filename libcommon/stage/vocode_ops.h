@@ -23,12 +23,18 @@ struct ov_vocode_ops {
     int (*card)(const void *self);
     int (*hop_samples)(const void *self);
     void (*begin)(void *self);
-    int (*push)(void *self, const int32_t *codes, size_t n, struct ov_err *err);
+    /* Of the two, the one that the model reads. */
+    int (*push)(void *self, const int32_t *codes, size_t n,
+                struct ov_err *err); /* or NULL */
+    int (*push_mel)(void *self, const float *rows, size_t n,
+                    struct ov_err *err); /* or NULL */
     int (*flush)(void *self, struct ov_err *err);
     size_t (*pull)(void *self, float *x, size_t max);
 };
 
 /* One for each file vocode_*.c; the table is in vocode.c. */
+extern const struct ov_vocode_ops ov_vocode_codec, ov_vocode_hifigan;
 extern const struct ov_vocode_ops ov_vocode_ov;
+extern const struct ov_vocode_ops ov_vocode_miniomni;
 
 #endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stage encode for Mini-Omni2: a question of up to 30 s through Whisper's
+ * encoder, an image through CLIP, text as tokens.
+ * In: samples, or text.  Out: rows (stage/miniomni_parts.h), or token ids.
+ * Source: gpt-omni/mini-omni2, inference.py (load_audio) and
+ * inference_vision.py. */
+#include "stage/encode_ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "media/resize.h"
+#include "media/whisper_mel.h"
+#include "net/clip.h"
+#include "net/miniomni.h"
+#include "net/whisper.h"
+#include "stage/miniomni_parts.h"
+#include "text/bpe.h"
+
+enum { ROW_SAMPLES = 320, FRAME_SAMPLES = 160 };
+
+struct encode {
+    enum ov_encode_mode mode;
+    char dir[OV_OMNI_PATH];
+    struct ov_miniomni_config c;
+    struct ov_bpe *bpe;
+    struct ov_whisper *whisper;
+    struct ov_whisper_mel *mel;
+    struct ov_graph *g;
+    float *image; /* [image_rows, vision_dim], of all turns */
+    int image_rows;
+    float *x; /* [window]: samples of the turn, what is beyond is dropped */
+    size_t n, window;
+    float *out; /* [rows, width] */
+    size_t rows, at;
+};
+
+static bool
+takes(const struct ov_model_kind *k, enum ov_encode_mode mode)
+{
+    return k->type == OV_MODEL_MINI_OMNI2 && mode != OV_ENCODE_CODEC;
+}
+
+static void
+close_(void *self)
+{
+    struct encode *e = self;
+
+    if (e->bpe != NULL)
+        ov_bpe_close(e->bpe);
+    if (e->whisper != NULL)
+        ov_whisper_close(e->whisper);
+    ov_whisper_mel_free(e->mel);
+    ov_graph_free(e->g);
+    free(e->image);
+    free(e->x);
+    free(e->out);
+    free(e);
+}
+
+static int
+open_text(struct encode *e, struct ov_err *err)
+{
+    char path[OV_OMNI_PATH];
+
+    if (ov_omni_part(path, e->dir, OV_OMNI_TOKENIZER, err) != OV_OK)
+        return OV_EMODEL;
+    return ov_bpe_open(&e->bpe, path, err);
+}
+
+static int
+open_sound(struct encode *e, struct ov_err *err)
+{
+    char path[OV_OMNI_PATH];
+    int r = ov_omni_part(path, e->dir, OV_OMNI_WHISPER, err);
+
+    if (r == OV_OK)
+        r = ov_whisper_open(&e->whisper, path, OV_WHISPER_ENCODER, err);
+    if (r != OV_OK)
+        return r;
+    if (e->whisper->d.audio_state != e->c.whisper_dim)
+        return ov_err_set(err, OV_EMODEL,
+                          "%s: a Whisper of width %d, the adapter wants %d",
+                          path, e->whisper->d.audio_state, e->c.whisper_dim);
+    e->window = (size_t)ov_whisper_window(e->whisper) * FRAME_SAMPLES;
+    e->mel = ov_whisper_mel_new(e->whisper->d.mels);
+    e->g = ov_graph_new_fast();
+    e->x = malloc(e->window * sizeof *e->x);
+    if (e->mel == NULL || e->g == NULL || e->x == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    return OV_OK;
+}
+
+static int
+open_(void **self, const char *dir, const struct ov_model_kind *k,
+      enum ov_encode_mode mode, struct ov_err *err)
+{
+    struct encode *e = calloc(1, sizeof *e);
+    int r;
+
+    (void)k;
+    if (e == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    e->mode = mode;
+    strncpy(e->dir, dir, sizeof e->dir - 1);
+    r = ov_miniomni_config_open(&e->c, dir, err);
+    if (r == OV_OK)
+        r = mode == OV_ENCODE_TEXT ? open_text(e, err) : open_sound(e, err);
+    if (r != OV_OK) {
+        close_(e);
+        return r;
+    }
+    *self = e;
+    return OV_OK;
+}
+
+static int
+width(const void *self)
+{
+    const struct encode *e = self;
+    int a = e->c.whisper_dim, b = e->c.vision_dim;
+
+    return e->mode == OV_ENCODE_TEXT ? 1 : 1 + (a > b ? a : b);
+}
+
+/* The image at path as all turns see it. */
+static int
+see(struct encode *e, const struct ov_clip *clip, const char *path,
+    struct ov_err *err)
+{
+    const struct ov_clip_sizes *s = ov_clip_sizes(clip);
+    size_t pixels = (size_t)s->image * (size_t)s->image;
+    struct ov_image im, square = {0};
+    struct ov_tensor *y;
+    float *planes;
+    int r;
+
+    if (s->embed != e->c.vision_dim)
+        return ov_err_set(err, OV_EMODEL,
+                          "a CLIP of width %d, the adapter wants %d", s->embed,
+                          e->c.vision_dim);
+    r = ov_image_read(&im, path, err);
+    if (r == OV_OK)
+        r = ov_image_square(&square, &im, s->image, err);
+    ov_image_free(&im);
+    if (r != OV_OK)
+        return r;
+    ov_graph_reset(e->g);
+    planes = ov_graph_alloc(e->g, 3 * pixels * sizeof *planes);
+    ov_image_planes(&square, planes);
+    ov_image_free(&square);
+    y = ov_clip_image(e->g, clip, planes, NULL);
+    free(e->image);
+    e->image_rows = y->rows;
+    e->image = malloc((size_t)y->rows * (size_t)y->cols * sizeof *y->x);
+    if (e->image == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    memcpy(e->image, y->x, (size_t)y->rows * (size_t)y->cols * sizeof *y->x);
+    return OV_OK;
+}
+
+static int
+option(void *self, const char *name, const char *value, struct ov_err *err)
+{
+    struct encode *e = self;
+    char path[OV_OMNI_PATH];
+    struct ov_clip *clip;
+    int r;
+
+    if (strcmp(name, "image") != 0 || e->mode != OV_ENCODE_EMBED)
+        return ov_err_set(err, OV_EUSAGE, "Mini-Omni2 has no option %s here",
+                          name);
+    r = ov_omni_part(path, e->dir, OV_OMNI_CLIP, err);
+    if (r == OV_OK)
+        r = ov_clip_open(&clip, path, NULL, err);
+    if (r != OV_OK)
+        return r;
+    r = see(e, clip, value, err);
+    ov_clip_close(clip);
+    return r;
+}
+
+static int
+hop_samples(const void *self)
+{
+    const struct encode *e = self;
+
+    return e->mode == OV_ENCODE_TEXT ? 0 : ROW_SAMPLES;
+}
+
+static int
+card(const void *self)
+{
+    const struct encode *e = self;
+
+    return e->mode == OV_ENCODE_TEXT ? e->c.text_vocab : 0;
+}
+
+static void
+begin(void *self)
+{
+    struct encode *e = self;
+
+    e->n = 0;
+    e->rows = e->at = 0;
+}
+
+static int
+push(void *self, const float *x, size_t n, struct ov_err *err)
+{
+    struct encode *e = self;
+
+    (void)err;
+    n = n < e->window - e->n ? n : e->window - e->n;
+    if (n > 0)
+        memcpy(e->x + e->n, x, n * sizeof *x);
+    e->n += n;
+    return OV_OK;
+}
+
+/* rows [n, dim] behind what is in out. */
+static void
+put_rows(struct encode *e, int kind, const float *rows, int n, int dim)
+{
+    size_t w = (size_t)width(e), d = (size_t)dim;
+    float *to = e->out + e->rows * w;
+    int i;
+
+    for (i = 0; i < n; i++, to += w, rows += d) {
+        memset(to, 0, w * sizeof *to);
+        to[0] = (float)kind;
+        memcpy(to + 1, rows, d * sizeof *to);
+    }
+    e->rows += (size_t)n;
+}
+
+/* As in the reference: the clip is filled up with silence, the encoder hears
+ * all of it, and the rows that cover the question are kept. */
+static int
+flush(void *self, struct ov_err *err)
+{
+    struct encode *e = self;
+    int ctx = e->whisper->d.audio_ctx, dim = e->c.whisper_dim, rows;
+    int frames = ov_whisper_window(e->whisper);
+    float *mel =
+        malloc((size_t)frames * (size_t)e->whisper->d.mels * sizeof *mel);
+    float *y = malloc((size_t)ctx * (size_t)dim * sizeof *y);
+
+    rows = (int)(e->n / ROW_SAMPLES) + 1;
+    rows = rows < ctx ? rows : ctx;
+    free(e->out);
+    e->out = malloc((size_t)(rows + e->image_rows) * (size_t)width(e) *
+                    sizeof *e->out);
+    if (mel == NULL || y == NULL || e->out == NULL) {
+        free(mel);
+        free(y);
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    }
+    memset(e->x + e->n, 0, (e->window - e->n) * sizeof *e->x);
+    ov_whisper_mel_signal(e->mel, e->x, e->window, mel);
+    ov_whisper_encode(e->whisper, e->g, mel, frames, y);
+    put_rows(e, OV_OMNI_ROW_IMAGE, e->image, e->image_rows, e->c.vision_dim);
+    put_rows(e, OV_OMNI_ROW_SOUND, y, rows, dim);
+    free(mel);
+    free(y);
+    return OV_OK;
+}
+
+static size_t
+pull(void *self, float *rows, size_t max)
+{
+    struct encode *e = self;
+    size_t n = e->rows - e->at, w = (size_t)width(e);
+
+    n = n < max ? n : max;
+    if (n > 0)
+        memcpy(rows, e->out + e->at * w, n * w * sizeof *rows);
+    e->at += n;
+    return n;
+}
+
+static int
+text(void *self, const char *s, size_t n, int32_t *ids, size_t max,
+     struct ov_err *err)
+{
+    struct encode *e = self;
+
+    return ov_bpe_encode(e->bpe, s, n, ids, max, err);
+}
+
+const struct ov_encode_ops ov_encode_miniomni = {.takes = takes,
+                                                 .open = open_,
+                                                 .close = close_,
+                                                 .option = option,
+                                                 .width = width,
+                                                 .hop_samples = hop_samples,
+                                                 .card = card,
+                                                 .begin = begin,
+                                                 .push = push,
+                                                 .flush = flush,
+                                                 .pull = pull,
+                                                 .text = text};

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stage generate for Mini-Omni2: text and the frames of its speech.
+ * In: positions (stage/fuse_miniomni.c).  Out: text tokens, and frames of
+ * seven codes once all their layers were said.
+ *
+ * A spoken answer to something heard is said by two sequences, the second of
+ * which finds the text better for not having to speak; to something written,
+ * by one (gpt-omni/mini-omni2, inference.py). */
+#include "stage/generate_ops.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/miniomni.h"
+#include "stage/miniomni_parts.h"
+#include "text/bpe.h"
+
+enum {
+    LAYERS = OV_MINIOMNI_LAYERS,
+    STREAMS = OV_MINIOMNI_STREAMS,
+    HOP_16K = 4096 / 3 /* of 16 kHz: 2048 samples of 24 kHz, rounded */
+};
+
+struct generate {
+    struct ov_generate_options o;
+    struct ov_miniomni *m;
+    const struct ov_miniomni_config *c;
+    struct ov_bpe *bpe;
+    struct ov_miniomni_state *state;
+    struct ov_miniomni_talk talk;
+    float *x; /* [cap, d]: the prompt */
+    int n, cap;
+    int32_t last[STREAMS]; /* its last position */
+    bool heard, ready;
+    int32_t said[STREAMS * STREAMS]; /* the last eight positions */
+    uint64_t turns;
+};
+
+static bool
+takes(const struct ov_model_kind *k)
+{
+    return k->type == OV_MODEL_MINI_OMNI2;
+}
+
+static void
+close_(void *self)
+{
+    struct generate *g = self;
+
+    ov_miniomni_finish(&g->talk);
+    ov_miniomni_state_free(g->state);
+    ov_miniomni_close(g->m);
+    if (g->bpe != NULL)
+        ov_bpe_close(g->bpe);
+    free(g->x);
+    free(g);
+}
+
+static int
+open_parts(struct generate *g, const char *dir, struct ov_err *err)
+{
+    struct ov_miniomni_config c;
+    char path[OV_OMNI_PATH];
+    int r = ov_miniomni_config_open(&c, dir, err);
+
+    if (r == OV_OK)
+        r = ov_omni_part(path, dir, OV_OMNI_WEIGHTS, err);
+    if (r == OV_OK)
+        r = ov_miniomni_open(&g->m, path, &c, OV_MINIOMNI_BACK, err);
+    if (r == OV_OK)
+        r = ov_omni_part(path, dir, OV_OMNI_TOKENIZER, err);
+    if (r == OV_OK)
+        r = ov_bpe_open(&g->bpe, path, err);
+    if (r != OV_OK)
+        return r;
+    g->c = ov_miniomni_sizes(g->m);
+    g->state = ov_miniomni_state_new(g->m);
+    return g->state != NULL ? OV_OK : ov_err_set(err, OV_ERUN, "out of memory");
+}
+
+static int
+open_(void **self, const char *dir, const struct ov_model_kind *k,
+      const struct ov_generate_options *o, struct ov_err *err)
+{
+    struct generate *g = calloc(1, sizeof *g);
+    int r;
+
+    (void)k;
+    if (g == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    g->o = *o;
+    r = open_parts(g, dir, err);
+    if (r != OV_OK) {
+        close_(g);
+        return r;
+    }
+    *self = g;
+    return OV_OK;
+}
+
+static int
+words(const void *self)
+{
+    const struct generate *g = self;
+
+    return 2 + LAYERS + g->c->d;
+}
+
+static int
+codebooks(const void *self)
+{
+    (void)self;
+    return LAYERS;
+}
+
+static int
+hop_samples(const void *self)
+{
+    (void)self;
+    return HOP_16K;
+}
+
+static int
+text_card(const void *self)
+{
+    const struct generate *g = self;
+
+    return g->c->text_vocab;
+}
+
+static int
+code_card(const void *self)
+{
+    const struct generate *g = self;
+
+    return g->c->audio_vocab;
+}
+
+static void
+begin(void *self)
+{
+    struct generate *g = self;
+
+    ov_miniomni_finish(&g->talk);
+    g->n = 0;
+    g->heard = g->ready = false;
+    g->turns++;
+}
+
+/* Room for one more row. */
+static float *
+room(struct generate *g, struct ov_err *err)
+{
+    int cap = 2 * g->cap + 64;
+    float *p;
+
+    if (g->n >= g->c->context) {
+        ov_err_set(err, OV_ERUN, "the context of %d positions is full",
+                   g->c->context);
+        return NULL;
+    }
+    if (g->n == g->cap) {
+        p = realloc(g->x, (size_t)cap * (size_t)g->c->d * sizeof *p);
+        if (p == NULL) {
+            ov_err_set(err, OV_ERUN, "out of memory");
+            return NULL;
+        }
+        g->x = p;
+        g->cap = cap;
+    }
+    return g->x + (size_t)g->n * (size_t)g->c->d;
+}
+
+static int
+push_one(struct generate *g, const unsigned char *p, float *row,
+         struct ov_err *err)
+{
+    float *x = room(g, err);
+    uint32_t flag;
+    int j, r;
+
+    if (x == NULL)
+        return err != NULL ? err->code : OV_ERUN;
+    memcpy(&g->last[LAYERS], p, 4);
+    memcpy(g->last, p + 4, 4 * LAYERS);
+    memcpy(&flag, p + 4 * (1 + LAYERS), 4);
+    memcpy(row, p + 4 * (2 + LAYERS), 4 * (size_t)g->c->d);
+    for (j = 0; flag != 0 && j < g->c->d; j++)
+        if (!isfinite(row[j]))
+            return ov_err_set(err, OV_ESTREAM, "an embedding is not finite");
+    g->heard = g->heard || flag != 0;
+    r = ov_miniomni_embed_step(g->m, g->last, flag != 0 ? row : NULL, x, err);
+    g->n += r == OV_OK;
+    return r;
+}
+
+static int
+push(void *self, const void *positions, size_t n, struct ov_err *err)
+{
+    struct generate *g = self;
+    const unsigned char *p = positions;
+    float *row;
+    int r = OV_OK;
+
+    if (g->ready)
+        return ov_err_set(err, OV_ESTREAM, "positions after a turn's end");
+    row = malloc((size_t)g->c->d * sizeof *row);
+    if (row == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    for (; r == OV_OK && n > 0; n--, p += 4 * (size_t)words(g))
+        r = push_one(g, p, row, err);
+    free(row);
+    return r;
+}
+
+/* What the last position asks for; of a spoken answer whose text alone is
+ * wanted, the sequence that writes is enough. */
+static int
+flush(void *self, struct ov_err *err)
+{
+    struct generate *g = self;
+    struct ov_miniomni_options o;
+    enum ov_miniomni_answer kind = OV_OMNI_TEXT;
+    float *other;
+    int j, r;
+
+    if (g->n == 0)
+        return ov_err_set(err, OV_ESTREAM, "a turn without positions");
+    ov_miniomni_defaults(&o, g->c);
+    if (g->o.max_steps > 0 && g->o.max_steps < o.limit - g->n)
+        o.limit = g->n + g->o.max_steps;
+    o.temperature = g->o.temperature;
+    o.top_k = g->o.top_k;
+    o.top_p = g->o.top_p;
+    o.seed = g->o.seed + g->turns;
+    if (g->last[0] >= 0 && g->last[0] != ov_miniomni_pad_a(g->c))
+        kind = g->heard ? OV_OMNI_PAIRED : OV_OMNI_BOTH;
+    other = malloc((size_t)g->c->d * sizeof *other);
+    if (other == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    for (j = 0; j < LAYERS; j++)
+        g->last[j] = ov_miniomni_pad_a(g->c);
+    r = ov_miniomni_embed_step(g->m, g->last, NULL, other, err);
+    if (kind == OV_OMNI_PAIRED && g->o.text_only) {
+        memcpy(g->x + (size_t)(g->n - 1) * (size_t)g->c->d, other,
+               (size_t)g->c->d * sizeof *other);
+        kind = OV_OMNI_TEXT;
+    }
+    if (r == OV_OK)
+        r = ov_miniomni_begin(&g->talk, g->state, kind, &o, g->x, g->n,
+                              kind == OV_OMNI_PAIRED ? other : NULL, err);
+    free(other);
+    g->ready = r == OV_OK;
+    return r;
+}
+
+static int
+pull(void *self, struct ov_generate_step *s, struct ov_err *err)
+{
+    struct generate *g = self;
+    int32_t *newest = g->said + STREAMS * (STREAMS - 1), id;
+    int r;
+
+    if (!g->ready)
+        return 0;
+    memmove(g->said, g->said + STREAMS,
+            sizeof g->said - STREAMS * sizeof *g->said);
+    r = ov_miniomni_next(&g->talk, newest, err);
+    g->ready = r == 1;
+    if (r != 1)
+        return r;
+    memset(s, 0, sizeof *s);
+    id = newest[LAYERS];
+    s->text = id < ov_miniomni_eot(g->c) ? id : -1;
+    s->has_codes =
+        g->talk.kind != OV_OMNI_TEXT && ov_miniomni_frames(g->talk.steps) > 0;
+    if (s->has_codes)
+        ov_miniomni_frame(g->said, 0, s->codes);
+    if (g->talk.at + 1 >= g->talk.o.limit ||
+        (g->o.text_only && id == g->talk.o.eot)) {
+        s->last = true;
+        s->cut = id != g->talk.o.eot;
+        g->ready = false;
+    }
+    return 1;
+}
+
+static size_t
+text(const void *self, int32_t id, const char **bytes)
+{
+    const struct generate *g = self;
+    size_t n;
+
+    if (id < 0 || id >= ov_bpe_size(g->bpe))
+        return *bytes = "", (size_t)0;
+    *bytes = ov_bpe_bytes(g->bpe, id, &n);
+    return n;
+}
+
+const struct ov_generate_ops ov_generate_miniomni = {.takes = takes,
+                                                     .open = open_,
+                                                     .close = close_,
+                                                     .words = words,
+                                                     .codebooks = codebooks,
+                                                     .hop_samples = hop_samples,
+                                                     .text_card = text_card,
+                                                     .code_card = code_card,
+                                                     .begin = begin,
+                                                     .push = push,
+                                                     .flush = flush,
+                                                     .pull = pull,
+                                                     .text = text};

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stage vocode for Mini-Omni2: frames of seven codes through SNAC.
+ * In: frames.  Out: samples.
+ *
+ * Frames go through one decoder that keeps what it needs of its neighbours:
+ * nothing is lost at the end and no edge is heard.  With reference-chunks
+ * four frames at a time are decoded alone, and what is left at the end is
+ * dropped, as the reference does (gpt-omni/mini-omni2, inference.py). */
+#include "stage/vocode_ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/miniomni.h"
+#include "net/snac.h"
+#include "stage/miniomni_parts.h"
+
+enum { LAYERS = OV_MINIOMNI_LAYERS, CHUNK = 4, BOOKS = 3, LATENTS = 4 };
+
+struct vocode {
+    struct ov_snac *snac;
+    const struct ov_snac_config *c;
+    struct ov_flows flows;
+    int card;     /* ids a frame may hold */
+    bool chunked; /* as the reference */
+    bool spoke;
+    int32_t held[CHUNK * LAYERS]; /* frames that wait */
+    int32_t before[LAYERS];       /* the last code of each layer */
+    int n_held;
+    float *z; /* [CHUNK * LATENTS, latent] */
+    float *out;
+    size_t n, at, cap;
+};
+
+static bool
+takes(const struct ov_model_kind *k)
+{
+    return k->type == OV_MODEL_MINI_OMNI2;
+}
+
+static void
+close_(void *self)
+{
+    struct vocode *v = self;
+
+    ov_flows_free(&v->flows);
+    ov_snac_close(v->snac);
+    free(v->z);
+    free(v->out);
+    free(v);
+}
+
+/* Three books, of 1, 2 and 4 codes a frame. */
+static int
+check(const struct ov_snac_config *c, const char *path, struct ov_err *err)
+{
+    if (c->books != BOOKS || c->strides[0] != 4 || c->strides[1] != 2 ||
+        c->strides[2] != 1)
+        return ov_err_set(err, OV_EMODEL,
+                          "%s: a SNAC whose books are not of strides 4, 2, 1",
+                          path);
+    return OV_OK;
+}
+
+static int
+open_(void **self, const char *dir, const struct ov_model_kind *k,
+      struct ov_err *err)
+{
+    struct vocode *v = calloc(1, sizeof *v);
+    struct ov_miniomni_config c;
+    char path[OV_OMNI_PATH];
+    int r;
+
+    (void)k;
+    if (v == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    r = ov_miniomni_config_open(&c, dir, err);
+    if (r == OV_OK)
+        r = ov_omni_part(path, dir, OV_OMNI_SNAC, err);
+    if (r == OV_OK)
+        r = ov_snac_open(&v->snac, path, err);
+    if (r == OV_OK) {
+        v->c = ov_snac_config(v->snac);
+        v->card = c.audio_vocab;
+        r = check(v->c, path, err);
+    }
+    if (r == OV_OK) {
+        v->z = malloc((size_t)(CHUNK * LATENTS) * (size_t)v->c->latent *
+                      sizeof *v->z);
+        if (v->z == NULL)
+            r = ov_err_set(err, OV_ERUN, "out of memory");
+    }
+    if (r != OV_OK) {
+        close_(v);
+        return r;
+    }
+    *self = v;
+    return OV_OK;
+}
+
+static int
+option(void *self, const char *name, const char *value, struct ov_err *err)
+{
+    struct vocode *v = self;
+
+    (void)value;
+    if (strcmp(name, "reference-chunks") != 0)
+        return ov_err_set(err, OV_EUSAGE, "Mini-Omni2 has no option %s here",
+                          name);
+    v->chunked = true;
+    return OV_OK;
+}
+
+static int
+rate_hz(const void *self)
+{
+    const struct vocode *v = self;
+
+    return v->c->rate_hz;
+}
+
+static int
+codebooks(const void *self)
+{
+    (void)self;
+    return LAYERS;
+}
+
+static int
+card(const void *self)
+{
+    const struct vocode *v = self;
+
+    return v->card;
+}
+
+static int
+hop_samples(const void *self)
+{
+    const struct vocode *v = self;
+
+    return LATENTS * ov_snac_hop(v->snac);
+}
+
+static void
+begin(void *self)
+{
+    struct vocode *v = self;
+
+    ov_flows_begin(&v->flows);
+    memset(v->before, 0, sizeof v->before);
+    v->n_held = 0;
+    v->n = v->at = 0;
+    v->spoke = false;
+}
+
+static int
+put(struct vocode *v, const float *x, size_t n, struct ov_err *err)
+{
+    size_t cap = 2 * (v->n + n);
+    float *p;
+
+    if (v->at == v->n)
+        v->at = v->n = 0;
+    if (v->n + n > v->cap) {
+        p = realloc(v->out, sizeof *p * cap);
+        if (p == NULL)
+            return ov_err_set(err, OV_ERUN, "out of memory");
+        v->out = p;
+        v->cap = cap;
+    }
+    if (n > 0)
+        memcpy(v->out + v->n, x, sizeof *x * n);
+    v->n += n;
+    return OV_OK;
+}
+
+/* The frames that wait, as sound; last: and what still lies in the decoder. */
+static int
+decode(struct vocode *v, bool last, struct ov_err *err)
+{
+    static const struct ov_snac_noise silent = {.kind = OV_SNAC_SILENT};
+    int32_t b0[CHUNK], b1[2 * CHUNK], b2[4 * CHUNK];
+    int32_t *const books[BOOKS] = {b0, b1, b2};
+    const int32_t *const codes[BOOKS] = {b0, b1, b2};
+    struct ov_tensor *y;
+
+    ov_miniomni_books(v->held, v->n_held, books);
+    if (v->n_held > 0)
+        ov_snac_lookup(v->snac, codes, v->n_held * LATENTS, v->z);
+    if (!v->chunked)
+        ov_flows_piece(&v->flows, last);
+    y = ov_snac_decode(v->snac, v->chunked ? NULL : &v->flows, v->z,
+                       v->n_held * LATENTS, &silent);
+    v->n_held = 0;
+    v->spoke = true;
+    return put(v, y->x, (size_t)y->rows, err);
+}
+
+/* A layer that says no code (an id above its book's) keeps its last one. */
+static int
+take(struct vocode *v, const int32_t *codes, struct ov_err *err)
+{
+    int32_t *to = v->held + v->n_held * LAYERS;
+    int j;
+
+    for (j = 0; j < LAYERS; j++) {
+        if (codes[j] < 0 || codes[j] >= v->card)
+            return ov_err_set(err, OV_ESTREAM, "code %ld is not in 0..%d",
+                              (long)codes[j], v->card - 1);
+        if (codes[j] < v->c->card)
+            v->before[j] = codes[j];
+        to[j] = v->before[j];
+    }
+    v->n_held++;
+    return OV_OK;
+}
+
+static int
+push(void *self, const int32_t *codes, size_t n, struct ov_err *err)
+{
+    struct vocode *v = self;
+    int r = OV_OK;
+
+    for (; r == OV_OK && n > 0; n--, codes += LAYERS) {
+        r = take(v, codes, err);
+        if (r == OV_OK && v->n_held == (v->chunked ? CHUNK : 1))
+            r = decode(v, false, err);
+    }
+    return r;
+}
+
+static int
+flush(void *self, struct ov_err *err)
+{
+    struct vocode *v = self;
+
+    if (!v->spoke || v->chunked)
+        return OV_OK;
+    v->spoke = false;
+    return decode(v, true, err);
+}
+
+static size_t
+pull(void *self, float *x, size_t max)
+{
+    struct vocode *v = self;
+    size_t n = v->n - v->at;
+
+    n = n < max ? n : max;
+    if (n > 0)
+        memcpy(x, v->out + v->at, sizeof *x * n);
+    v->at += n;
+    return n;
+}
+
+const struct ov_vocode_ops ov_vocode_miniomni = {.takes = takes,
+                                                 .open = open_,
+                                                 .close = close_,
+                                                 .option = option,
+                                                 .rate_hz = rate_hz,
+                                                 .codebooks = codebooks,
+                                                 .card = card,
+                                                 .hop_samples = hop_samples,
+                                                 .begin = begin,
+                                                 .push = push,
+                                                 .flush = flush,
+                                                 .pull = pull};
