@@ -13,7 +13,8 @@
 enum ov_encode_mode {
     OV_ENCODE_EMBED, /* sound -> embeddings of the voice model's encoder */
     OV_ENCODE_CODEC, /* sound -> codes of the codec */
-    OV_ENCODE_TEXT   /* text -> token ids; no sound is taken */
+    OV_ENCODE_TEXT,  /* text -> token ids; no sound is taken */
+    OV_ENCODE_MEL    /* sound -> the spectrogram that a vocoder reads */
 };
 
 struct ov_encode;
@@ -29,10 +30,14 @@ int ov_encode_option(struct ov_encode *e, const char *name, const char *value,
                   struct ov_err *err);
 
 /* Columns of a row: the embedding's width (EMBED), the number of codebooks
- * (CODEC), 1 (TEXT). */
+ * (CODEC), 1 (TEXT), bands (MEL). */
 int ov_encode_width(const struct ov_encode *e);
-/* Samples (16 kHz) that one row stands for; 0 for TEXT. */
+/* Samples that one row stands for; 0 for TEXT. */
 int ov_encode_hop_samples(const struct ov_encode *e);
+/* The rate of the samples it takes, which counts rows: 16000 unless the
+ * model has another.  The option "rate" (hertz, before the first turn) says
+ * that they come at another rate all the same. */
+int ov_encode_rate_hz(const struct ov_encode *e);
 /* Entries of one codebook or of the text vocabulary; 0 for EMBED. */
 int ov_encode_card(const struct ov_encode *e);
 
@@ -44,7 +49,7 @@ int ov_encode_push(struct ov_encode *e, const float *x, size_t n,
 /* The turn is over: pad with zeros to whole rows and release them all. */
 int ov_encode_flush(struct ov_encode *e, struct ov_err *err);
 /* Take up to max rows that are ready: rows [max, width].  Returns the count.
- * EMBED uses pull, CODEC uses pull_codes. */
+ * EMBED and MEL use pull, CODEC uses pull_codes. */
 size_t ov_encode_pull(struct ov_encode *e, float *rows, size_t max);
 size_t ov_encode_pull_codes(struct ov_encode *e, int32_t *codes, size_t max);
 

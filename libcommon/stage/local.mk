@@ -28,3 +28,9 @@ libov_a_SOURCES += \
 	libcommon/stage/miniomni_parts.c libcommon/stage/miniomni_parts.h \
 	libcommon/stage/encode_miniomni.c libcommon/stage/fuse_miniomni.c \
 	libcommon/stage/generate_miniomni.c libcommon/stage/vocode_miniomni.c
+# published codecs and vocoders
+libov_a_SOURCES += \
+	libcommon/stage/fifo.c libcommon/stage/fifo.h \
+	libcommon/stage/sound_codec.c libcommon/stage/sound_codec.h \
+	libcommon/stage/encode_codec.c libcommon/stage/vocode_codec.c \
+	libcommon/stage/encode_hifigan.c libcommon/stage/vocode_hifigan.c

@@ -4,6 +4,7 @@
 #ifndef OV_STAGE_VOCODE_H
 #define OV_STAGE_VOCODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,11 @@ void ov_vocode_begin(struct ov_vocode *v);
 /* n frames of codes; OV_ESTREAM if one is out of range. */
 int ov_vocode_push(struct ov_vocode *v, const int32_t *codes, size_t n,
                    struct ov_err *err);
+/* Whether it reads a spectrogram instead of codes: rows of codebooks floats
+ * then, pushed with this. */
+bool ov_vocode_reads_mel(const struct ov_vocode *v);
+int ov_vocode_push_mel(struct ov_vocode *v, const float *rows, size_t n,
+                       struct ov_err *err);
 /* The turn is over: the tail of the last frame may be pulled. */
 int ov_vocode_flush(struct ov_vocode *v, struct ov_err *err);
 /* Up to max samples that are ready; the count. */
