@@ -42,6 +42,8 @@ OV_SH_TESTS += tests/cli/run.sh
 OV_SH_TESTS += tests/cli/pipeline.sh
 # published decoders of text through the same filters
 OV_SH_TESTS += tests/cli/gpt.sh
+# published recognisers
+OV_SH_TESTS += tests/cli/whisper.sh
 dist-hook: dist-cases
 dist-cases:
 	cd $(srcdir)/tests/cli && cp -p *.case *.exit *.stdout *.stderr *.txt \
