@@ -13,6 +13,7 @@ libov_a_SOURCES += \
 	libcommon/net/silero_speech.c libcommon/net/silero_speech.h
 OV_TESTS += tests/unit/t_silero
 OV_TESTS += tests/unit/t_net
+OV_TESTS += tests/unit/t_fuzz_gpt
 libov_a_SOURCES += libcommon/net/bind.c libcommon/net/bind.h
 libov_a_SOURCES += \
 	libcommon/net/bind_conv.c libcommon/net/bind_conv.h \
