@@ -78,13 +78,13 @@ wants(void *ctx, const struct ov_channel *c)
 
 static int
 declare_tokens(struct filter *f, const char *what, int columns, int card,
-               int hop, struct ov_err *err)
+               int rate, int hop, struct ov_err *err)
 {
     struct ov_channel c = {.kind = OV_KIND_TOKENS,
                            .dtype = OV_DTYPE_I32,
                            .dims = 1,
                            .shape = {(uint32_t)columns},
-                           .rate_num = 16000,
+                           .rate_num = (uint32_t)rate,
                            .rate_den = 1,
                            .hop = (uint32_t)hop,
                            .max = (uint32_t)columns * 4,
@@ -109,11 +109,13 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
     if (s->text != NULL)
         return 0;
     s->text_channel =
-        declare_tokens(f, "text", 1, ov_generate_text_card(s->g), s->hop, err);
+        declare_tokens(f, "text", 1, ov_generate_text_card(s->g),
+                       ov_generate_rate_hz(s->g), s->hop, err);
     if (s->text_channel < 0 || s->codebooks == 0)
         return s->text_channel < 0 ? s->text_channel : 0;
-    s->code_channel = declare_tokens(f, "codec", s->codebooks,
-                                     ov_generate_code_card(s->g), s->hop, err);
+    s->code_channel = declare_tokens(
+        f, "codec", s->codebooks, ov_generate_code_card(s->g),
+        ov_generate_rate_hz(s->g), s->hop, err);
     return s->code_channel < 0 ? s->code_channel : 0;
 }
 

@@ -85,6 +85,12 @@ ov_generate_hop_samples(const struct ov_generate *g)
 }
 
 int
+ov_generate_rate_hz(const struct ov_generate *g)
+{
+    return g->ops->rate_hz != NULL ? g->ops->rate_hz(g->self) : 16000;
+}
+
+int
 ov_generate_text_card(const struct ov_generate *g)
 {
     return g->ops->text_card(g->self);

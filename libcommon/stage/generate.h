@@ -46,6 +46,8 @@ int ov_generate_option(struct ov_generate *g, const char *name,
 int ov_generate_words(const struct ov_generate *g); /* as ov_fuse_words */
 int ov_generate_codebooks(const struct ov_generate *g);
 int ov_generate_hop_samples(const struct ov_generate *g); /* of one frame */
+/* The clock of the answer, in which hop_samples counts. */
+int ov_generate_rate_hz(const struct ov_generate *g);
 int ov_generate_text_card(const struct ov_generate *g);
 int ov_generate_code_card(const struct ov_generate *g);
 

@@ -19,7 +19,8 @@
 enum {
     LAYERS = OV_MINIOMNI_LAYERS,
     STREAMS = OV_MINIOMNI_STREAMS,
-    HOP_16K = 4096 / 3 /* of 16 kHz: 2048 samples of 24 kHz, rounded */
+    RATE_HZ = 24000,
+    HOP = 2048 /* of a frame; of SNAC's 24 kHz model, whose codes these are */
 };
 
 struct generate {
@@ -118,7 +119,14 @@ static int
 hop_samples(const void *self)
 {
     (void)self;
-    return HOP_16K;
+    return HOP;
+}
+
+static int
+rate_hz(const void *self)
+{
+    (void)self;
+    return RATE_HZ;
 }
 
 static int
@@ -260,6 +268,7 @@ pull(void *self, struct ov_generate_step *s, struct ov_err *err)
 {
     struct generate *g = self;
     int32_t *newest = g->said + STREAMS * (STREAMS - 1), id;
+    bool silent = g->talk.text_over; /* pads follow the end of the text */
     int r;
 
     if (!g->ready)
@@ -272,7 +281,7 @@ pull(void *self, struct ov_generate_step *s, struct ov_err *err)
         return r;
     memset(s, 0, sizeof *s);
     id = newest[LAYERS];
-    s->text = id < ov_miniomni_eot(g->c) ? id : -1;
+    s->text = silent ? -1 : id;
     s->has_codes =
         g->talk.kind != OV_OMNI_TEXT && ov_miniomni_frames(g->talk.steps) > 0;
     if (s->has_codes)
@@ -304,6 +313,7 @@ const struct ov_generate_ops ov_generate_miniomni = {.takes = takes,
                                                      .words = words,
                                                      .codebooks = codebooks,
                                                      .hop_samples = hop_samples,
+                                                     .rate_hz = rate_hz,
                                                      .text_card = text_card,
                                                      .code_card = code_card,
                                                      .begin = begin,

@@ -21,6 +21,7 @@ struct ov_generate_ops {
     int (*words)(const void *self);
     int (*codebooks)(const void *self);
     int (*hop_samples)(const void *self);
+    int (*rate_hz)(const void *self); /* or NULL: 16000 */
     int (*text_card)(const void *self);
     int (*code_card)(const void *self);
     void (*begin)(void *self);

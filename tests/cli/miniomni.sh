@@ -1,0 +1,114 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Mini-Omni2 through the filters: what it says, token by token, is what the
+# reference says; and all five from a sound file and an image to sound.
+# In: ../shared/vectors (or $OV_SHARED/vectors).  Out: TAP.
+
+top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
+build=${OV_BUILDDIR:-$(pwd)}
+vectors=$(cd "${OV_SHARED:-$top/../shared}/vectors" 2>/dev/null && pwd) ||
+    { echo '1..0 # SKIP no golden vectors'; exit 0; }
+case=$vectors/mini_omni2/tied_llamamlp
+whisper=$vectors/whisper/small
+clip=$vectors/clip/openai
+snac=$vectors/snac/snac24_small
+sound=$vectors/silero_vad/jfk/audio.wav
+tokens=$top/models/default/tokenizer.json
+for f in "$case/lit_model.pth" "$whisper/model.pt" "$clip/image.png" \
+    "$snac/config.json" "$sound" "$tokens"; do
+    [ -f "$f" ] || { echo "1..0 # SKIP no $f"; exit 0; }
+done
+PATH=$build/tools:$build/tests/cli:$PATH
+export PATH
+unset OV_STATS OV_THREADS
+dir=$(mktemp -d) || exit 99
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 99
+n=0
+
+# ok WHAT COMMAND...: one test
+ok() {
+    what=$1
+    shift
+    n=$((n + 1))
+    if "$@" >log 2>&1; then
+        echo "ok $n - $what"
+    else
+        echo "not ok $n - $what"
+        sed 's/^/# /' log | head -20
+    fi
+}
+
+mkdir -p omni/snac_24khz
+ln -s "$case/lit_model.pth" "$case/model_config.yaml" "$tokens" omni
+ln -s "$whisper/model.pt" omni/small.pt
+ln -s "$clip"/ViT-*.pt omni/ViT-B-32.pt
+ln -s "$snac/config.json" "$snac/pytorch_model.bin" omni/snac_24khz
+
+# said KIND TASK STEPS [ARGUMENT]...: rows, image or text of the case through
+# two processes; the reference answers so many positions
+said() {
+    kind=$1 task=$2 steps=$3
+    shift 3
+    ov-omni-rows "$kind" ./omni "$case" "$task" |
+        ov-fuse -q -m ./omni "$@" |
+        ov-generate -q -m ./omni --max-steps "$steps" >said.ovs &&
+        ov-omni-rows check "$case" "$task" <said.ovs
+}
+
+ok 'a spoken answer, two sequences' said rows run_AT_batch_stream 32
+ok 'the same, as a whole' said rows A1A2_batch 24
+ok 'a question about an image' \
+    said image run_vision_AA_batch_stream 32 --task ask-image
+ok 'a transcript' said rows A1T1_asr 24 --task transcribe
+ok 'a written answer' said rows A1T2 24 --task write
+ok 'text, answered in writing' said text T1T2 24
+ok 'text, spoken' said text T1A2 24 --task speak
+
+# five processes
+all() { # arguments of ov-encode
+    ov-vad --energy "$sound" | ov-encode -m ./omni "$@" |
+        ov-fuse -m ./omni | ov-generate -m ./omni --max-steps 30 |
+        ov-vocode -m ./omni
+}
+all >sound.wav 2>all.log
+ok 'from sound to sound' test "$(wc -c <sound.wav)" -gt 44
+all --image "$clip/image.jpg" >image.wav 2>>all.log
+ok 'and with an image another' sh -c '! cmp -s sound.wav image.wav'
+
+# 30 positions are 23 frames of 2048 samples; the reference gives 5 chunks of
+# 4 frames
+ov-encode -m ./omni "$sound" | ov-fuse -m ./omni |
+    ov-generate -m ./omni --max-steps 30 >one.ovs 2>>all.log
+size() {
+    ov-vocode -q -m ./omni -f raw "$@" one.ovs | wc -c
+}
+ok 'no frame is lost' test "$(size)" = $((23 * 2048 * 2))
+ok 'but those that the reference loses' \
+    test "$(size --reference-chunks)" = $((5 * 4 * 2048 * 2))
+
+# what does not fit
+refused() { # status, words, command
+    status=$1 words=$2
+    shift 2
+    "$@" >out 2>err
+    [ $? = "$status" ] && grep -q -- "$words" err
+}
+ok 'no such task' refused 2 'no task sing' ov-fuse -m ./omni --task sing one.ovs
+ok 'no image' refused 1 'No such file' \
+    ov-encode -m ./omni --image nothing.png "$sound"
+ok 'an image that is none' refused 3 'neither JPEG' \
+    ov-encode -m ./omni --image "$sound" "$sound"
+rm omni/small.pt
+ok 'without its Whisper' refused 4 'without its Whisper' \
+    env OV_MODEL_PATH=/nonexistent ov-encode -m ./omni "$sound"
+ov-omni-rows rows ./omni "$case" >rows.ovs
+ok 'asked for an image that is not there' \
+    refused 3 'there is no image' ov-fuse -m ./omni --task ask-image rows.ovs
+cp -r omni other
+sed 's/^n_embd: .*/n_embd: 17/' omni/model_config.yaml >wrong.yaml
+rm other/model_config.yaml
+cp wrong.yaml other/model_config.yaml
+ok 'a configuration that does not fit' \
+    refused 4 'tensor' ov-generate -m ./other one.ovs
+echo "1..$n"
