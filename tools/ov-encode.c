@@ -17,6 +17,7 @@ struct encode {
     enum ov_encode_mode mode;
     enum ov_type dtype; /* of the sound that comes */
     int channel, width, hop;
+    int rate; /* of the samples that the model takes, and of its rows */
     uint64_t begin, rows; /* pts of the turn, rows written in it */
     float *row;           /* one, of floats or of codes */
     float *x;             /* samples of one frame */
@@ -24,7 +25,8 @@ struct encode {
 };
 
 static struct {
-    bool codec;
+    bool codec, mel;
+    const char *bandwidth;
     const char *text;
     const char *image;
 } o;
@@ -32,6 +34,10 @@ static struct {
 static const struct tool_option options[] = {
     {"codec", 0, TOOL_FLAG, &o.codec, 0, 0, NULL, NULL,
      "sound becomes tokens of the model's codec"},
+    {"bandwidth", 0, TOOL_STRING, &o.bandwidth, 0, 0, NULL, "KBPS",
+     "with --codec: kilobits a second, of those the codec has"},
+    {"mel", 0, TOOL_FLAG, &o.mel, 0, 0, NULL, NULL,
+     "sound becomes the spectrogram that the model, a vocoder, reads"},
     {"text", 't', TOOL_STRING, &o.text, 0, 0, NULL, "TEXT",
      "TEXT becomes tokens, one turn; '-': each line of standard input"},
     {"image", 'i', TOOL_STRING, &o.image, 0, 0, NULL, "FILE",
@@ -53,6 +59,13 @@ wants(void *ctx, const struct ov_channel *c)
     return c->kind == OV_KIND_AUDIO;
 }
 
+/* Rows of floats, or of tokens? */
+static bool
+floats(const struct encode *s)
+{
+    return s->mode == OV_ENCODE_EMBED || s->mode == OV_ENCODE_MEL;
+}
+
 /* Declare the output; c is the sound that comes, NULL for none. */
 static int
 open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
@@ -69,22 +82,40 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
                           "(ov-vad makes it so)");
     if (c != NULL)
         s->dtype = c->dtype;
-    out.kind = s->mode == OV_ENCODE_EMBED ? OV_KIND_EMBED : OV_KIND_TOKENS;
-    out.dtype = s->mode == OV_ENCODE_EMBED ? OV_DTYPE_F32 : OV_DTYPE_I32;
+    if (c != NULL && s->rate != 16000) {
+        int r = ov_encode_option(s->e, "rate", "16000", err);
+
+        if (r != 0)
+            return r;
+    }
+    out.kind = floats(s) ? OV_KIND_EMBED : OV_KIND_TOKENS;
+    out.dtype = floats(s) ? OV_DTYPE_F32 : OV_DTYPE_I32;
     out.shape[0] = (uint32_t)s->width;
     out.entries = (uint32_t)ov_encode_card(s->e);
     out.max = (uint32_t)s->width * 4;
     if (s->mode == OV_ENCODE_TEXT)
         out.max = TOKENS_MAX * 4;
     else {
-        out.rate_num = 16000;
+        out.rate_num = (uint32_t)s->rate;
         out.hop = (uint32_t)s->hop;
     }
     if (s->mode != OV_ENCODE_EMBED)
         snprintf(out.vocabulary, sizeof out.vocabulary, "%s/%s",
-                 tool_model_id(), s->mode == OV_ENCODE_TEXT ? "text" : "codec");
+                 tool_model_id(),
+                 s->mode == OV_ENCODE_TEXT  ? "text"
+                 : s->mode == OV_ENCODE_MEL ? "mel"
+                                            : "codec");
     s->channel = filter_declare(f, &out, err);
     return s->channel < 0 ? s->channel : 0;
+}
+
+/* A time of sound at 16 kHz in the clock of the rows. */
+static uint64_t
+in_rows(const struct encode *s, uint64_t pts)
+{
+    uint64_t rate = (uint64_t)s->rate;
+
+    return pts / 16000 * rate + pts % 16000 * rate / 16000;
 }
 
 static int
@@ -94,6 +125,7 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 
     (void)f;
     (void)err;
+    *pts = in_rows(s, *pts);
     s->begin = *pts;
     s->rows = 0;
     ov_encode_begin(s->e);
@@ -162,7 +194,7 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     struct encode *s = ctx;
     int r = ov_encode_flush(s->e, err);
 
-    (void)pts;
+    *pts = in_rows(s, *pts);
     return r != 0 ? r : write_rows(s, f, err);
 }
 
@@ -196,7 +228,7 @@ feed_sound(struct encode *s, struct filter *f, struct ov_soundin *in,
         if (r == 0)
             r = write_rows(s, f, err);
         at += (uint64_t)n;
-        tool_tick("turn %u, %.1f s", filter_turn(f), (double)at / 16000);
+        tool_tick("turn %u, %.1f s", filter_turn(f), (double)at / s->rate);
     }
     if (r == 0)
         r = end(s, f, &pts, err);
@@ -206,7 +238,8 @@ feed_sound(struct encode *s, struct filter *f, struct ov_soundin *in,
 static int
 feed_files(void *ctx, struct filter *f, struct ov_err *err)
 {
-    static const struct ov_soundin_options how = {.out_hz = 16000};
+    struct encode *s = ctx;
+    const struct ov_soundin_options how = {.out_hz = s->rate};
     int r = 0;
 
     for (int i = 0; r == 0 && sound_files[i] != NULL; i++) {
@@ -214,7 +247,7 @@ feed_files(void *ctx, struct filter *f, struct ov_err *err)
 
         r = ov_soundin_open(&in, sound_files[i], &how, err);
         if (r == 0) {
-            r = feed_sound(ctx, f, in, err);
+            r = feed_sound(s, f, in, err);
             ov_soundin_close(in);
         }
     }
@@ -286,6 +319,10 @@ main(int argc, char **argv)
     struct ov_err err;
     int first = tool_start(&door, argc, argv), status;
 
+    if (o.mel && (o.codec || o.text != NULL))
+        tool_die(OV_EUSAGE, "--mel stands without --codec and --text");
+    if (o.bandwidth != NULL && !o.codec)
+        tool_die(OV_EUSAGE, "--bandwidth is for --codec");
     if (o.text != NULL && (o.codec || argv[first] != NULL))
         tool_die(OV_EUSAGE, "--text stands alone, without --codec or FILE");
     tool_expect_stream();
@@ -293,11 +330,17 @@ main(int argc, char **argv)
         s.mode = OV_ENCODE_CODEC;
     if (o.text != NULL)
         s.mode = OV_ENCODE_TEXT;
+    if (o.mel)
+        s.mode = OV_ENCODE_MEL;
     if (ov_encode_open(&s.e, tool_model_dir(), s.mode, &err) != 0)
         tool_die_err(&err);
     if (o.image != NULL &&
         ov_encode_option(s.e, "image", o.image, &err) != 0)
         tool_die_err(&err);
+    if (o.bandwidth != NULL &&
+        ov_encode_option(s.e, "bandwidth", o.bandwidth, &err) != 0)
+        tool_die_err(&err);
+    s.rate = ov_encode_rate_hz(s.e);
     s.width = ov_encode_width(s.e);
     s.hop = ov_encode_hop_samples(s.e);
     s.row = malloc((size_t)s.width * 4);

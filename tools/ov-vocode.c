@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ov-vocode: codec tokens to sound.
  * In: a stream with codec tokens.  Out: WAV, AU or bare samples. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -9,6 +10,8 @@
 #include "stream/keys.h"
 #include "tools/filter.h"
 #include "tools/tool.h"
+
+enum { ROW_MAX = 1024 }; /* values of a row */
 
 /* What STATS say of a turn, in nanoseconds of the wall clock; 0: nothing. */
 struct times {
@@ -19,6 +22,8 @@ struct vocode {
     struct ov_vocode *v;
     struct ov_soundout *out;
     int codebooks, chunk; /* chunk: samples of 20 ms */
+    bool mel;             /* rows of a spectrogram, not of codes */
+    void *row;            /* one */
     bool sounding;        /* this turn has begun to sound */
     uint64_t samples;
     struct times t;
@@ -26,6 +31,7 @@ struct vocode {
 
 static int format;
 static bool chunks;
+static const char *noise;
 static const char *const formats[] = {"wav", "au", "raw", NULL};
 
 static const struct tool_option options[] = {
@@ -33,21 +39,25 @@ static const struct tool_option options[] = {
      "wav (default), au, or raw (s16, little-endian)"},
     {"reference-chunks", 0, TOOL_FLAG, &chunks, 0, 0, NULL, NULL,
      "decode in pieces as the model's own program does, edges and all"},
+    {"noise", 0, TOOL_STRING, &noise, 0, 0, NULL, "SEED",
+     "of a codec that roughens sound with noise: its seed (0), or off"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
 
 static const struct tool door = {
     "ov-vocode", "[FILE]",
     "Turn the tokens of the codec into sound, as they come.\n"
-    "codec tokens -> WAV, AU or raw sound, 16 bit mono",
+    "codec tokens (or a spectrogram) -> WAV, AU or raw sound, 16 bit mono",
     TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS | TOOL_HAS_SALVAGE,
     options};
 
 static bool
 wants(void *ctx, const struct ov_channel *c)
 {
+    const struct vocode *s = ctx;
     const char *slash = strrchr(c->vocabulary, '/');
 
-    (void)ctx;
+    if (s->mel)
+        return c->kind == OV_KIND_EMBED && slash && !strcmp(slash, "/mel");
     return c->kind == OV_KIND_TOKENS && slash && !strcmp(slash, "/codec");
 }
 
@@ -56,8 +66,23 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
              struct ov_err *err)
 {
     struct vocode *s = ctx;
+    char columns[24];
 
     (void)f;
+    /* a codec of several bandwidths: as wide as its rows come */
+    snprintf(columns, sizeof columns, "%zu", ov_channel_row(c) / 4);
+    if (!s->mel && c->dtype == OV_DTYPE_I32 &&
+        ov_channel_row(c) != (size_t)s->codebooks * 4 &&
+        ov_channel_row(c) % 4 == 0 && ov_channel_row(c) <= ROW_MAX * 4 &&
+        ov_vocode_option(s->v, "columns", columns, NULL) == 0)
+        s->codebooks = ov_vocode_codebooks(s->v);
+    if (s->mel && (c->dtype != OV_DTYPE_F32 ||
+                   ov_channel_row(c) != (size_t)s->codebooks * 4))
+        return ov_err_set(err, OV_ESTREAM,
+                          "a spectrogram that is not f32 of %d bands",
+                          s->codebooks);
+    if (s->mel)
+        return 0;
     if (c->dtype != OV_DTYPE_I32 ||
         ov_channel_row(c) != (size_t)s->codebooks * 4)
         return ov_err_set(err, OV_ESTREAM,
@@ -155,11 +180,11 @@ data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
     size_t row = (size_t)s->codebooks * 4;
 
     for (size_t i = 0; i + row <= d->length; i += row) {
-        int32_t codes[64];
         int r;
 
-        memcpy(codes, d->payload + i, row);
-        r = ov_vocode_push(s->v, codes, 1, err);
+        memcpy(s->row, d->payload + i, row);
+        r = s->mel ? ov_vocode_push_mel(s->v, s->row, 1, err)
+                   : ov_vocode_push(s->v, s->row, 1, err);
         if (r == 0)
             r = write_sound(s, f, err);
         if (r != 0)
@@ -204,10 +229,16 @@ main(int argc, char **argv)
         tool_die_err(&err);
     if (chunks && ov_vocode_option(s.v, "reference-chunks", "yes", &err) != 0)
         tool_die_err(&err);
+    if (noise != NULL && ov_vocode_option(s.v, "noise", noise, &err) != 0)
+        tool_die_err(&err);
     s.codebooks = ov_vocode_codebooks(s.v);
     rate = ov_vocode_rate_hz(s.v);
     s.chunk = rate / 50;
-    if (s.codebooks > 64)
+    s.mel = ov_vocode_reads_mel(s.v);
+    s.row = malloc(ROW_MAX * 4);
+    if (s.row == NULL)
+        tool_die(OV_ERUN, "no memory for a row");
+    if (s.codebooks > ROW_MAX)
         tool_die(OV_EMODEL, "%s: too many codebooks", tool_model_dir());
     if (ov_soundout_open(&s.out, tool_output_file(true), kinds[format], rate,
                          &err) != 0)
@@ -217,5 +248,6 @@ main(int argc, char **argv)
         tool_die_err(&err);
     tool_note(2, "%.3f s of sound", (double)s.samples / rate);
     ov_vocode_close(s.v);
+    free(s.row);
     return tool_finish(status);
 }
