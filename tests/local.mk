@@ -53,3 +53,4 @@ dist-cases:
 OV_SH_TESTS += tests/lint/layers.sh tests/lint/style.sh
 OV_CHECK_TOOLS += tests/cli/ov-omni-rows
 OV_SH_TESTS += tests/cli/miniomni.sh
+OV_SH_TESTS += tests/cli/codecs.sh

@@ -35,3 +35,4 @@ OV_TESTS += tests/unit/t_grad tests/unit/t_sample tests/unit/t_mixed \
 tests_unit_t_grad_CPPFLAGS = $(AM_CPPFLAGS) -DOV_DOUBLE
 tests_unit_t_grad_LDADD = libovd.a $(OV_LIBS)
 libov_a_SOURCES += libcommon/math/flow.c libcommon/math/flow.h
+OV_TESTS += tests/unit/t_conv1d

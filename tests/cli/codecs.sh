@@ -1,0 +1,148 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Published codecs and vocoders through ov-encode and ov-vocode: from the
+# files their publishers ship, with small random weights; what the reference
+# computes is in expected.safetensors, compared by tests/vectors.  Here: the
+# same codes in the stream, the same sound however the stream is cut.
+# In: checkpoints of golden vectors and of Lyra.  Out: TAP.
+
+top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
+build=${OV_BUILDDIR:-$(pwd)}
+shared=${OV_SHARED:-$top/../shared}
+PATH=$build/tools:$build/tests/cli:$PATH
+export PATH
+unset OV_STATS OV_THREADS
+[ -d "$shared/vectors" ] || { echo "1..0 # SKIP no $shared/vectors"; exit 0; }
+shared=$(cd "$shared" && pwd)
+vectors=$shared/vectors
+dir=$(mktemp -d) || exit 99
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 99
+n=0
+
+# ok WHAT COMMAND...: one test
+ok() {
+    what=$1
+    shift
+    n=$((n + 1))
+    if "$@" >log 2>&1; then
+        echo "ok $n - $what"
+    else
+        echo "not ok $n - $what"
+        sed 's/^/# /' log | head -20
+    fi
+}
+
+# fails STATUS PATTERN COMMAND...: exit status, and what stderr says
+fails() {
+    want=$1 pattern=$2
+    shift 2
+    "$@" >/dev/null 2>err
+    got=$?
+    cat err
+    [ "$got" = "$want" ] && grep -q -e "$pattern" err
+}
+
+
+# codes MODEL FILE.wav [OPTION...]: to a.ovs
+codes() {
+    model=$1 wav=$2
+    shift 2
+    ov-encode --codec "$@" -m "$model" "$wav" >a.ovs
+}
+
+sound() { # MODEL: a.ovs to a.wav, of the length that is wanted
+    ov-vocode -m "$1" -f raw a.ovs >a.raw
+}
+
+# size FILE LOW HIGH: bytes
+size() {
+    have=$(wc -c <"$1")
+    echo "$1: $have bytes, want $2..$3"
+    [ "$have" -ge "$2" ] && [ "$have" -le "$3" ]
+}
+
+# whole MODEL WAV LOW HIGH [OPTION...]: there and back
+whole() {
+    model=$1 wav=$2 low=$3 high=$4
+    shift 4
+    codes "$model" "$wav" "$@" && sound "$model" && size a.raw "$low" "$high"
+}
+
+# speech at 16 kHz as turns of a stream, cut into frames of so many samples
+turns() {
+    awk -v frame="$1" 'BEGIN {
+        print "stream\nHEAD\n| min-reader=1\n| producer=awk"
+        print "CHANNEL channel=1\n| kind=audio\n| dtype=i16\n| shape=1"
+        print "| rate=16000\n| hop=1\n| max=20000"
+        pts = 0
+        for (turn = 1; turn <= 2; turn++) {
+            len = 6000 + 1234 * turn
+            print "TURN-BEGIN turn=" turn " pts=" pts
+            for (i = 0; i < len; i++) {
+                if (i % frame == 0)
+                    print "DATA channel=1 turn=" turn " pts=" pts + i
+                print "= " int(8000 * sin(i * 0.05 * turn) * sin(i * 0.001))
+            }
+            pts += len
+            print "TURN-END turn=" turn " pts=" pts "\n| reason=silence"
+        }
+        print "END"
+    }' | ov-inspect --assemble
+}
+
+# However the sound comes, the codes are the same.
+cut() { # MODEL
+    for size in 1000 333 7234; do
+        turns $size | ov-encode --codec -m "$1" >cut.$size || return 1
+    done
+    cmp cut.1000 cut.333 && cmp cut.1000 cut.7234
+}
+
+snac=$vectors/snac/snac24_small
+local=$vectors/snac/snac44_attn_nodepthwise
+mono=$vectors/encodec/24khz_small
+stereo=$vectors/encodec/48khz_small
+mimi=$vectors/mimi/context10
+hifigan=$vectors/hifigan/v1
+lyra=$shared/data/lyra
+
+ok 'SNAC there and back' whole "$snac" "$snac/audio.wav" 40960 40960
+ok 'SNAC: the same noise for the same seed' sh -c '
+    ov-vocode -m "$0" -f raw --noise 5 a.ovs >b.raw &&
+    ov-vocode -m "$0" -f raw --noise 5 a.ovs >c.raw && cmp b.raw c.raw &&
+    ov-vocode -m "$0" -f raw --noise off a.ovs >d.raw && ! cmp -s b.raw d.raw' \
+    "$snac"
+ok 'SNAC with attention' whole "$local" "$local/audio.wav" 18432 18432
+ok 'EnCodec, 24 kHz' whole "$mono" "$mono/audio.wav" 36200 36480
+ok 'EnCodec, 24 kHz, 1.5 kbit/s' \
+    whole "$mono" "$mono/audio.wav" 36200 36480 --bandwidth 1.5
+ok 'EnCodec, 48 kHz' whole "$stereo" "$stereo/audio.wav" 60000 61000
+ok 'Mimi' whole "$mimi" "$mimi/audio.wav" 33160 34560
+ok 'a bandwidth that EnCodec does not have' fails 2 'kbit/s' \
+    ov-encode --codec -m "$mono" --bandwidth 5 "$mono/audio.wav"
+for model in "$snac" "$local" "$mono" "$stereo" "$mimi"; do
+    ok "$(basename "$model"): cutting the sound changes nothing" cut "$model"
+done
+
+ok 'HiFi-GAN from its spectrogram' sh -c '
+    ov-encode --mel -m "$0" "$0/audio.wav" >m.ovs &&
+    ov-vocode -m "$0" -f raw m.ovs >a.raw && [ "$(wc -c <a.raw)" = 25600 ]' \
+    "$hifigan"
+ok 'a codec has no spectrogram' fails 4 'recognised\|SNAC' \
+    ov-encode --mel -m "$snac" "$snac/audio.wav"
+codes "$mono" "$mono/audio.wav"
+ok 'tokens of one model in another' fails 4 '24khz_small' \
+    ov-vocode -m "$snac" a.ovs
+ok 'HiFi-GAN reads no codes' fails 4 '24khz_small' \
+    ov-vocode -m "$hifigan" a.ovs
+
+if [ -f "$lyra/lyragan.tflite" ]; then
+    wav=$lyra/sample1_16kHz.wav
+    for kbps in 3.2 6 9.2; do
+        ok "Lyra, real weights, $kbps kbit/s" \
+            whole "$lyra" "$wav" 110000 111000 --bandwidth $kbps
+    done
+    ok 'Lyra: cutting the sound changes nothing' cut "$lyra"
+fi
+echo "1..$n"
