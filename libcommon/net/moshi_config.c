@@ -90,15 +90,18 @@ positions(struct reader *r, const char *name, const char *fallback,
     const char *s =
         member(r, name) != NULL ? ov_json_string(member(r, name)) : fallback;
     int hd = p->d / p->heads;
+    double max = 10000;
 
+    ov_json_double(member(r, period), &max);
     p->turns = s != NULL && strcmp(s, "rope") == 0;
     if (!p->turns && (s == NULL || strcmp(s, "none") != 0))
         fail(r, name, "is a kind of positions that is not supported");
     else if (p->turns && (hd % 2 != 0 || hd > OV_ROTARY_DIMS))
         fail(r, name, "cannot turn heads of that size");
+    else if (!(max > 1 && max < 1e12))
+        fail(r, period, "is out of range");
     else if (p->turns)
-        ov_rotary_init(&p->rotary, hd, size(r, period, 2, 1 << 30, 10000),
-                       true);
+        ov_rotary_init(&p->rotary, hd, max, true);
 }
 
 static void

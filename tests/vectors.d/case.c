@@ -131,6 +131,16 @@ vcase_fail(struct vcase *c, const char *fmt, ...)
     line(c, false, text);
 }
 
+void
+vcase_skip(struct vcase *c, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(c->skipped, sizeof c->skipped, fmt, ap);
+    va_end(ap);
+}
+
 static const struct ov_array *
 array(struct vcase *c, const char *name)
 {

@@ -20,6 +20,7 @@ struct vcase {
     struct ov_weights *expected; /* expected.safetensors; NULL: none */
     int checked, failed;
     struct vcase_kept *kept; /* memory and names, case.c alone */
+    char skipped[160];       /* why the case did not run; "": it did */
 };
 
 /* A family's case; what cannot even begin is vcase_fail. */
@@ -60,6 +61,11 @@ void vcase_ok(struct vcase *c, bool ok, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The case cannot go on: it fails, and its author returns. */
 void vcase_fail(struct vcase *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The case cannot run here for want of a file that is not part of it: it is
+ * counted apart, with the reason, and its author returns. */
+void vcase_skip(struct vcase *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* For run.c: open dir/case.json and expected.safetensors; -1 with *err. */

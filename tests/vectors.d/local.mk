@@ -4,7 +4,7 @@
 OV_CHECK_TOOLS += tests/vectors.d/run
 tests_vectors_d_run_SOURCES = tests/vectors.d/run.c tests/vectors.d/case.c \
 	tests/vectors.d/case.h
-EXTRA_DIST += tests/vectors
+OV_SH_TESTS += tests/vectors
 tests_vectors_d_run_SOURCES += tests/vectors.d/wav.h tests/vectors.d/v_snac.c
 tests_vectors_d_run_SOURCES += tests/vectors.d/v_gpt.c \
 	tests/vectors.d/v_silero.c tests/vectors.d/v_torch_pickle.c
