@@ -412,18 +412,18 @@ ov_whisper_open(struct ov_whisper **out, const char *path, int parts,
     r = find_file(path, file, dir, err);
     if (r == OV_OK)
         r = ov_weights_open(&o.w->weights, file, err);
-    if (r == OV_OK && (r = read_layout(&o, dir)) == OV_OK) {
-        if (parts & OV_WHISPER_ENCODER)
-            bind_encoder(&o);
-        if (parts & OV_WHISPER_DECODER)
-            bind_decoder(&o);
-        if (o.w->bind.err.code != OV_OK)
-            r = ov_err_set(err, o.w->bind.err.code, "%s", o.w->bind.err.text);
-        if (r == OV_OK)
-            r = read_heads(&o, dir);
-        if (r != OV_OK)
-            ov_err_prefix(err, "%s", file);
-    } else if (r != OV_OK && o.w->weights != NULL)
+    if (r == OV_OK)
+        r = read_layout(&o, dir);
+    if (r == OV_OK && (parts & OV_WHISPER_ENCODER) != 0)
+        bind_encoder(&o);
+    if (r == OV_OK && (parts & OV_WHISPER_DECODER) != 0)
+        bind_decoder(&o);
+    if (r == OV_OK && o.w->bind.err.code != OV_OK)
+        r = ov_err_set(err, o.w->bind.err.code, "%s", o.w->bind.err.text);
+    if (r == OV_OK)
+        r = read_heads(&o, dir);
+    /* what was wrong with a file beside it says so already */
+    if (r != OV_OK && err != NULL && strncmp(err->text, dir, strlen(dir)) != 0)
         ov_err_prefix(err, "%s", file);
     if (r != OV_OK) {
         ov_whisper_close(o.w);

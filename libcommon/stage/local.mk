@@ -34,3 +34,5 @@ libov_a_SOURCES += \
 	libcommon/stage/sound_codec.c libcommon/stage/sound_codec.h \
 	libcommon/stage/encode_codec.c libcommon/stage/vocode_codec.c \
 	libcommon/stage/encode_hifigan.c libcommon/stage/vocode_hifigan.c
+OV_TESTS += tests/unit/t_transcribe
+noinst_HEADERS += tests/unit/whisper_model.h

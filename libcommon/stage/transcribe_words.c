@@ -143,7 +143,7 @@ join_signs(struct ov_timings *t)
 }
 
 static int
-allot(struct ov_timings *t, size_t tokens, size_t words, struct ov_err *err)
+room_for(struct ov_timings *t, size_t tokens, size_t words, struct ov_err *err)
 {
     struct ov_timing *at = t->at;
     float *p;
@@ -205,7 +205,7 @@ ov_timings_align(struct ov_timings *t, const struct ov_whisper_tokens *tok,
         return OV_OK;
     r = ov_whisper_split(tok, ids, (size_t)n, language, &t->words, err);
     if (r == OV_OK)
-        r = allot(t, (size_t)n, t->words.n, err);
+        r = room_for(t, (size_t)n, t->words.n, err);
     if (r == OV_OK)
         r = ov_whisper_align(s, begin, m, ids, n, tok->ids.eot, rows, t->time,
                              t->prob, err);

@@ -31,7 +31,8 @@ test_filters(int bands)
         most = b > bands / 2 && sum > most ? sum : most;
     }
     ok(empty == 0, "%d bands: none is empty", bands);
-    ok(least > 0.022 && most < 0.028, "areas are about 1/40: %g..%g", least, most);
+    ok(least > 0.022 && most < 0.028, "areas are about 1/40: %g..%g", least,
+       most);
     ok(f[0] == 0 && f[BINS - 1] == 0, "nothing of 0 Hz and 8000 Hz alone");
     ov_whisper_mel_free(m);
 }
