@@ -26,8 +26,8 @@ int ov_fuse_open(struct ov_fuse **f, const char *dir, const char *task,
 void ov_fuse_close(struct ov_fuse *f);
 /* Set what only some kinds of models have ("language", "image", ...), after
  * opening.  OV_EUSAGE: this model has no such option, or not that value. */
-int ov_fuse_option(struct ov_fuse *f, const char *name, const char *value,
-                  struct ov_err *err);
+int ov_fuse_option(struct ov_fuse *f, const char *name,
+                   const char *value, struct ov_err *err);
 /* NULL-terminated: "chat", "transcribe", "speak", NULL. */
 const char *const *ov_fuse_tasks(void);
 

@@ -16,8 +16,8 @@ int ov_vocode_open(struct ov_vocode **v, const char *dir, struct ov_err *err);
 void ov_vocode_close(struct ov_vocode *v);
 /* Set what only some kinds of models have ("language", "image", ...), after
  * opening.  OV_EUSAGE: this model has no such option, or not that value. */
-int ov_vocode_option(struct ov_vocode *v, const char *name, const char *value,
-                  struct ov_err *err);
+int ov_vocode_option(struct ov_vocode *v, const char *name,
+                     const char *value, struct ov_err *err);
 int ov_vocode_rate_hz(const struct ov_vocode *v);
 int ov_vocode_codebooks(const struct ov_vocode *v);
 int ov_vocode_card(const struct ov_vocode *v);
