@@ -82,7 +82,7 @@ ov_hifigan_mel_new(struct ov_hifigan_mel **out,
     size_t n = (size_t)s->dft;
 
     *out = NULL;
-    if (s->dft < 2 || s->dft > 65536 || s->hop < 1 || s->hop > s->dft ||
+    if (s->dft < 2 || s->dft > 16384 || s->hop < 1 || s->hop > s->dft ||
         s->win < 1 || s->win > s->dft || s->bands < 1 || s->bands > 1024 ||
         s->rate_hz < 1 || !(s->low_hz >= 0) || !(s->high_hz > s->low_hz) ||
         s->high_hz > s->rate_hz)

@@ -18,7 +18,7 @@ struct ov_hifigan_mel_sizes {
 
 struct ov_hifigan_mel;
 
-/* OV_EMODEL: sizes that are not possible (hop <= dft, win <= dft <= 65536,
+/* OV_EMODEL: sizes that are not possible (hop <= dft, win <= dft <= 16384,
  * bands in 1..1024); OV_ERUN: memory. */
 int ov_hifigan_mel_new(struct ov_hifigan_mel **m,
                        const struct ov_hifigan_mel_sizes *s,

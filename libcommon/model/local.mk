@@ -25,3 +25,4 @@ OV_SH_TESTS += tests/cli/t_ov_model.sh
 libov_a_SOURCES += libcommon/model/yaml.c libcommon/model/yaml.h
 libov_a_SOURCES += libcommon/model/tflite.c libcommon/model/tflite.h
 OV_TESTS += tests/unit/t_yaml tests/unit/t_fuzz_yaml
+OV_TESTS += tests/unit/t_fuzz_tflite

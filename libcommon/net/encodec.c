@@ -306,7 +306,8 @@ read_config(struct ov_encodec_config *c, const char *path, struct ov_err *err)
     }
     if (r != OV_OK)
         return r;
-    if (!(seconds >= 0 && seconds < 1000) || !(overlap >= 0 && overlap < 1))
+    if (!(seconds >= 0 && seconds * c->rate_hz < 1 << 22) ||
+        !(overlap >= 0 && overlap < 1))
         return ov_err_set(err, OV_EMODEL,
                           "%s: segments of %g s that overlap by %g", path,
                           seconds, overlap);

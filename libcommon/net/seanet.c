@@ -161,14 +161,16 @@ bind_decoder(struct ov_bind *b, struct ov_seanet *n)
 static bool
 possible(struct ov_bind *b, const struct ov_seanet_config *c)
 {
-    int64_t hop = 1;
+    int64_t hop = 1, dil = 1;
     int i;
 
     if (b->err.code != OV_OK)
         return false;
     for (i = 0; i < c->n && hop <= 1 << 20; i++)
         hop *= c->ratios[i] > 0 ? c->ratios[i] : 1 << 21;
-    if (c->channels < 1 || c->channels > 64 || c->dimension < 1 ||
+    for (i = 1; i < c->residuals && dil <= 1024; i++)
+        dil *= c->dilation_base;
+    if (dil > 1024 || c->channels < 1 || c->channels > 64 || c->dimension < 1 ||
         c->filters < 1 || c->dimension > 1 << 20 || c->filters > 1 << 16 ||
         c->residuals < 0 || c->residuals > OV_SEANET_RESIDUALS || c->n < 1 ||
         c->n > OV_SEANET_RATIOS || hop > 1 << 20 || c->kernel < 1 ||

@@ -184,6 +184,11 @@ check(struct ov_snac *n, struct ov_err *err)
     if (c->dec_dim >> c->dec_n < 1)
         return ov_err_set(err, OV_EMODEL, "decoder_dim %d is too small",
                           c->dec_dim);
+    if ((int64_t)lcm(c->strides[0], c->window > 0 ? c->window : 1) * hop >
+        1 << 22)
+        return ov_err_set(err, OV_EMODEL,
+                          "windows of %d latents of %lld samples are too long",
+                          c->window, (long long)hop);
     n->hop = (int)hop;
     n->unit = lcm(c->strides[0], c->window > 0 ? c->window : 1);
     for (i = 0; i < c->books; i++)

@@ -14,6 +14,11 @@
 #include "math/conv1d.h"
 #include "math/vec.h"
 
+/* What a step may take: values of one tensor, of all, multiplications of one
+ * operation. */
+enum { ONE_MAX = 1 << 20, ALL_MAX = 1 << 23 };
+static const double WORK_MAX = 4294967296.0;
+
 struct value {
     int rows, cols;
     bool eight;        /* of 8 bits */
@@ -49,6 +54,7 @@ struct ov_tflite_run {
     struct variable *var;
     int vars;
     struct ov_graph *arena;
+    int64_t total;     /* values of all that operations give */
     struct ov_err err; /* the first thing that went wrong */
 };
 
@@ -127,6 +133,15 @@ put(struct value *v, size_t i, float x)
 
 /* --- building --- */
 
+/* Count the values of tensor i, or of a variable. */
+static void
+account(struct ov_tflite_run *r, int64_t n, int op)
+{
+    r->total += n;
+    if (n > ONE_MAX || r->total > ALL_MAX)
+        refuse(r, "too many values", op);
+}
+
 static const struct ov_tflite_tensor *
 tensor(const struct ov_tflite_run *r, int i)
 {
@@ -202,6 +217,10 @@ build_conv(struct ov_tflite_run *r, struct node *n, int op,
     sizes.k = w->shape[1];
     sizes.out = dw ? w->shape[3] : w->shape[0];
     sizes.groups = dw ? x->cols : x->cols / w->shape[3];
+    if (!sizes.transposed && x->rows < ((int64_t)sizes.k - 1) * sizes.dil + 1) {
+        refuse(r, "a convolution of too few rows", op);
+        return;
+    }
     rows = sizes.transposed
                ? ((int64_t)x->rows - 1) * sizes.stride + sizes.k
                : ((int64_t)x->rows - 1 - ((int64_t)sizes.k - 1) * sizes.dil) /
@@ -210,7 +229,7 @@ build_conv(struct ov_tflite_run *r, struct node *n, int op,
     if (sizes.groups < 1 || (!dw && x->cols % w->shape[3] != 0) ||
         (dw && (w->shape[0] != 1 || sizes.out != sizes.in)) ||
         (sizes.transposed && sizes.groups != 1) || y->cols != sizes.out ||
-        y->rows != rows ||
+        y->rows != rows || (double)x->rows * (double)w->count > WORK_MAX ||
         (b != NULL && (b->data == NULL || b->count != sizes.out))) {
         refuse(r, "shapes of a convolution that do not fit", op);
         return;
@@ -400,7 +419,10 @@ build_variable(struct ov_tflite_run *r, struct node *n, int op)
     n->from = r->v[n->in[0]].variable;
     v = &r->var[n->from];
     count = (int64_t)r->v[data].rows * r->v[data].cols;
-    if (v->count == 0) {
+    account(r, count, op);
+    if (r->err.code != OV_OK)
+        return;
+    if (v->x == NULL) {
         v->count = (int)count;
         v->x = floats(r, (size_t)count);
         v->first = floats(r, (size_t)count);
@@ -526,6 +548,7 @@ check_order(struct ov_tflite_run *r, const struct node *n, int op)
     for (i = 0; i < n->n_out; i++) {
         if (r->v[n->out[i]].known)
             refuse(r, "an output that is there already", op);
+        account(r, (int64_t)r->v[n->out[i]].rows * r->v[n->out[i]].cols, op);
         r->v[n->out[i]].known = true;
     }
 }
@@ -634,7 +657,10 @@ ov_tflite_run_open(struct ov_tflite_run **out, const struct ov_tflite *t,
     if (r->err.code == OV_OK && (r->g->in.n != 1 || r->g->out.n != 1))
         ov_err_set(&r->err, OV_EMODEL, "not one input and one output");
     if (r->err.code == OV_OK) {
-        r->v[ov_tflite_int(&r->g->in, 0)].known = true;
+        int in = ov_tflite_int(&r->g->in, 0);
+
+        r->v[in].known = true;
+        account(r, r->g->tensor[in].count, -1);
         build(r);
     }
     if (r->err.code == OV_OK && !r->v[ov_tflite_int(&r->g->out, 0)].known)

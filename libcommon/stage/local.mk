@@ -36,3 +36,4 @@ libov_a_SOURCES += \
 	libcommon/stage/encode_hifigan.c libcommon/stage/vocode_hifigan.c
 OV_TESTS += tests/unit/t_transcribe
 noinst_HEADERS += tests/unit/whisper_model.h
+OV_TESTS += tests/unit/t_fuzz_codecs
