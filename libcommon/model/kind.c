@@ -278,6 +278,26 @@ by_type(struct ov_model_kind *k, const char *type)
              "the network of that type (it is not implemented)");
 }
 
+/* By what a config.json holds, whatever type it names: Moshi's publisher and
+ * transformers name the same type and mean other members. */
+static bool
+by_members(struct ov_model_kind *k, const struct ov_json *json)
+{
+    size_t i, j;
+
+    for (i = 0; i < sizeof MEMBERS / sizeof *MEMBERS; i++) {
+        for (j = 0; j < NAMES && MEMBERS[i].member[j] != NULL; j++)
+            if (ov_json_get(json, MEMBERS[i].member[j]) == NULL)
+                break;
+        if (j < NAMES && MEMBERS[i].member[j] != NULL)
+            continue;
+        decide(k, MEMBERS[i].id, "config.json: %s and %s", MEMBERS[i].member[0],
+               MEMBERS[i].member[1]);
+        return true;
+    }
+    return false;
+}
+
 /* False: config.json says nothing. */
 static bool
 by_config(struct ov_model_kind *k, const char *dir)
@@ -286,29 +306,23 @@ by_config(struct ov_model_kind *k, const char *dir)
     struct ov_json *json;
     struct ov_err err;
     const char *s;
-    size_t i, j;
-    bool known = true;
+    bool known;
 
     snprintf(path, sizeof path, "%s/config.json", dir);
     if (ov_json_read(&json, path, CONFIG_MAX, &err) != OV_OK) {
         decide(k, OV_MODEL_UNKNOWN, "config.json is no JSON");
         return false;
     }
+    known = by_members(k, json);
     s = ov_json_string(ov_json_get(json, "format"));
-    if (s != NULL && strncmp(s, "ov-", 3) == 0)
+    if (s != NULL && strncmp(s, "ov-", 3) == 0) {
         decide(k, OV_MODEL_OV, "config.json: format %.40s", s);
-    else if ((s = ov_json_string(ov_json_get(json, "model_type"))) != NULL)
+        known = true;
+    }
+    s = ov_json_string(ov_json_get(json, "model_type"));
+    if (!known && s != NULL) {
         by_type(k, s);
-    else
-        known = false;
-    for (i = 0; !known && i < sizeof MEMBERS / sizeof *MEMBERS; i++) {
-        for (j = 0; j < NAMES && MEMBERS[i].member[j] != NULL; j++)
-            if (ov_json_get(json, MEMBERS[i].member[j]) == NULL)
-                break;
-        known = j == NAMES || MEMBERS[i].member[j] == NULL;
-        if (known)
-            decide(k, MEMBERS[i].id, "config.json: %s and %s",
-                   MEMBERS[i].member[0], MEMBERS[i].member[1]);
+        known = true;
     }
     ov_json_free(json);
     return known;

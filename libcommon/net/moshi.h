@@ -87,7 +87,8 @@ struct ov_moshi {
  * supported, by name. */
 int ov_moshi_config(struct ov_moshi_config *c, const struct ov_json *json,
                     const char *place, struct ov_err *err);
-/* DIR/config.json and the weights in DIR (model/sharded.h). */
+/* DIR/config.json (without one: Moshi 7B as it was first published) and the
+ * weights in DIR (model/sharded.h). */
 int ov_moshi_open(struct ov_moshi **net, const char *dir, struct ov_err *err);
 void ov_moshi_close(struct ov_moshi *net);
 

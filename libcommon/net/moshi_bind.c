@@ -4,11 +4,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "model/sharded.h"
 #include "net/moshi.h"
 
 enum { CONFIG_MAX = 16 << 20 };
+
+/* Moshi 7B was published before it had a config.json: this is what the
+ * publisher's loader takes then (moshi/models/loaders.py). */
+static const char FIRST[] =
+    "{\"dim\": 4096, \"text_card\": 32000, \"n_q\": 16, \"dep_q\": 8, "
+    "\"card\": 2048, \"num_heads\": 32, \"num_layers\": 32, "
+    "\"context\": 3000, \"max_period\": 10000, \"gating\": \"silu\", "
+    "\"norm\": \"rms_norm_f32\", \"positional_embedding\": \"rope\", "
+    "\"depformer_dim\": 1024, \"depformer_num_heads\": 16, "
+    "\"depformer_num_layers\": 6, \"depformer_layer_scale\": null, "
+    "\"depformer_multi_linear\": true, \"depformer_gating\": \"silu\", "
+    "\"depformer_pos_emb\": \"none\", "
+    "\"depformer_weights_per_step\": true, "
+    "\"delays\": [0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1]}";
 
 static struct ov_moshi_norm_w
 norm(struct ov_bind *b, enum ov_moshi_norm kind, int d, const char *name)
@@ -198,7 +213,9 @@ ov_moshi_open(struct ov_moshi **out, const char *dir, struct ov_err *err)
         return ov_err_set(err, OV_ERUN, "no memory");
     ov_bind_init(&net->bind, NULL, "");
     snprintf(path, sizeof path, "%s/config.json", dir);
-    rc = ov_json_read(&json, path, CONFIG_MAX, err);
+    rc = access(path, F_OK) == 0
+             ? ov_json_read(&json, path, CONFIG_MAX, err)
+             : ov_json_parse(&json, FIRST, sizeof FIRST - 1, "Moshi", err);
     if (rc == OV_OK)
         rc = ov_moshi_config(&net->c, json, path, err);
     ov_json_free(json);

@@ -100,6 +100,11 @@ made(void)
     is("broken", OV_MODEL_UNKNOWN, NULL);
     config("moshi", "{\"dep_q\": 8, \"depformer_dim\": 1024, \"n_q\": 16}");
     is("moshi", OV_MODEL_MOSHI, NULL);
+    config("moshi", "{\"model_type\": \"moshi\", \"dep_q\": 8, "
+                    "\"depformer_dim\": 1024, \"n_q\": 16}");
+    is("moshi", OV_MODEL_MOSHI, NULL);
+    config("moshi", "{\"model_type\": \"moshi\", \"depth_decoder\": {}}");
+    is("moshi", OV_MODEL_FOREIGN, "not implemented");
     weights("silero.safetensors", "stft_conv.weight", "lstm_cell.weight_ih",
             NULL);
     is("silero.safetensors", OV_MODEL_SILERO, NULL);
