@@ -21,6 +21,7 @@ struct vocode {
     struct ov_snac *snac;
     const struct ov_snac_config *c;
     struct ov_flows flows;
+    struct ov_snac_noise noise;
     int card;     /* ids a frame may hold */
     bool chunked; /* as the reference */
     bool spoke;
@@ -52,8 +53,14 @@ close_(void *self)
 
 /* Three books, of 1, 2 and 4 codes a frame. */
 static int
-check(const struct ov_snac_config *c, const char *path, struct ov_err *err)
+check(const struct ov_snac *n, const char *path, struct ov_err *err)
 {
+    const struct ov_snac_config *c = ov_snac_config(n);
+
+    if (LATENTS % ov_snac_unit(n) != 0)
+        return ov_err_set(err, OV_EMODEL,
+                          "%s: a SNAC with attention over more than a frame",
+                          path);
     if (c->books != BOOKS || c->strides[0] != 4 || c->strides[1] != 2 ||
         c->strides[2] != 1)
         return ov_err_set(err, OV_EMODEL,
@@ -81,8 +88,9 @@ open_(void **self, const char *dir, const struct ov_model_kind *k,
         r = ov_snac_open(&v->snac, path, err);
     if (r == OV_OK) {
         v->c = ov_snac_config(v->snac);
+        v->noise.kind = v->c->noise ? OV_SNAC_SEEDED : OV_SNAC_SILENT;
         v->card = c.audio_vocab;
-        r = check(v->c, path, err);
+        r = check(v->snac, path, err);
     }
     if (r == OV_OK) {
         v->z = malloc((size_t)(CHUNK * LATENTS) * (size_t)v->c->latent *
@@ -98,12 +106,30 @@ open_(void **self, const char *dir, const struct ov_model_kind *k,
     return OV_OK;
 }
 
+/* "off", or the seed of what SNAC roughens sound with. */
+static int
+set_noise(struct vocode *v, const char *value, struct ov_err *err)
+{
+    char *end;
+
+    if (strcmp(value, "off") == 0) {
+        v->noise.kind = OV_SNAC_SILENT;
+        return OV_OK;
+    }
+    v->noise.seed = strtoull(value, &end, 10);
+    if (end == value || *end != '\0' || *value == '-')
+        return ov_err_set(err, OV_EUSAGE, "noise: neither a seed nor off: %s",
+                          value);
+    return OV_OK;
+}
+
 static int
 option(void *self, const char *name, const char *value, struct ov_err *err)
 {
     struct vocode *v = self;
 
-    (void)value;
+    if (strcmp(name, "noise") == 0)
+        return set_noise(v, value, err);
     if (strcmp(name, "reference-chunks") != 0)
         return ov_err_set(err, OV_EUSAGE, "Mini-Omni2 has no option %s here",
                           name);
@@ -179,7 +205,6 @@ put(struct vocode *v, const float *x, size_t n, struct ov_err *err)
 static int
 decode(struct vocode *v, bool last, struct ov_err *err)
 {
-    static const struct ov_snac_noise silent = {.kind = OV_SNAC_SILENT};
     int32_t b0[CHUNK], b1[2 * CHUNK], b2[4 * CHUNK];
     int32_t *const books[BOOKS] = {b0, b1, b2};
     const int32_t *const codes[BOOKS] = {b0, b1, b2};
@@ -191,7 +216,7 @@ decode(struct vocode *v, bool last, struct ov_err *err)
     if (!v->chunked)
         ov_flows_piece(&v->flows, last);
     y = ov_snac_decode(v->snac, v->chunked ? NULL : &v->flows, v->z,
-                       v->n_held * LATENTS, &silent);
+                       v->n_held * LATENTS, &v->noise);
     v->n_held = 0;
     v->spoke = true;
     return put(v, y->x, (size_t)y->rows, err);
