@@ -235,6 +235,8 @@ read_tower(struct tower *t, const struct ov_config *f, const char *section,
     if (err->code == OV_OK && ov_config_has(f, path))
         ov_config_string(f, path, &name, err);
     t->eps = (float)eps;
+    if (err->code == OV_OK && !(eps > 0 && eps <= 1))
+        ov_err_set(err, OV_EMODEL, "layer_norm_eps is not in 0..1");
     if (err->code == OV_OK && !ov_act_named(name, &t->act))
         ov_err_set(err, OV_EMODEL, "activation %.40s is not supported", name);
     if (err->code == OV_OK && t->width % t->heads != 0)

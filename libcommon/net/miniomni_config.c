@@ -99,7 +99,7 @@ read_block(struct reader *r, struct ov_miniomni_config *c)
     int mlp, form;
 
     c->layernorm = choice(r, "norm_class_name", norms, 0) == 0;
-    c->eps = real(r, "norm_eps", 0, 1, 1e-5);
+    c->eps = real(r, "norm_eps", 1e-30, 1, 1e-5);
     mlp = choice(r, "mlp_class_name", mlps, 0);
     form = choice(r, "gelu_approximate", forms, 0);
     c->gated = mlp != 0;
