@@ -53,3 +53,4 @@ libov_a_SOURCES += \
 OV_TESTS += tests/unit/t_torchlayer
 OV_TESTS += tests/unit/t_fuzz_whisper
 OV_TESTS += tests/unit/t_fuzz_omni
+OV_TESTS += tests/unit/t_lyra

@@ -20,3 +20,4 @@ tests_vectors_d_run_SOURCES += tests/vectors.d/v_hifigan.c
 tests_vectors_d_run_SOURCES += tests/vectors.d/v_whisper.c
 tests_vectors_d_run_SOURCES += tests/vectors.d/v_mimi.c
 tests_vectors_d_run_SOURCES += tests/vectors.d/v_mini_omni2.c
+tests_vectors_d_run_SOURCES += tests/vectors.d/v_lyra.c
