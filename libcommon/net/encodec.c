@@ -226,7 +226,6 @@ want_kinds(const struct ov_config *f, struct ov_encodec_config *c,
     struct ov_seanet_config *s = &c->net;
     const char *text, *name = pick(f, (struct name){"norm", "norm_type"});
     bool shortcut = !s->true_skip;
-    double v;
     int r = OV_OK;
 
     if (name != NULL) {
@@ -266,10 +265,8 @@ want_kinds(const struct ov_config *f, struct ov_encodec_config *c,
         r = ov_config_bool(f, "use_conv_shortcut", &shortcut, err);
         s->true_skip = !shortcut;
     }
-    if (r == OV_OK && s->causal &&
-        want_double(f, (struct name){"trim_right_ratio", NULL}, &v) && v != 1.0)
-        r = ov_err_set(err, OV_EMODEL, "trim_right_ratio %g is not supported",
-                       v);
+    if (r == OV_OK)
+        want_double(f, (struct name){"trim_right_ratio", NULL}, &s->trim_right);
     return r;
 }
 
@@ -476,6 +473,12 @@ ov_encodec_state_reset(struct ov_seanet_state *s, const struct ov_encodec *n,
                        bool decoder)
 {
     ov_seanet_state_reset(s, decoder ? &n->dec : &n->enc);
+}
+
+bool
+ov_encodec_streams(const struct ov_encodec *n)
+{
+    return ov_seanet_streams(&n->enc) && !n->c.normalise && n->c.segment == 0;
 }
 
 int

@@ -48,6 +48,8 @@ int ov_encodec_state_open(struct ov_seanet_state *s, const struct ov_encodec *n,
                           bool decoder);
 void ov_encodec_state_reset(struct ov_seanet_state *s,
                             const struct ov_encodec *n, bool decoder);
+/* Whether it runs in pieces. */
+bool ov_encodec_streams(const struct ov_encodec *n);
 /* Frames that its first piece must have (net/seanet.h). */
 int ov_encodec_first(const struct ov_encodec *n, bool decoder);
 

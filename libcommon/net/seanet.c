@@ -3,6 +3,7 @@
  * In: sound or latents.  Out: latents or sound. */
 #include "net/seanet.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,7 +179,8 @@ possible(struct ov_bind *b, const struct ov_seanet_config *c)
         c->residual_kernel < 1 || c->residual_kernel > 1024 ||
         c->dilation_base < 1 || c->dilation_base > 64 || c->compress < 1 ||
         c->compress > c->filters || c->lstm < 0 || c->lstm > OV_SEANET_LSTM ||
-        (c->causal && c->group_norm)) {
+        (c->causal && c->group_norm) || !(c->trim_right >= 0) ||
+        c->trim_right > 1) {
         ov_err_set(&b->err, OV_EMODEL, "such a SEANet is not possible");
         return false;
     }
@@ -285,6 +287,7 @@ ov_seanet_derive(struct ov_bind *b, struct ov_seanet_config *c)
     int shape[3], at;
     char name[64];
 
+    n.config.trim_right = 1;
     n.config.hf = ov_bind_has(b, "encoder.layers.0.conv.bias");
     if (!shape_of(b, &n, 0, "", shape))
         return false;
@@ -380,6 +383,12 @@ ov_seanet_state_close(struct ov_seanet_state *s)
     *s = (struct ov_seanet_state){0};
 }
 
+bool
+ov_seanet_streams(const struct ov_seanet *n)
+{
+    return n->config.causal && n->config.trim_right == 1;
+}
+
 int
 ov_seanet_first(const struct ov_seanet *n)
 {
@@ -444,8 +453,10 @@ up(const struct ov_seanet *n, struct ov_graph *g,
     int total = c->c.k - c->c.stride, right = total / 2;
     struct ov_tensor *y;
 
-    if (n->config.causal)
+    if (ov_seanet_streams(n))
         return ov_conv1d_up_causal(g, &c->c, x, next(s));
+    if (n->config.causal)
+        right = (int)ceil(total * n->config.trim_right);
     /* the norm sees the rows that are cut */
     y = norm(c, ov_conv1d_up(g, &c->c, x, 0, 0));
     return ov_row_range(g, y, total - right, y->rows - total);

@@ -22,6 +22,9 @@ struct ov_seanet_config {
     int kernel, last_kernel, residual_kernel, dilation_base, compress, lstm;
     bool causal, group_norm, true_skip;
     enum ov_pad pad;
+    /* causal transposed convolutions: the part of what is too much that is
+     * cut at the right, where 1 leaves nothing to look ahead for */
+    double trim_right;
     bool hf; /* names as transformers has them, else as the publisher */
 };
 
@@ -82,6 +85,9 @@ void ov_seanet_state_close(struct ov_seanet_state *s);
 /* Frames that the first piece must have if it is not the last one too: with
  * reflection, what stands before the first row is taken from those after. */
 int ov_seanet_first(const struct ov_seanet *n);
+
+/* Whether it can run in pieces. */
+bool ov_seanet_streams(const struct ov_seanet *n);
 
 /* x [t, channels] -> [ceil(t/hop), dimension], or x [t, dimension] ->
  * [t*hop, channels].  s NULL: x is everything.  Without last, an encoder's t

@@ -251,7 +251,7 @@ encodec_open(struct ov_sound_codec *c, const char *path, struct ov_err *err)
         c->f.dec_first = c->f.dec_piece = rows;
         return OV_OK;
     }
-    if (!k->net.causal || k->normalise)
+    if (!ov_encodec_streams(c->encodec))
         return ov_err_set(err, OV_EMODEL,
                           "%s: a model that is neither causal nor in segments "
                           "cannot stream",

@@ -271,7 +271,7 @@ run(struct vcase *c, const char *dir)
             continue;
         r.watching = vcase_has(c, "emb") && !r.watching;
         bandwidth(&r);
-        if (r.config->net.causal && r.config->segment == 0)
+        if (ov_encodec_streams(r.n))
             pieces(&r);
         ov_encodec_watch(r.n, NULL, NULL);
     }
@@ -327,9 +327,16 @@ transformers(struct vcase *c)
     char dir[] = "/tmp/v_encodec.XXXXXX", weights[64], config[64];
     struct vcase other;
     struct ov_err err = {0};
-    const char *base = vcase_path(c, "../24khz_small");
-    char from[1000];
+    static const char suffix[] = "_hf_layout";
+    size_t n = strlen(c->dir), m = sizeof suffix - 1;
+    char base[1000], from[1100];
 
+    /* the case whose weights these are has the same name without it */
+    if (n <= m || strcmp(c->dir + n - m, suffix) != 0 || n >= sizeof base) {
+        vcase_fail(c, "%s does not end in %s:", c->dir, suffix);
+        return;
+    }
+    snprintf(base, sizeof base, "%.*s", (int)(n - m), c->dir);
     if (mkdtemp(dir) == NULL)
         exit(99);
     snprintf(weights, sizeof weights, "%s/model.safetensors", dir);
@@ -353,7 +360,8 @@ transformers(struct vcase *c)
 void
 v_encodec(struct vcase *c)
 {
-    if (access(vcase_path(c, "key_map_hf_to_original.json"), R_OK) == 0)
+    if (access(vcase_path(c, "key_map_hf_to_original.json"), R_OK) == 0 &&
+        access(vcase_path(c, "model.safetensors"), R_OK) != 0)
         transformers(c);
     else
         run(c, c->dir);
