@@ -54,3 +54,4 @@ OV_TESTS += tests/unit/t_torchlayer
 OV_TESTS += tests/unit/t_fuzz_whisper
 OV_TESTS += tests/unit/t_fuzz_omni
 OV_TESTS += tests/unit/t_lyra
+OV_TESTS += tests/unit/t_conformer
