@@ -33,7 +33,7 @@ OV_TESTS += tests/unit/t_stream
 OV_TESTS += tests/unit/t_ahead
 OV_TESTS += tests/unit/t_fuzz_stream
 OV_CHECK_TOOLS += tests/eval/vadscore
-OV_SH_TESTS += tests/cli/vad.sh
+OV_SH_TESTS += tests/cli/vad.sh tests/cli/silero.sh
 
 # the tools from outside: tests/cli/run.sh runs NAME.case, see there
 OV_CHECK_TOOLS += tests/cli/ov-negate

@@ -19,7 +19,6 @@ enum {
     PACE_BLOCK = 160,        /* the same at the pace of a microphone */
     SOUND_MAX = 1280,        /* the stage's largest chunk */
     MARK_FRAMES = 50,        /* probabilities in one MARK */
-    FRAME = 160,
     AUDIO = 1,               /* the channel */
     CLOCK_LINES = 256
 };
@@ -223,12 +222,13 @@ put_marks(bool all)
         have += ov_vad_pull_probs(vad, p + have, MARK_FRAMES - have);
         if (have == 0 || (have < MARK_FRAMES && !all))
             return;
-        ov_buf_printf(&b, "what=speech-probability\nhop=%d\nvalues=", FRAME);
+        ov_buf_printf(&b, "what=speech-probability\nhop=%d\nvalues=",
+                      ov_vad_frame_samples(vad));
         for (size_t i = 0; i < have; i++)
             ov_buf_printf(&b, "%s%.3f", i > 0 ? " " : "", (double)p[i]);
         ov_buf_printf(&b, "\n");
         put_text(OV_MARK, 0, mark_pts, &b);
-        mark_pts += have * FRAME;
+        mark_pts += have * (uint64_t)ov_vad_frame_samples(vad);
         have = 0;
     }
 }

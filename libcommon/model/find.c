@@ -176,8 +176,8 @@ is_part(const char *name)
 static bool
 is_weights(const char *name)
 {
-    static const char *const tails[] = {".pt",  ".pth",    ".th",
-                                        ".bin", ".tflite", ".onnx"};
+    static const char *const tails[] = {".pt",     ".pth",  ".th", ".bin",
+                                        ".tflite", ".onnx", ".jit"};
     size_t i;
 
     for (i = 0; i < sizeof tails / sizeof *tails; i++)
@@ -241,6 +241,14 @@ try(const char *dir, const char *name, char **found)
     return yes;
 }
 
+static bool
+is_file(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static int
 find_path(const char *name, char **dir, struct ov_err *err)
 {
@@ -249,8 +257,9 @@ find_path(const char *name, char **dir, struct ov_err *err)
     if (stat(name, &st) < 0)
         return ov_err_set(err, OV_EMODEL, "model %s: %s", name,
                           strerror(errno));
-    if (!S_ISDIR(st.st_mode))
-        return ov_err_set(err, OV_EMODEL, "model %s: not a directory", name);
+    if (!S_ISDIR(st.st_mode) && (!S_ISREG(st.st_mode) || !is_weights(name)))
+        return ov_err_set(err, OV_EMODEL,
+                          "model %s: neither a directory nor weights", name);
     *dir = strdup(name);
     return *dir == NULL ? ov_err_set(err, OV_ERUN, "model: out of memory")
                         : OV_OK;
@@ -285,7 +294,7 @@ ov_model_find(const char *name, char **dir, struct ov_err *err)
     *dir = NULL;
     if (name == NULL)
         name = "default";
-    if (strchr(name, '/') != NULL)
+    if (strchr(name, '/') != NULL || (is_weights(name) && is_file(name)))
         return find_path(name, dir, err);
     if (*name == '\0' || *name == '.')
         return ov_err_set(err, OV_EMODEL,
@@ -457,6 +466,21 @@ name_of(const char *dir, char name[NAME_MAX_ID + 1], struct ov_err *err)
     return OV_OK;
 }
 
+/* A model that is one file: of its name and beginning. */
+static int
+add_alone(const char *path, uint32_t *crc, struct ov_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash != NULL ? strndup(path, (size_t)(slash - path) + 1)
+                              : strdup(".");
+    int rc = dir == NULL ? ov_err_set(err, OV_ERUN, "model: out of memory")
+                         : add_file(dir, slash != NULL ? slash + 1 : path,
+                                    false, crc, err);
+
+    free(dir);
+    return rc;
+}
+
 int
 ov_model_id(const char *dir, char id[96], struct ov_err *err)
 {
@@ -467,6 +491,12 @@ ov_model_id(const char *dir, char id[96], struct ov_err *err)
     int rc;
 
     rc = name_of(dir, name, err);
+    if (rc == OV_OK && is_file(dir)) {
+        rc = add_alone(dir, &crc, err);
+        if (rc == OV_OK)
+            snprintf(id, 96, "%s-%08x", name, crc);
+        return rc;
+    }
     if (rc == OV_OK)
         rc = names_in(dir, is_weights, &files, err);
     if (rc < 0)

@@ -6,7 +6,8 @@
 
 #include "base/err.h"
 
-/* The directory of model name: itself if it has a '/', else the first
+/* The directory of model name: itself if it has a '/', or is a file of weights
+ * (*.safetensors, *.pt, ...; then it is that file); else the first
  * directory NAME with a config.json or weights below $OV_MODEL_PATH
  * (colon-separated), XDG data dirs (/ov/models), and the directory compiled
  * in.  NULL means "default".

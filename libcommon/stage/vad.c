@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Stage vad: judges frames of 10 ms, joins them to turns, releases sound.
+/* Stage vad: judges frames of 10 ms (Silero: 32), joins them to turns,
+ * releases sound.
  * In: 16 kHz mono samples.  Out: turns, each begin, sound, end. */
 #include "stage/vad.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "media/mel.h"
+#include "model/kind.h"
+#include "net/silero.h"
 #include "net/vad.h"
 #include "stage/energy.h"
 
 enum {
     FRAME = OV_ENERGY_FRAME,
+    FRAME_MAX = OV_SILERO_CHUNK,
     PER_MS = 16,             /* samples */
     CHUNK = 1280,            /* of released sound */
     LOOK_MAX_MS = 2000       /* where a long turn's quietest frame is sought */
@@ -36,7 +42,10 @@ struct split {
 struct ov_vad {
     float on, off;                        /* thresholds */
     uint64_t min_speech, min_silence, pad, max_turn, look; /* samples */
-    struct ov_vadnet *net;                /* NULL: energy */
+    int frame;                            /* samples */
+    uint64_t lag; /* Silero's publisher counts silence from frame to frame */
+    struct ov_vadnet *net;
+    struct ov_silero *silero;             /* neither: energy */
     struct ov_mel *mel;
     struct ov_energy energy;
     float window[OV_MEL_WIN];             /* ends with the present frame */
@@ -105,12 +114,37 @@ take_options(struct ov_vad *v, const struct ov_vad_options *o)
     v->off = fmaxf(v->on - 0.15f, v->on / 2);
     v->min_speech = (uint64_t)o->min_speech_ms * PER_MS;
     v->min_silence = (uint64_t)o->min_silence_ms * PER_MS;
-    if (v->min_silence < FRAME)
-        v->min_silence = FRAME;
+    if (v->min_silence < (uint64_t)v->frame)
+        v->min_silence = (uint64_t)v->frame;
     v->pad = (uint64_t)o->pad_ms * PER_MS;
     v->max_turn = (uint64_t)o->max_turn_ms * PER_MS;
     v->look = v->max_turn / 4 < look ? v->max_turn / 4 : look;
     v->keep_probs = o->keep_probs;
+}
+
+/* The network that judges, of whichever kind dir is. */
+static int
+open_judge(struct ov_vad *v, const char *dir, struct ov_err *err)
+{
+    struct ov_model_kind k;
+    char path[4096];
+    int rc = ov_model_kind(&k, dir, err);
+
+    if (rc != 0)
+        return rc;
+    if (k.type == OV_MODEL_SILERO) {
+        snprintf(path, sizeof path, "%s%s%s", dir, k.file[0] ? "/" : "",
+                 k.file);
+        v->frame = v->lag = OV_SILERO_CHUNK;
+        return ov_silero_open(&v->silero, path, err);
+    }
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    if (k.type != OV_MODEL_OV &&
+        (k.type != OV_MODEL_UNKNOWN || access(path, F_OK) != 0))
+        return ov_model_refuse(&k, dir, "a model that finds speech", err);
+    v->mel = ov_mel_new();
+    return v->mel == NULL ? no_memory(err)
+                          : ov_vadnet_open(&v->net, dir, err);
 }
 
 int
@@ -126,13 +160,11 @@ ov_vad_open(struct ov_vad **out, const struct ov_vad_options *o,
     v = calloc(1, sizeof *v);
     if (v == NULL)
         return no_memory(err);
-    take_options(v, o);
+    v->frame = FRAME;
     ov_energy_reset(&v->energy);
-    if (o->dir != NULL) {
-        v->mel = ov_mel_new();
-        rc = v->mel == NULL ? no_memory(err)
-                            : ov_vadnet_open(&v->net, o->dir, err);
-    }
+    if (o->dir != NULL)
+        rc = open_judge(v, o->dir, err);
+    take_options(v, o);
     if (rc != 0) {
         ov_vad_close(v);
         return rc;
@@ -148,6 +180,7 @@ ov_vad_close(struct ov_vad *v)
         return;
     if (v->net != NULL)
         ov_vadnet_close(v->net);
+    ov_silero_close(v->silero);
     ov_mel_free(v->mel);
     free(v->buf);
     free(v->queue);
@@ -300,7 +333,7 @@ step_turn(struct ov_vad *v, uint64_t start, uint64_t end, float energy,
     if (v->voiced)
         v->speech_end = end;
     limit = earlier(end, v->speech_end + v->pad);
-    if (end - v->speech_end >= v->min_silence)
+    if (end - v->speech_end >= v->min_silence + v->lag)
         return end_turn(v, limit, v->speech_end, v->peak, false, err);
     if (v->max_turn > 0 && length >= v->max_turn) {
         if (split_turn(v, err) != 0)
@@ -355,15 +388,17 @@ keep_prob(struct ov_vad *v, float p, struct ov_err *err)
     return 0;
 }
 
-/* The frame x [160], of which the last may be filled up with zeros. */
+/* The frame x [v->frame], of which the last may be filled up with zeros. */
 static int
 judge(struct ov_vad *v, const float *x, uint64_t end, struct ov_err *err)
 {
     float mel[OV_MEL_BANDS], p, energy = 0;
 
-    for (int i = 0; i < FRAME; i++)
+    for (int i = 0; i < v->frame; i++)
         energy += x[i] * x[i];
-    if (v->net != NULL) {
+    if (v->silero != NULL) {
+        p = ov_silero_chunk(v->silero, x);
+    } else if (v->net != NULL) {
         memmove(v->window, v->window + FRAME,
                 (OV_MEL_WIN - FRAME) * sizeof *x);
         memcpy(v->window + OV_MEL_WIN - FRAME, x, FRAME * sizeof *x);
@@ -428,8 +463,9 @@ ov_vad_push(struct ov_vad *v, const float *x, size_t n, struct ov_err *err)
     if (n == 0)
         return 0;
     rc = append(v, x, n, err);
-    while (rc == 0 && v->base + v->have >= v->heard + FRAME)
-        rc = judge(v, v->buf + (v->heard - v->base), v->heard + FRAME, err);
+    while (rc == 0 && v->base + v->have >= v->heard + (uint64_t)v->frame)
+        rc = judge(v, v->buf + (v->heard - v->base),
+                   v->heard + (uint64_t)v->frame, err);
     return rc;
 }
 
@@ -437,7 +473,7 @@ int
 ov_vad_flush(struct ov_vad *v, struct ov_err *err)
 {
     uint64_t end = v->base + v->have;
-    float last[FRAME] = {0};
+    float last[FRAME_MAX] = {0};
     int rc = 0;
 
     if (end > v->heard) {
@@ -456,7 +492,15 @@ ov_vad_flush(struct ov_vad *v, struct ov_err *err)
     ov_energy_reset(&v->energy);
     if (v->net != NULL)
         ov_vadnet_reset(v->net);
+    if (v->silero != NULL)
+        ov_silero_reset(v->silero);
     return rc;
+}
+
+int
+ov_vad_frame_samples(const struct ov_vad *v)
+{
+    return v->frame;
 }
 
 size_t

@@ -11,7 +11,8 @@
 #include "base/err.h"
 
 struct ov_vad_options {
-    const char *dir;       /* model directory; NULL = the energy detector */
+    const char *dir;       /* model directory, or the weights of Silero VAD;
+                            * NULL = the energy detector */
     double threshold;      /* speech probability, 0..1; 0 = default 0.5 */
     int min_speech_ms;     /* shorter bursts are no turn */
     int min_silence_ms;    /* silence that ends a turn */
@@ -49,7 +50,9 @@ int ov_vad_push(struct ov_vad *v, const float *x, size_t n,
 int ov_vad_flush(struct ov_vad *v, struct ov_err *err);
 /* 1: *ev is filled; 0: push more. */
 int ov_vad_pull(struct ov_vad *v, struct ov_vad_event *ev);
-/* Up to max speech probabilities, one per frame of 160 samples, in order
+/* Samples of a frame: 160, of Silero 512. */
+int ov_vad_frame_samples(const struct ov_vad *v);
+/* Up to max speech probabilities, one per frame, in order
  * from the first frame on: p [max].  The count. */
 size_t ov_vad_pull_probs(struct ov_vad *v, float *p, size_t max);
 

@@ -49,8 +49,10 @@ compare(struct vcase *c, const char *file, const struct ov_weights *want,
     }
     for (i = 0; *from != '\0' && i < ov_weights_count(want); i++) {
         a = ov_weights_at(want, i);
+        if (!begins(a->name, to))
+            continue;
         snprintf(name, sizeof name, "%s%s", from, a->name + strlen(to));
-        bad += begins(a->name, to) && ov_weights_get(w, name) == NULL;
+        bad += ov_weights_get(w, name) == NULL;
     }
     vcase_ok(c, bad == 0 && n > 0, "%-28s %zu tensors, %zu wrong or missing",
              file, n, bad);
