@@ -55,3 +55,4 @@ OV_TESTS += tests/unit/t_fuzz_whisper
 OV_TESTS += tests/unit/t_fuzz_omni
 OV_TESTS += tests/unit/t_lyra
 OV_TESTS += tests/unit/t_conformer
+OV_TESTS += tests/unit/t_miniomni
