@@ -4,11 +4,13 @@
 #include "net/silero.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "media/soundin.h"
 #include "model/safetensors.h"
+#include "net/silero_speech.h"
 #include "tap.h"
 
 enum { MAX_N = 1 << 20, CHUNK = OV_SILERO_CHUNK };
@@ -117,6 +119,55 @@ test_case(const char *name, const char *set, const char *weights)
     ov_weights_close(want);
 }
 
+/* Spans of chunks, '#' speech and '.' silence, are those in want [n, 2]. */
+static void
+test_spans(const char *what, const struct ov_silero_rule *r, const char *text,
+           const int64_t (*want)[2], size_t n)
+{
+    float p[100];
+    struct ov_silero_span *s;
+    size_t i, count, wrong = 0, chunks = strlen(text);
+
+    for (i = 0; i < chunks; i++)
+        p[i] = text[i] == '#' ? 0.9f : 0.1f;
+    if (ov_silero_spans(r, p, chunks, (int64_t)chunks * CHUNK, &s, &count,
+                        &err) != 0)
+        return;
+    for (i = 0; i < count && i < n; i++)
+        wrong += s[i].start != want[i][0] || s[i].end != want[i][1];
+    ok(count == n && wrong == 0, "%s: %zu spans of %zu, %zu wrong", what,
+       count, n, wrong);
+    free(s);
+}
+
+/* What is longer than a limit is split as get_speech_timestamps does. */
+static void
+test_limits(void)
+{
+    static const char plain[] = "##############################"
+                                "##############################";
+    static const char gap[] = "##########.....###############"
+                              "##############################";
+    static const char gaps[] = "#####.....#####....###########"
+                               "##########";
+    static const int64_t hard[][2] = {{0, 15104}, {15104, 30688}};
+    static const int64_t soft[][2] = {{0, 5600}, {7200, 22784},
+                                      {22784, 30720}};
+    static const int64_t longest[][2] = {{0, 2560}, {5120, 20480}};
+    static const int64_t last[][2] = {{0, 7680}, {9728, 20480}};
+    struct ov_silero_rule r;
+
+    ov_silero_rule(&r);
+    r.max_speech_s = 1;
+    test_spans("no silence to split at", &r, plain, hard, 2);
+    r.min_silence_ms = 1000;
+    test_spans("split in silence", &r, gap, soft, 3);
+    r.pad_ms = 0;
+    test_spans("in the longest", &r, gaps, longest, 2);
+    r.longest = false;
+    test_spans("in the last", &r, gaps, last, 2);
+}
+
 int
 main(void)
 {
@@ -130,6 +181,7 @@ main(void)
                  top != NULL ? top : ".");
     ok(ov_silero_open(&s, "/no/such/file", &err) < 0 && s == NULL, "%s",
        err.text);
+    test_limits();
     if (access(base, R_OK) != 0) {
         skip("published weights", "no shared vectors");
         return tap_done();
