@@ -169,6 +169,21 @@ test_deal(void)
     ov_timings_free(&made);
 }
 
+static void
+test_packing(void)
+{
+    char a[100];
+    unsigned char all[256];
+    size_t i;
+
+    memset(a, 'a', sizeof a);
+    for (i = 0; i < sizeof all; i++)
+        all[i] = (unsigned char)i;
+    ok(ov_zlib_size(a, sizeof a) == 12 && ov_zlib_size("", 0) == 8 &&
+           ov_zlib_size(all, sizeof all) == 267,
+       "sizes by zlib");
+}
+
 /* a recording ------------------------------------------------------------ */
 
 enum { BANDS = 80, SECONDS = 47, FRAMES = 100 * SECONDS + 3 };
@@ -379,6 +394,7 @@ main(void)
     test_join();
     test_lengths();
     test_deal();
+    test_packing();
     test_vocabularies();
     make_mel();
     test_model(51865, "multilingual.tiktoken");
