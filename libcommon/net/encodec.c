@@ -447,10 +447,10 @@ ov_encodec_books(const struct ov_encodec *n, double kbps)
     int i, books;
 
     for (i = 0; i < n->c.n; i++)
-        if (n->c.kbps[i] == kbps) {
+        if (fabs(n->c.kbps[i] - kbps) < 1e-6) {
             books = (int)floor(kbps * 1000 / each);
             books = books > 1 ? books : 1;
-            return books <= n->c.books ? books : 0;
+            return books < n->c.books ? books : n->c.books;
         }
     return 0;
 }

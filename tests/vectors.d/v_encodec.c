@@ -18,7 +18,7 @@ struct run {
     const struct ov_encodec_config *config;
     float *x; /* [samples, channels] */
     int samples;
-    float kbps;
+    double kbps;
     bool watching; /* the first segment of the highest bandwidth */
 };
 
@@ -42,11 +42,16 @@ static const char *
 named(const struct run *r, const char *what, int i)
 {
     static char name[64];
+    char kbps[32];
 
+    /* as Python writes a float */
+    snprintf(kbps, sizeof kbps, "%.12g", r->kbps);
+    if (strchr(kbps, '.') == NULL)
+        strcat(kbps, ".0");
     if (i < 0)
-        snprintf(name, sizeof name, "bw%.1f.%s", r->kbps, what);
+        snprintf(name, sizeof name, "bw%s.%s", kbps, what);
     else
-        snprintf(name, sizeof name, "bw%.1f.%s_%d", r->kbps, what, i);
+        snprintf(name, sizeof name, "bw%s.%s_%d", kbps, what, i);
     return name;
 }
 
@@ -266,7 +271,7 @@ run(struct vcase *c, const char *dir)
     r.samples = (int)n;
     ov_encodec_watch(r.n, look, &r);
     for (i = r.config->n - 1; i >= 0; i--) {
-        r.kbps = (float)r.config->kbps[i];
+        r.kbps = r.config->kbps[i];
         if (!vcase_has(c, named(&r, "codes", 0)))
             continue;
         r.watching = vcase_has(c, "emb") && !r.watching;
