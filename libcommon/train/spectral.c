@@ -11,6 +11,8 @@
 #include "math/vec.h"
 #include "train/loss.h"
 
+enum { RATE_HZ = 16000, LOW_HZ = 1500 };
+
 static struct ov_tensor
 table(int rows, int cols)
 {
@@ -122,14 +124,28 @@ constant(const struct ov_tensor *t)
     return (struct ov_tensor *)(uintptr_t)t;
 }
 
+/* The harmonics of a voice one by one: bins below LOW_HZ of a window long
+ * enough to part them.  Adds one part. */
+static void
+harmonics(struct ov_graph *g, struct ov_graph *side, struct ov_tensor *my,
+          struct ov_tensor *mx, int size, struct ov_tensor **part)
+{
+    int low = LOW_HZ * size / RATE_HZ;
+    struct ov_tensor *y = ov_columns(g, my, 0, low);
+    struct ov_tensor *x = ov_columns(side, mx, 0, low);
+
+    *part = ov_l1_log(g, y, logarithm(side, x)->x, (ov_real)1e-4,
+                      1 / (ov_real)((size_t)y->rows * (size_t)low));
+}
+
 struct ov_tensor *
 ov_spectral_loss(const struct ov_spectral *s, struct ov_graph *g,
                  struct ov_graph *side, struct ov_tensor *y,
                  struct ov_tensor *x, const struct ov_segs *segs,
                  ov_real norm, double *mel)
 {
-    struct ov_tensor *part[3 * OV_SCALES];
-    ov_real k[3 * OV_SCALES];
+    struct ov_tensor *part[4 * OV_SCALES];
+    ov_real k[4 * OV_SCALES];
     int i, n = 0;
 
     for (i = 0; i < s->scales; i++) {
@@ -162,6 +178,10 @@ ov_spectral_loss(const struct ov_spectral *s, struct ov_graph *g,
         sum = ov_sum_(mx->x, (int)values);
         part[n] = ov_l1(g, my, mx->x, 1 / (sum > 1 ? sum : 1));
         k[n++] = norm / 5 * (ov_real)0.5;
+        if (s->scales > 3 && size >= 1024) {
+            harmonics(g, side, my, mx, size, &part[n]);
+            k[n++] = norm / 5;
+        }
     }
     return ov_total(g, part, k, n);
 }
