@@ -308,23 +308,28 @@ static void
 show_model(const char *name)
 {
     char *dir, *path, **files, id[96];
-    struct ov_config *c;
+    struct ov_config *c = NULL;
     size_t i;
 
     check(ov_model_find(name, &dir, &err));
     check(ov_model_id(dir, id, &err));
     path = join(dir, "config.json");
-    check(ov_config_open(&c, path, &err));
+    if (access(path, F_OK) == 0)
+        check(ov_config_open(&c, path, &err));
     free(path);
     if (json) {
         fprintf(out, "{\"id\":\"%s\",\"path\":", id);
         put_json(dir);
         fputs(",\n\"config\":", out);
-        ov_json_print(out, ov_config_json(c));
+        if (c != NULL)
+            ov_json_print(out, ov_config_json(c));
+        else
+            fputs("null", out);
         fputs(",\n\"weights\":[", out);
     } else {
         fprintf(out, "%s: %s\n", id, dir);
-        show_config(ov_config_json(c), "");
+        if (c != NULL)
+            show_config(ov_config_json(c), "");
     }
     check(ov_model_files(dir, &files, &err));
     for (i = 0; files[i] != NULL; i++) {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/stat.h>
 
 #include "base/crc32.h"
@@ -242,11 +243,13 @@ ov_model_check(const char *dir, struct ov_check *sum, struct ov_err *err)
     memset(sum, 0, sizeof *sum);
     if (path == NULL)
         return OV_ERUN;
-    rc = ov_config_open(&c, path, err);
-    if (rc == OV_OK)
-        rc = check_files(dir, c, sum, err);
-    if (rc == OV_OK)
-        rc = ov_model_files(dir, &files, err);
+    rc = ov_model_files(dir, &files, err);
+    /* weights alone may be a model, too */
+    if (rc == OV_OK && (files[0] == NULL || access(path, F_OK) == 0)) {
+        rc = ov_config_open(&c, path, err);
+        if (rc == OV_OK)
+            rc = check_files(dir, c, sum, err);
+    }
     for (i = 0; rc == OV_OK && files[i] != NULL; i++)
         rc = check_weights(dir, files[i], sum, err);
     ov_model_list_free(files);

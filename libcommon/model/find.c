@@ -169,7 +169,10 @@ ends_in(const char *s, const char *tail)
 static bool
 is_part(const char *name)
 {
-    return ends_in(name, ".safetensors") || ends_in(name, ".safetensors.zst");
+    return ends_in(name, ".safetensors") ||
+           ends_in(name, ".safetensors.zst") || ends_in(name, ".pt") ||
+           ends_in(name, ".pth") || ends_in(name, ".th") ||
+           (strncmp(name, "pytorch_model", 13) == 0 && ends_in(name, ".bin"));
 }
 
 /* The same, or as other publishers name theirs. */

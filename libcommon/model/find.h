@@ -19,8 +19,9 @@ int ov_model_find(const char *name, char **dir, struct ov_err *err);
 int ov_model_path(char ***dirs, struct ov_err *err);
 /* The names of all models there, each once, as ov_model_path orders them. */
 int ov_model_list(char ***names, struct ov_err *err);
-/* The names of the weight files in directory dir, in order: *.safetensors
- * and *.safetensors.zst. */
+/* The names of the weight files in directory dir that ov_weights_open reads,
+ * in order: *.safetensors, *.safetensors.zst, *.pt, *.pth, *.th and
+ * pytorch_model*.bin. */
 int ov_model_files(const char *dir, char ***files, struct ov_err *err);
 void ov_model_list_free(char **list);
 
