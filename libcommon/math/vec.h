@@ -53,7 +53,7 @@ ov_exp(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    i = ((int32_t)n + 127) << 23;
+    i = (int32_t)((uint32_t)((int32_t)n + 127) << 23); /* n may be NaN */
     memcpy(&s, &i, sizeof s);
     return p * s;
 }
