@@ -4,3 +4,4 @@
 OV_CHECK_TOOLS += examples/ov-half
 examples_ov_half_LDADD =
 dist_doc_DATA += examples/ov-half.c
+EXTRA_DIST += examples/transcribe

@@ -40,6 +40,8 @@ OV_CHECK_TOOLS += tests/cli/ov-negate
 OV_SH_TESTS += tests/cli/run.sh
 # the filters together, with random weights
 OV_SH_TESTS += tests/cli/pipeline.sh
+# and with the default model
+OV_SH_TESTS += tests/cli/default.sh
 # published decoders of text through the same filters
 OV_SH_TESTS += tests/cli/gpt.sh
 # published recognisers
@@ -54,3 +56,5 @@ OV_SH_TESTS += tests/lint/layers.sh tests/lint/style.sh
 OV_CHECK_TOOLS += tests/cli/ov-omni-rows
 OV_SH_TESTS += tests/cli/miniomni.sh
 OV_SH_TESTS += tests/cli/codecs.sh
+# published checkpoints among the models, and examples/transcribe
+OV_SH_TESTS += tests/cli/import.sh

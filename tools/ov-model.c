@@ -12,26 +12,39 @@
 #include "model/check.h"
 #include "model/config.h"
 #include "model/find.h"
+#include "model/import.h"
+#include "model/kind.h"
 #include "model/safetensors.h"
 #include "text/bpe.h"
+#include "text/tiktoken.h"
 #include "text/utf8.h"
 #include "tools/tool.h"
 
 static bool json;
+static struct ov_import_options import;
 
-static const struct tool_option options[] = {{"json", 'j', TOOL_FLAG, &json, 0,
-                                              0, NULL, NULL,
-                                              "print JSON (list and show)"},
-                                             {.name = NULL}};
+static const struct tool_option options[] = {
+    {"json", 'j', TOOL_FLAG, &json, 0, 0, NULL, NULL,
+     "print JSON (list and show)"},
+    {"name", 'n', TOOL_STRING, &import.name, 0, 0, NULL, "NAME",
+     "import: what the model is called from now on"},
+    {"link", 0, TOOL_FLAG, &import.link, 0, 0, NULL, NULL,
+     "import: symbolic links, no copies"},
+    {"to", 0, TOOL_STRING, &import.to, 0, 0, NULL, "DIR",
+     "import: below DIR, not the user's models"},
+    {"force", 0, TOOL_FLAG, &import.force, 0, 0, NULL, NULL,
+     "import: replace an import of that name"},
+    {.name = NULL}};
 
 static const struct tool self = {
     "ov-model", "COMMAND [NAME|FILE]...",
     "What models there are and what is in them.  Commands:\n"
     "  path [NAME]       print the directory of a model\n"
-    "  list              print name and directory of every model\n"
+    "  list              print name, directory and kind of every model\n"
     "  show [NAME|FILE]  print the configuration and the tensors\n"
     "  check [NAME]...   read everything; exit 4 at the first damage\n"
-    "  files [NAME]      print sizes and checksums for its config.json",
+    "  files [NAME]      print sizes and checksums for its config.json\n"
+    "  import PATH -n NAME  take a published checkpoint among the models",
     TOOL_HAS_OUTPUT, options};
 
 static FILE *out;
@@ -93,10 +106,48 @@ do_path(int n, char **names)
     free(dir);
 }
 
+/* What an import has not finished is no model yet. */
+static bool
+is_unfinished(const char *name)
+{
+    size_t n = strlen(name);
+
+    return (n > 5 && strcmp(name + n - 5, ".part") == 0) ||
+           (n > 4 && strcmp(name + n - 4, ".old") == 0);
+}
+
+static void
+list_one(const char *name, bool first)
+{
+    struct ov_model_kind kind;
+    char *dir;
+
+    check(ov_model_find(name, &dir, &err));
+    check(ov_model_kind(&kind, dir, &err));
+    if (json) {
+        fprintf(out, "%s\n{\"name\":", first ? "" : ",");
+        put_json(name);
+        fputs(",\"path\":", out);
+        put_json(dir);
+        fputs(",\"kind\":", out);
+        put_json(kind.name);
+        putc('}', out);
+    } else {
+        put_text(name);
+        putc('\t', out);
+        put_text(dir);
+        putc('\t', out);
+        put_text(kind.name);
+        putc('\n', out);
+    }
+    free(dir);
+}
+
 static void
 do_list(int n, char **names)
 {
-    char **all, *dir;
+    bool first = true;
+    char **all;
     size_t i;
 
     (void)n;
@@ -105,20 +156,10 @@ do_list(int n, char **names)
     if (json)
         putc('[', out);
     for (i = 0; all[i] != NULL; i++) {
-        check(ov_model_find(all[i], &dir, &err));
-        if (json) {
-            fprintf(out, "%s\n{\"name\":", i > 0 ? "," : "");
-            put_json(all[i]);
-            fputs(",\"path\":", out);
-            put_json(dir);
-            putc('}', out);
-        } else {
-            put_text(all[i]);
-            putc('\t', out);
-            put_text(dir);
-            putc('\n', out);
-        }
-        free(dir);
+        if (is_unfinished(all[i]))
+            continue;
+        list_one(all[i], first);
+        first = false;
     }
     if (json)
         fputs("\n]\n", out);
@@ -378,17 +419,27 @@ do_show(int n, char **names)
 /* check, files ----------------------------------------------------------- */
 
 /* The tokenizer of the model in dir, if it has one. */
-static void
-check_tokenizer(const char *dir)
+static int
+look_at_tokenizer(const char *dir, struct ov_err *e)
 {
-    char *path = join(dir, "tokenizer.json");
+    static const char *const names[] = {
+        "tokenizer.json", "multilingual.tiktoken", "gpt2.tiktoken"};
     struct ov_bpe *b;
+    size_t i;
+    int rc = OV_OK;
 
-    if (access(path, F_OK) == 0) {
-        check(ov_bpe_open(&b, path, &err));
-        ov_bpe_close(b);
+    for (i = 0; i < sizeof names / sizeof *names && rc == OV_OK; i++) {
+        char *path = join(dir, names[i]);
+
+        if (access(path, F_OK) == 0) {
+            rc = i == 0 ? ov_bpe_open(&b, path, e)
+                        : ov_tiktoken_open(&b, path, e);
+            if (rc == OV_OK)
+                ov_bpe_close(b);
+        }
+        free(path);
     }
-    free(path);
+    return rc;
 }
 
 static void
@@ -396,12 +447,18 @@ check_one(const char *name)
 {
     struct ov_check sum;
     char *dir, id[96];
+    size_t sums;
 
     check(ov_model_find(name, &dir, &err));
-    check(ov_model_check(dir, &sum, &err));
-    check_tokenizer(dir);
+    check(ov_import_check(dir, &sums, &err));
+    /* the same bytes were read through when they were imported */
+    if (sums == 0)
+        check(ov_model_check(dir, &sum, &err));
+    check(look_at_tokenizer(dir, &err));
     check(ov_model_id(dir, id, &err));
-    if (tool.verbose >= 0)
+    if (tool.verbose >= 0 && sums > 0)
+        fprintf(out, "%s: whole: %zu checksums\n", id, sums);
+    else if (tool.verbose >= 0)
         fprintf(out,
                 "%s: whole: %zu checksums, %zu weight files, %zu tensors, "
                 "%llu values\n",
@@ -447,6 +504,96 @@ do_files(int n, char **names)
     free(dir);
 }
 
+/* import ----------------------------------------------------------------- */
+
+/* What can be done with a kind; each %s is the name. */
+static const char *
+commands_of(enum ov_model_type type)
+{
+    if (ov_model_type_is_gpt(type))
+        return "ov-encode -m %s --text TEXT | ov-fuse -m %s | "
+               "ov-generate -m %s --text";
+    switch (type) {
+    case OV_MODEL_WHISPER:
+    case OV_MODEL_WHISPER_HF:
+        return "ov-vad SOUND | ov-encode -m %s | ov-fuse -m %s | "
+               "ov-generate -m %s --format srt";
+    case OV_MODEL_SNAC:
+    case OV_MODEL_ENCODEC:
+    case OV_MODEL_ENCODEC_HF:
+    case OV_MODEL_MIMI:
+    case OV_MODEL_LYRA:
+        return "ov-encode --codec -m %s SOUND | ov-vocode -m %s -o OUT.wav";
+    case OV_MODEL_HIFIGAN:
+        return "ov-encode --mel -m %s SOUND | ov-vocode -m %s -o OUT.wav";
+    case OV_MODEL_SILERO:
+        return "ov-vad -m %s SOUND";
+    default:
+        return "ov-vad SOUND | ov-encode -m %s | ov-fuse -m %s | "
+               "ov-generate -m %s | ov-vocode -m %s -o OUT.wav";
+    }
+}
+
+static void
+put_commands(enum ov_model_type type, const char *name)
+{
+    const char *s = commands_of(type), *at;
+
+    fputs("  ", out);
+    while ((at = strstr(s, "%s")) != NULL) {
+        fwrite(s, 1, (size_t)(at - s), out);
+        put_text(name);
+        s = at + 2;
+    }
+    fprintf(out, "%s\n", s);
+}
+
+/* A model of that name elsewhere that is found first. */
+static void
+warn_of_another(const char *name, const char *path)
+{
+    struct stat a, b;
+    char *dir;
+
+    if (ov_model_find(name, &dir, NULL) != OV_OK) {
+        tool_warn("%s is not where models are looked for: -m %s", path, path);
+        return;
+    }
+    if (stat(dir, &a) == 0 && stat(path, &b) == 0 &&
+        (a.st_dev != b.st_dev || a.st_ino != b.st_ino))
+        tool_warn("-m %s finds %s before %s", name, dir, path);
+    free(dir);
+}
+
+static void
+do_import(int n, char **names)
+{
+    struct ov_import got;
+
+    if (n == 0)
+        tool_die(OV_EUSAGE, "import: no PATH");
+    if (import.name == NULL)
+        tool_die(OV_EUSAGE, "import: no name (-n NAME)");
+    import.look = look_at_tokenizer;
+    check(ov_model_import(&got, names[0], &import, &err));
+    warn_of_another(import.name, got.path);
+    if (got.note[0] != '\0')
+        tool_warn("%s: %s", import.name, got.note);
+    if (tool.verbose < 0)
+        return;
+    put_text(import.name);
+    fputs(": ", out);
+    put_text(got.kind.name);
+    fputs(" (", out);
+    put_text(got.kind.why);
+    fprintf(out, "), %zu %s, %llu bytes, %s ", got.files,
+            got.files == 1 ? "file" : "files", (unsigned long long)got.bytes,
+            import.link ? "linked in" : "copied to");
+    put_text(got.path);
+    putc('\n', out);
+    put_commands(got.kind.type, import.name);
+}
+
 static const struct {
     const char *name;
     int max; /* operands */
@@ -454,7 +601,7 @@ static const struct {
 } commands[] = {
     {"path", 1, do_path},   {"list", 0, do_list},
     {"show", 1, do_show},   {"check", INT32_MAX, do_check},
-    {"files", 1, do_files},
+    {"files", 1, do_files}, {"import", 1, do_import},
 };
 
 int
@@ -464,17 +611,24 @@ main(int argc, char **argv)
     size_t k;
 
     if (i >= argc)
-        tool_die(OV_EUSAGE, "no command (path, list, show, check, files)");
+        tool_die(OV_EUSAGE,
+                 "no command (path, list, show, check, files, import)");
     for (k = 0; k < sizeof commands / sizeof commands[0]; k++)
         if (strcmp(argv[i], commands[k].name) == 0)
             break;
     if (k == sizeof commands / sizeof commands[0])
-        tool_die(OV_EUSAGE, "no command '%s' (path, list, show, check, files)",
+        tool_die(OV_EUSAGE,
+                 "no command '%s' (path, list, show, check, files, import)",
                  argv[i]);
     i++;
     if (argc - i > commands[k].max)
         tool_die(OV_EUSAGE, "%s: unexpected '%s'", commands[k].name,
                  argv[i + commands[k].max]);
+    if (commands[k].run != do_import &&
+        (import.name != NULL || import.to != NULL || import.link ||
+         import.force))
+        tool_die(OV_EUSAGE, "%s: --name, --link, --to and --force are import's",
+                 commands[k].name);
     out = tool_output_file(false);
     commands[k].run(argc - i, argv + i);
     return tool_finish(0);

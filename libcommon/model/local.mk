@@ -4,6 +4,8 @@ libov_a_SOURCES += \
 	libcommon/model/config.c libcommon/model/config.h \
 	libcommon/model/convert.c \
 	libcommon/model/find.c libcommon/model/find.h \
+	libcommon/model/import.c libcommon/model/import.h \
+	libcommon/model/import_plan.c libcommon/model/import_plan.h \
 	libcommon/model/kind.c libcommon/model/kind.h \
 	libcommon/model/pack.c libcommon/model/pack.h \
 	libcommon/model/pickle.c libcommon/model/pickle.h \

@@ -58,7 +58,7 @@ cd "$dir" || exit 99
 got=$("$model" path tiny)
 is "path" 0 $? "$dir/models/tiny" "$got"
 got=$("$model" list)
-is "list" 0 $? "tiny	$dir/models/tiny" "$got"
+is "list" 0 $? "tiny	$dir/models/tiny	unknown" "$got"
 got=$("$model" show tiny | sed 's/-[0-9a-f]\{8\}:.*/-ID/')
 is "show" 0 $? "tiny-ID
   name = tiny
@@ -78,7 +78,7 @@ is "check" 0 $? \
 got=$("$model" check -q tiny ./models/tiny)
 is "check -q of two" 0 $? "" "$got"
 "$model" -o list.txt list
-is "-o" 0 $? "tiny	$dir/models/tiny" "$(cat list.txt)"
+is "-o" 0 $? "tiny	$dir/models/tiny	unknown" "$(cat list.txt)"
 
 {
     printf '{"name": "tiny", '
