@@ -14,7 +14,7 @@ struct generate {
     int text_channel, code_channel;
     uint64_t clock; /* of the answer: samples of sound so far */
     uint64_t steps; /* of this turn */
-    bool sounding;  /* this turn has begun to sound */
+    bool sounding, speaking; /* this turn has begun to sound, to print */
     char part[8];   /* the begin of a character of several bytes */
     size_t part_n;
     uint64_t mark_pts;
@@ -132,7 +132,7 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     *pts = s->clock;
     s->steps = 0;
     s->part_n = 0;
-    s->sounding = false;
+    s->sounding = s->speaking = false;
     ov_generate_begin(s->g);
     return 0;
 }
@@ -166,9 +166,13 @@ whole(const char *p, size_t n)
     return n;
 }
 
+/* A line does not begin with the space that parts words. */
 static int
 print_text(struct generate *s, const char *p, size_t n, struct ov_err *err)
 {
+    if (!s->speaking && n > 0 && *p == ' ')
+        p++, n--;
+    s->speaking = s->speaking || n > 0;
     if (fwrite(p, 1, n, s->text) != n || fflush(s->text) != 0)
         return ov_err_errno(err, "%s: write error", tool_output_name());
     return 0;

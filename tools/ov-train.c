@@ -219,7 +219,7 @@ main_voice(int argc, char **argv)
 {
     static int stage = 2;
     static double drop = 0.05, ctc = 0.3, balance = 0.4;
-    static const char *answers, *codes, *tokenizer;
+    static const char *answers, *codes, *tokenizer, *writing;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         { "answers", 0, TOOL_STRING, &answers, 0, 0, NULL, "DIR",
@@ -228,6 +228,8 @@ main_voice(int argc, char **argv)
           "its codes (ov-train codes)" },
         { "tokenizer", 0, TOOL_STRING, &tokenizer, 0, 0, NULL, "FILE",
           "tokenizer.json" },
+        { "writing", 0, TOOL_STRING, &writing, 0, 0, NULL, "FILE",
+          "questions and answers to be read and written only" },
         { "stage", 0, TOOL_CHOICE, &stage, 0, 0, stages, "NAME",
           "text, align or joint" },
         { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
@@ -270,8 +272,8 @@ main_voice(int argc, char **argv)
     o.ctc = ctc;
     o.balance = balance;
     o.seed = tool.seed;
-    if (ov_voice_task_open(&t, &o, &questions, &said, table, codes, tokenizer,
-                           &task, &err) != OV_OK)
+    if (ov_voice_task_open(&t, &o, &questions, &said, table, writing, codes,
+                           tokenizer, &task, &err) != OV_OK)
         tool_die_err(&err);
     ov_params_init(&ps, NULL, NULL, tool.seed, true);
     run(&task, &ps);

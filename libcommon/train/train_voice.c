@@ -61,9 +61,9 @@ struct sentence {
 struct ov_voice_task {
     struct ov_voice_task_options o;
     const struct ov_corpus *questions, *answers;
-    char *table;
+    char *table, *writing;
     struct pair *pair; /* training pairs, by id */
-    long pairs;
+    long pairs, spoken_pairs;
     struct hearing *heard; /* spoken training questions */
     long heards;
     struct family family[MAX_FAMILIES];
@@ -101,21 +101,25 @@ by_id(const void *a, const void *b)
     return strcmp(((const struct pair *)a)->id, ((const struct pair *)b)->id);
 }
 
+/* The rows of split train of a table, after those there are. */
 static int
-read_table(struct ov_voice_task *t, const char *path, struct ov_err *err)
+read_table(struct ov_voice_task *t, const char *path, char **table,
+           struct ov_err *err)
 {
     char *p, *next, *f[5];
-    long lines = 0;
-    int i, r = ov_slurp(path, &t->table, NULL, err);
+    struct pair *grown;
+    size_t lines = 0;
+    int i, r = ov_slurp(path, table, NULL, err);
 
     if (r != OV_OK)
         return r;
-    for (p = t->table; *p != '\0'; p++)
+    for (p = *table; *p != '\0'; p++)
         lines += *p == '\n';
-    t->pair = calloc((size_t)lines + 1, sizeof *t->pair);
-    if (t->pair == NULL)
+    grown = realloc(t->pair, ((size_t)t->pairs + lines + 1) * sizeof *t->pair);
+    if (grown == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
-    for (p = t->table; (next = strchr(p, '\n')) != NULL; p = next + 1) {
+    t->pair = grown;
+    for (p = *table; (next = strchr(p, '\n')) != NULL; p = next + 1) {
         *next = '\0';
         for (i = 0; i < 5 && p != NULL; i++) {
             f[i] = p;
@@ -129,8 +133,23 @@ read_table(struct ov_voice_task *t, const char *path, struct ov_err *err)
         if (strcmp(f[1], "train") == 0)
             t->pair[t->pairs++] = (struct pair){f[0], f[3], f[4], f[2]};
     }
-    qsort(t->pair, (size_t)t->pairs, sizeof *t->pair, by_id);
     return OV_OK;
+}
+
+/* What is asked and answered; what is only written comes last, so that
+ * spoken counts the others. */
+static int
+read_tables(struct ov_voice_task *t, const char *path, const char *writing,
+            struct ov_err *err)
+{
+    int r = read_table(t, path, &t->table, err);
+
+    t->spoken_pairs = t->pairs;
+    if (r == OV_OK)
+        qsort(t->pair, (size_t)t->pairs, sizeof *t->pair, by_id);
+    return r == OV_OK && writing != NULL
+               ? read_table(t, writing, &t->writing, err)
+               : r;
 }
 
 static int
@@ -145,7 +164,7 @@ collect(struct ov_voice_task *t, struct ov_err *err)
         return ov_err_set(err, OV_ERUN, "out of memory");
     for (i = 0; i < t->questions->n; i++) {
         struct pair key = {.id = t->questions->u[i].question}, *p;
-        p = bsearch(&key, t->pair, (size_t)t->pairs, sizeof *p, by_id);
+        p = bsearch(&key, t->pair, (size_t)t->spoken_pairs, sizeof *p, by_id);
         if (p != NULL && strcmp(t->questions->u[i].split, "train") == 0)
             t->heard[t->heards++] =
                 (struct hearing){(int)i, (int)(p - t->pair)};
@@ -156,7 +175,7 @@ collect(struct ov_voice_task *t, struct ov_err *err)
             t->said[t->saids++].utt = (int)i;
         }
     qsort(t->said, (size_t)t->saids, sizeof *t->said, by_text);
-    for (i = 0; i < (size_t)t->pairs; i++)
+    for (i = 0; i < (size_t)t->spoken_pairs; i++)
         lost += spoken(t, t->pair[i].answer) < 0;
     if (lost > 0)
         return ov_err_set(err, OV_EMODEL, "%ld answers were never spoken",
@@ -351,7 +370,7 @@ draw(const struct ov_voice_task *t, struct ov_graph *g, struct ov_rng *r,
         p = &t->pair[f->pair[ov_rng_below(r, f->pairs)]];
         e->ask = p->question;
         e->say = p->answer;
-        if (e->kind == OV_KIND_READ)
+        if (e->kind == OV_KIND_READ && p < t->pair + t->spoken_pairs)
             give_voice(t, e, spoken(t, p->answer));
     } else {
         /* to be written down: every utterance once a round */
@@ -678,8 +697,9 @@ ov_voice_task_open(struct ov_voice_task **out,
                    const struct ov_voice_task_options *o,
                    const struct ov_corpus *questions,
                    const struct ov_corpus *answers, const char *table,
-                   const char *codes, const char *tokenizer,
-                   struct ov_task *task, struct ov_err *err)
+                   const char *writing, const char *codes,
+                   const char *tokenizer, struct ov_task *task,
+                   struct ov_err *err)
 {
     struct ov_voice_task *t = calloc(1, sizeof *t);
     int r, i;
@@ -693,7 +713,7 @@ ov_voice_task_open(struct ov_voice_task **out,
     if (t->mel == NULL)
         r = ov_err_set(err, OV_ERUN, "out of memory");
     else if ((r = ov_bpe_open(&t->bpe, tokenizer, err)) == OV_OK &&
-             (r = read_table(t, table, err)) == OV_OK &&
+             (r = read_tables(t, table, writing, err)) == OV_OK &&
              (r = collect(t, err)) == OV_OK && (r = group(t, err)) == OV_OK)
         r = open_codes(t, codes, err);
     for (i = 0; r == OV_OK && i < OV_TOKENS; i++)
@@ -735,6 +755,7 @@ ov_voice_task_close(struct ov_voice_task *t)
         free(t->family[t->families].pair);
     }
     free(t->table);
+    free(t->writing);
     free(t->pair);
     free(t->heard);
     free(t->said);

@@ -41,13 +41,15 @@ extern const char *const ov_token_names[OV_TOKENS];
 struct ov_voice_task;
 
 /* questions: corpus of role q; answers: corpus of roles a and c; table: the
- * path of questions.tsv; codes: the path that ov_codes_write wrote for
+ * path of questions.tsv; writing: of a table of the same form that is only
+ * read and written, or NULL; codes: the path that ov_codes_write wrote for
  * answers.  All corpora stay the caller's. */
 int ov_voice_task_open(struct ov_voice_task **t,
                        const struct ov_voice_task_options *o,
                        const struct ov_corpus *questions,
                        const struct ov_corpus *answers, const char *table,
-                       const char *codes, const char *tokenizer,
+                       const char *writing, const char *codes,
+                       const char *tokenizer,
                        struct ov_task *task, struct ov_err *err);
 void ov_voice_task_close(struct ov_voice_task *t);
 

@@ -378,7 +378,7 @@ sub split_answers
         next if !defined $at{$_->{turn}};
         my $s = $said[$at{$_->{turn}}];
         if ($_->{type} == 0x80 && $_->{channel} == $text) {
-            $s->{text} .= $_->{data};
+            $s->{text} .= $1 if $_->{data} =~ /^text=(.*)$/m;
         } elsif ($_->{type} == 3 && $_->{channel} == $codec->{number}) {
             $s->{samples} += length($_->{data}) / 4 / $codec->{codebooks}
                 * $codec->{hop};
