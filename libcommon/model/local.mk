@@ -19,6 +19,7 @@ libov_a_SOURCES += \
 	libcommon/model/zip.c libcommon/model/zip.h
 
 noinst_HEADERS += tests/unit/checkpoint.h tests/unit/mutate.h
+OV_TESTS += tests/unit/t_import
 OV_TESTS += tests/unit/t_config tests/unit/t_find \
 	tests/unit/t_safetensors tests/unit/t_fuzz_safetensors \
 	tests/unit/t_torch tests/unit/t_fuzz_torch tests/unit/t_sharded tests/unit/t_kind
