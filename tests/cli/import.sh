@@ -82,6 +82,18 @@ ok 'a file of it' sh -c 'ov-model import -q dl/model.pt -n w2 >out &&
     [ ! -s out ]'
 ok 'with the tokenizer beside it' has w2 model.pt multilingual.tiktoken
 
+small=$vectors/whisper/small
+english=$vectors/whisper_tokenizer/gpt2.tiktoken
+if [ -f "$small/model.safetensors" ] && [ -f "$english" ]; then
+    mkdir hf
+    cp "$small/config.json" "$small/model.safetensors" "$small/model.pt" hf
+    ok 'another tokenizer is wanted' fails 4 'missing: .*gpt2.tiktoken' \
+        hf -n hf
+    cp "$english" hf
+    ok 'Whisper of transformers' ov-model import hf -n hf
+    ok 'its files' has hf config.json gpt2.tiktoken model.safetensors
+fi
+
 # Damage, seen by check.
 printf x | dd of="$models/w2/multilingual.tiktoken" bs=1 seek=99 \
     conv=notrunc 2>/dev/null
@@ -124,6 +136,15 @@ ok 'no data directory: OV_MODEL_PATH' sh -c 'XDG_DATA_HOME=/dev/null/x \
     [ -f path/p/import.json ]'
 ok 'unfinished is no model' sh -c 'cp -R "$1/w" "$1/z.part"
     ov-model list | grep z.part; [ $? = 1 ] && rm -r "$1/z.part"' - "$models"
+
+# A file that cannot become as long as it should: as on a full disk.
+# shellcheck disable=SC3045 # it is skipped where it is not known
+if (trap '' XFSZ && ulimit -f 100) 2>/dev/null; then
+    ok 'no room' sh -c 'trap "" XFSZ; ulimit -f 100
+        ov-model import dl -n full 2>err; got=$?; cat err
+        [ $got = 1 ] && grep -q "full.part/model.pt: " err &&
+        [ ! -e "$1/full" ] && [ ! -e "$1/full.part" ]' - "$models"
+fi
 
 # Links.
 ok '--link' ov-model import dl -n l --link
@@ -263,6 +284,15 @@ ok 'one that fails: its status, and the rest is done' sh -c '
     [ $got != 0 ] && [ $got != 2 ] && grep -q "1 of 2 files failed" err &&
     [ -s in/two.srt ] && [ ! -e in/bad.srt ] && [ ! -e in/bad.srt.part ]' \
     - "$transcribe"
+if [ -f "$top/models/default/vad.safetensors.zst" ]; then
+    # ov-vad with the default model, of three stages the first fails
+    ok 'found speech' env OV_MODEL_PATH="$top/models" "$transcribe" -m w \
+        in/two.wav
+    ok 'its text' test -f in/two.txt
+    ok 'the first stage fails' sh -c 'OV_MODEL_PATH=$2 "$1" -m w in/bad.wav
+        [ $? != 0 ] && [ ! -e in/bad.txt ] && [ ! -e in/bad.txt.part ]' \
+        - "$transcribe" "$top/models"
+fi
 ok 'no such file' sh -c '"$1" -w -m w in/none.wav; [ $? != 0 ] &&
     [ ! -e in/none.txt ]' - "$transcribe"
 ok 'no such model' sh -c '"$1" -m nope in/two.wav; [ $? = 4 ]' - "$transcribe"
