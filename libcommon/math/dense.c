@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "math/gemm.h"
+#include "math/narrow.h"
 #include "math/vec.h"
 
 enum { MANY = 8 }; /* rows from which on products pay */
@@ -60,6 +61,11 @@ ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
     struct ov_tensor *y = ov_tensor_new(g, x->rows, out);
 
     assert(!ov_graph_records(g) && x->cols == in);
+    if (m->w->form != OV_FORM_REAL) {
+        ov_narrow_product(g, x->rows, x->x, m->w, m->turned,
+                          m->b != NULL ? m->b->x : NULL, y->x);
+        return y;
+    }
     if (!ov_graph_fast(g) || x->rows < MANY) {
         few(m, x, y);
         return y;
@@ -69,4 +75,13 @@ ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
     ov_gemm(false, !m->turned, x->rows, out, in, 1, x->x, in, m->w->x,
             m->w->cols, m->b != NULL ? 1 : 0, y->x, out);
     return y;
+}
+
+struct ov_tensor *
+ov_dense_map(struct ov_graph *g, const struct ov_tensor *x,
+             const struct ov_tensor *w, const struct ov_tensor *b)
+{
+    const struct ov_dense m = {.w = w, .b = b};
+
+    return ov_dense_run(g, &m, x);
 }

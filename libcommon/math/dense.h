@@ -10,16 +10,20 @@
 #include "math/graph.h"
 
 /* A linear map.  turned: w is stored [in, out], as by GPT-2's Conv1D; else
- * [out, in].  b [1, out] or NULL. */
+ * [out, in], and it may be narrow (math/narrow.h).  b [1, out] or NULL. */
 struct ov_dense {
     const struct ov_tensor *w, *b;
     bool turned;
 };
 
-/* x [n, in] -> y [n, out]; g must not record.  On a graph that is not fast
- * every row is computed alone. */
+/* x [n, in] -> y [n, out]; g must not record.  On a graph that is not fast,
+ * and where w is narrow, every row is computed alone. */
 struct ov_tensor *ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
                                const struct ov_tensor *x);
+/* The same with w [out, in] and b [1, out] or NULL. */
+struct ov_tensor *ov_dense_map(struct ov_graph *g, const struct ov_tensor *x,
+                               const struct ov_tensor *w,
+                               const struct ov_tensor *b);
 int ov_dense_in(const struct ov_dense *m);
 int ov_dense_out(const struct ov_dense *m);
 

@@ -12,6 +12,7 @@
 #include "math/vec.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int threads = 1; /* as ov_gemm_threads said */
 
 /* BLIS 0.9 knows no processor younger than itself and would fall back to
  * its generic kernels: name the kernels by what the processor can do. */
@@ -48,6 +49,13 @@ ov_gemm_threads(int n)
 {
     pthread_once(&once, choose);
     bli_thread_set_num_threads(n);
+    threads = n;
+}
+
+int
+ov_gemm_threads_now(void)
+{
+    return threads;
 }
 
 void

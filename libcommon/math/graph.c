@@ -175,10 +175,8 @@ ov_tensor_new(struct ov_graph *g, int rows, int cols)
     struct ov_tensor *t = ov_graph_alloc(g, sizeof *t);
     size_t n = (size_t)rows * (size_t)cols * sizeof(ov_real);
 
-    t->rows = rows;
-    t->cols = cols;
+    *t = (struct ov_tensor){.rows = rows, .cols = cols};
     t->x = ov_graph_alloc(g, n);
-    t->g = NULL;
     if (g->record) {
         t->g = ov_graph_alloc(g, n);
         memset(t->g, 0, n);
@@ -191,10 +189,8 @@ ov_tensor_const(struct ov_graph *g, const ov_real *x, int rows, int cols)
 {
     struct ov_tensor *t = ov_graph_alloc(g, sizeof *t);
 
-    t->rows = rows;
-    t->cols = cols;
-    t->x = (ov_real *)(uintptr_t)x;
-    t->g = NULL;
+    *t = (struct ov_tensor){
+        .x = (ov_real *)(uintptr_t)x, .rows = rows, .cols = cols};
     return t;
 }
 

@@ -166,7 +166,7 @@ ov_view(struct ov_graph *g, struct ov_tensor *x, int rows, int cols)
 {
     struct ov_tensor *y = ov_graph_alloc(g, sizeof *y);
 
-    *y = (struct ov_tensor){x->x, x->g, rows, cols};
+    *y = (struct ov_tensor){.x = x->x, .g = x->g, .rows = rows, .cols = cols};
     return y;
 }
 

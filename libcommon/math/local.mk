@@ -22,6 +22,7 @@ libov_a_SOURCES += \
 	libcommon/math/snake.c libcommon/math/snake.h \
 	libcommon/math/attend.c libcommon/math/attend.h \
 	libcommon/math/dense.c libcommon/math/dense.h \
+	libcommon/math/narrow.c libcommon/math/narrow.h \
 	libcommon/math/gelu.c libcommon/math/gelu.h
 
 # the same room in double precision, for gradients against differences
@@ -35,4 +36,5 @@ OV_TESTS += tests/unit/t_grad tests/unit/t_sample tests/unit/t_mixed \
 tests_unit_t_grad_CPPFLAGS = $(AM_CPPFLAGS) -DOV_DOUBLE
 tests_unit_t_grad_LDADD = libovd.a $(OV_LIBS)
 libov_a_SOURCES += libcommon/math/flow.c libcommon/math/flow.h
+OV_TESTS += tests/unit/t_narrow
 OV_TESTS += tests/unit/t_conv1d

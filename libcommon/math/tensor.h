@@ -12,10 +12,18 @@ typedef double ov_real;
 typedef float ov_real;
 #endif
 
+/* How the values of a weight lie in memory. */
+enum ov_form { OV_FORM_REAL, OV_FORM_BF16, OV_FORM_F16, OV_FORM_I8 };
+
 struct ov_tensor {
     ov_real *x; /* values [rows, cols] */
     ov_real *g; /* gradient of the same shape; NULL if none is wanted */
     int rows, cols;
+    /* Weights that stay as narrow as they are stored: x is NULL, and only
+     * math/narrow.h knows what to do with them. */
+    enum ov_form form;
+    const void *narrow; /* [rows, cols], not aligned */
+    const float *scale; /* I8: [rows], values are scale * int8 */
 };
 
 /* Several sequences packed one behind the other into the rows of a tensor.

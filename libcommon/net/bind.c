@@ -3,9 +3,12 @@
  * In: names and shapes.  Out: tensors. */
 #include "net/bind.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "math/narrow.h"
 
 enum { NAME = 256, DIM_MAX = 1 << 24 };
 
@@ -92,8 +95,71 @@ fits(const struct ov_array *a, int rows, int cols)
     return n == rows;
 }
 
+/* The factors of the rows of bytes in a; NULL and b->err. */
+static const float *
+scale_of(struct ov_bind *b, const struct ov_array *a, int rows)
+{
+    const struct ov_array *s;
+    char name[NAME + 8];
+    const float *x;
+    int i;
+
+    snprintf(name, sizeof name, "%.*s.scale", NAME, a->name);
+    s = ov_weights_get(b->w, name);
+    if (s == NULL || s->dtype != OV_F32 || s->rank != 1 || s->count != rows ||
+        a->rank != 2 || a->shape[0] != rows) {
+        ov_err_set(&b->err, OV_EMODEL,
+                   "tensor %s is of type I8, and there is no tensor %s, F32 "
+                   "[%d]",
+                   a->name, name, rows);
+        return NULL;
+    }
+    x = s->data;
+    if ((uintptr_t)x % sizeof *x != 0) {
+        ov_err_set(&b->err, OV_EMODEL, "tensor %s is not aligned", name);
+        return NULL;
+    }
+    for (i = 0; i < rows; i++)
+        if (!isfinite(x[i])) {
+            ov_err_set(&b->err, OV_EMODEL, "tensor %s is not finite", name);
+            return NULL;
+        }
+    return x;
+}
+
+/* t becomes a, which is narrow, as it lies in the file. */
+static bool
+stay_narrow(struct ov_bind *b, struct ov_tensor *t, const struct ov_array *a)
+{
+    t->form = a->dtype == OV_I8    ? OV_FORM_I8
+              : a->dtype == OV_F16 ? OV_FORM_F16
+                                   : OV_FORM_BF16;
+    t->narrow = a->data;
+    if (t->form == OV_FORM_I8)
+        t->scale = scale_of(b, a, t->rows);
+    return t->form != OV_FORM_I8 || t->scale != NULL;
+}
+
+/* Bytes in t become floats. */
+static bool
+widen(struct ov_bind *b, struct ov_tensor *t)
+{
+    struct ov_tensor bytes = *t;
+    int i;
+
+    if (!own_values(b, t))
+        return false;
+    for (i = 0; i < t->rows; i++)
+        ov_narrow_row(&bytes, i, t->x + (size_t)i * (size_t)t->cols);
+    t->form = OV_FORM_REAL;
+    t->narrow = NULL;
+    t->scale = NULL;
+    return true;
+}
+
 static struct ov_tensor *
-take(struct ov_bind *b, const struct ov_array *a, int rows, int cols)
+take(struct ov_bind *b, const struct ov_array *a, int rows, int cols,
+     bool narrow)
 {
     struct ov_tensor *t;
 
@@ -104,7 +170,7 @@ take(struct ov_bind *b, const struct ov_array *a, int rows, int cols)
         return NULL;
     }
     if (a->dtype != OV_F32 && a->dtype != OV_F16 && a->dtype != OV_BF16 &&
-        a->dtype != OV_F64) {
+        a->dtype != OV_F64 && a->dtype != OV_I8) {
         ov_err_set(&b->err, OV_EMODEL, "tensor %s is of type %s", a->name,
                    ov_dtype_name(a->dtype));
         return NULL;
@@ -115,9 +181,23 @@ take(struct ov_bind *b, const struct ov_array *a, int rows, int cols)
         t->x = (ov_real *)(uintptr_t)a->data;
         return t;
     }
+    if (a->dtype == OV_I8 ||
+        (narrow && (a->dtype == OV_F16 || a->dtype == OV_BF16)))
+        return stay_narrow(b, t, a) && (narrow || widen(b, t)) ? t : NULL;
     if (!own_values(b, t) || ov_array_to_f32(a, (float *)t->x, &b->err) != 0)
         return NULL;
     return t;
+}
+
+/* The array of that name; NULL and b->err. */
+static const struct ov_array *
+find(struct ov_bind *b, const char *name)
+{
+    const struct ov_array *a = ov_weights_get(b->w, name);
+
+    if (a == NULL)
+        ov_err_set(&b->err, OV_EMODEL, "tensor %s is missing", name);
+    return a;
 }
 
 struct ov_tensor *
@@ -132,12 +212,24 @@ ov_bind(struct ov_bind *b, int rows, int cols, const char *fmt, ...)
     va_start(ap, fmt);
     full_name(b, name, fmt, ap);
     va_end(ap);
-    a = ov_weights_get(b->w, name);
-    if (a == NULL) {
-        ov_err_set(&b->err, OV_EMODEL, "tensor %s is missing", name);
+    a = find(b, name);
+    return a == NULL ? NULL : take(b, a, rows, cols, false);
+}
+
+struct ov_tensor *
+ov_bind_matrix(struct ov_bind *b, int rows, int cols, const char *fmt, ...)
+{
+    const struct ov_array *a;
+    char name[NAME];
+    va_list ap;
+
+    if (b->err.code != OV_OK)
         return NULL;
-    }
-    return take(b, a, rows, cols);
+    va_start(ap, fmt);
+    full_name(b, name, fmt, ap);
+    va_end(ap);
+    a = find(b, name);
+    return a == NULL ? NULL : take(b, a, rows, cols, true);
 }
 
 struct ov_tensor *
@@ -153,7 +245,7 @@ ov_bind_if(struct ov_bind *b, int rows, int cols, const char *fmt, ...)
     full_name(b, name, fmt, ap);
     va_end(ap);
     a = ov_weights_get(b->w, name);
-    return a == NULL ? NULL : take(b, a, rows, cols);
+    return a == NULL ? NULL : take(b, a, rows, cols, false);
 }
 
 struct ov_tensor *
@@ -178,7 +270,15 @@ ov_bind_rows(struct ov_bind *b, const struct ov_tensor *t, int from, int rows)
     if (t == NULL || b->err.code != OV_OK ||
         (y = add(b, rows, t->cols)) == NULL)
         return NULL;
-    y->x = t->x + (size_t)from * (size_t)t->cols;
+    if (t->form == OV_FORM_REAL) {
+        y->x = t->x + (size_t)from * (size_t)t->cols;
+        return y;
+    }
+    y->form = t->form;
+    y->narrow = (const char *)t->narrow +
+                (size_t)from * (size_t)t->cols *
+                    (t->form == OV_FORM_I8 ? 1 : sizeof(uint16_t));
+    y->scale = t->scale != NULL ? t->scale + from : NULL;
     return y;
 }
 

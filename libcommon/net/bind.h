@@ -30,14 +30,21 @@ void ov_bind_free(struct ov_bind *b);
 
 /* The tensor of that name as [rows, cols]: its leading dimensions must
  * multiply to rows and the rest to cols.  float32 stays in the file if it is
- * aligned there, F16, BF16 and F64 are widened.  NULL and b->err (OV_EMODEL:
+ * aligned there; F16, BF16, F64 and I8 are widened.  A matrix of type I8
+ * [rows, cols] goes with a tensor NAME.scale F32 [rows], which its rows are
+ * multiplied with (ov-model(1)).  NULL and b->err (OV_EMODEL:
  * missing, of another shape or type; OV_ERUN: memory) otherwise; once
  * something went wrong every call gives NULL, so that b->err.code needs one
  * look at the end. */
 struct ov_tensor *ov_bind(struct ov_bind *b, int rows, int cols,
                           const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* The same, but NULL without an error if the file has no such tensor. */
+/* The same for what goes to ov_dense_run and ov_narrow_row alone: F16, BF16
+ * and I8 stay in the file as they are (math/narrow.h). */
+struct ov_tensor *ov_bind_matrix(struct ov_bind *b, int rows, int cols,
+                                 const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* ov_bind, but NULL without an error if the file has no such tensor. */
 struct ov_tensor *ov_bind_if(struct ov_bind *b, int rows, int cols,
                              const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

@@ -59,7 +59,7 @@ bind_openai_block(struct ov_torch_layer *l, struct ov_bind *b,
                                  .act = t->act,
                                  .eps = t->eps,
                                  .self.heads = t->heads};
-    w = ov_bind(b, 3 * d, d, "%sattn.in_proj_weight", part);
+    w = ov_bind_matrix(b, 3 * d, d, "%sattn.in_proj_weight", part);
     bias = ov_bind(b, 3 * d, 1, "%sattn.in_proj_bias", part);
     l->self.q = (struct ov_dense){ov_bind_rows(b, w, 0, d),
                                   ov_bind_rows(b, bias, 0, d), false};
@@ -67,12 +67,12 @@ bind_openai_block(struct ov_torch_layer *l, struct ov_bind *b,
                                   ov_bind_rows(b, bias, d, d), false};
     l->self.v = (struct ov_dense){ov_bind_rows(b, w, 2 * d, d),
                                   ov_bind_rows(b, bias, 2 * d, d), false};
-    l->self.out.w = ov_bind(b, d, d, "%sattn.out_proj.weight", part);
+    l->self.out.w = ov_bind_matrix(b, d, d, "%sattn.out_proj.weight", part);
     l->self.out.b = ov_bind(b, d, 1, "%sattn.out_proj.bias", part);
     ov_bind_shape(b, 2, up, "%smlp.c_fc.weight", part);
-    l->up.w = ov_bind(b, up[0], d, "%smlp.c_fc.weight", part);
+    l->up.w = ov_bind_matrix(b, up[0], d, "%smlp.c_fc.weight", part);
     l->up.b = ov_bind(b, up[0], 1, "%smlp.c_fc.bias", part);
-    l->down.w = ov_bind(b, d, up[0], "%smlp.c_proj.weight", part);
+    l->down.w = ov_bind_matrix(b, d, up[0], "%smlp.c_proj.weight", part);
     l->down.b = ov_bind(b, d, 1, "%smlp.c_proj.bias", part);
     snprintf(part, sizeof part, "%stransformer.resblocks.%d.ln_1.", name, i);
     ov_norm_bind(&l->norm[0], b, d, part);
@@ -248,7 +248,7 @@ static void
 bind_pair(struct ov_dense *m, struct ov_bind *b, int rows, int cols,
           const char *name, const char *part)
 {
-    m->w = ov_bind(b, rows, cols, "%s%s.weight", name, part);
+    m->w = ov_bind_matrix(b, rows, cols, "%s%s.weight", name, part);
     m->b = ov_bind_if(b, rows, 1, "%s%s.bias", name, part);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/narrow.h"
 #include "math/ops.h"
 
 struct ov_gpt_state {
@@ -311,9 +312,7 @@ ov_gpt_read(struct ov_gpt_state *s, const int32_t *ids, int n, float *logits,
     for (i = 0; rc == OV_OK && i < n; i += m) {
         m = n - i < OV_GPT_CHUNK ? n - i : OV_GPT_CHUNK;
         for (k = 0; k < m; k++)
-            memcpy(s->x + (size_t)k * d,
-                   s->net->tokens->x + (size_t)ids[i + k] * d,
-                   d * sizeof *s->x);
+            ov_narrow_row(s->net->tokens, ids[i + k], s->x + (size_t)k * d);
         place(s, m);
         rc = chunk(s, m, err);
         if (rc == OV_OK && logits != NULL && all_logits)

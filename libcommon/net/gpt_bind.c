@@ -28,8 +28,8 @@ dense(struct ov_gpt *net, int out, int in, bool bias, const char *layer,
 {
     struct ov_dense m = {.turned = net->c.turned};
 
-    m.w = ov_bind(&net->bind, m.turned ? in : out, m.turned ? out : in,
-                  "%s.%s.weight", layer, name);
+    m.w = ov_bind_matrix(&net->bind, m.turned ? in : out, m.turned ? out : in,
+                         "%s.%s.weight", layer, name);
     if (bias)
         m.b = ov_bind(&net->bind, 1, out, "%s.%s.bias", layer, name);
     return m;
@@ -121,7 +121,7 @@ bind_head(struct ov_gpt *net)
         return;
     }
     net->bind.prefix = "";
-    net->head.w = ov_bind(&net->bind, c->vocab, c->d, "lm_head.weight");
+    net->head.w = ov_bind_matrix(&net->bind, c->vocab, c->d, "lm_head.weight");
     if (c->bias_head)
         net->head.b = ov_bind(&net->bind, 1, c->vocab, "lm_head.bias");
 }
@@ -138,8 +138,8 @@ bind_all(struct ov_gpt *net)
         net->bind.prefix = "transformer.";
     else if (!gpt && ov_bind_has(&net->bind, "model.embed_tokens.weight"))
         net->bind.prefix = "model.";
-    net->tokens = ov_bind(&net->bind, c->vocab, c->d,
-                          gpt ? "wte.weight" : "embed_tokens.weight");
+    net->tokens = ov_bind_matrix(&net->bind, c->vocab, c->d,
+                                 gpt ? "wte.weight" : "embed_tokens.weight");
     if (c->learned)
         net->positions = ov_bind(&net->bind, c->context, c->d, "wpe.weight");
     net->last = norm(net, gpt ? "ln_f" : "norm");

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "math/attend.h"
+#include "math/narrow.h"
 #include "math/ops.h"
 #include "math/sample.h"
 #include "net/torchlayer.h"
@@ -22,7 +23,7 @@ struct mlp {
 
 struct block {
     struct ov_norm norm1, norm2;
-    struct ov_dense qkv, out; /* queries, keys, values: each all heads */
+    struct ov_dense qkv, out; /* of each group: queries, key, value */
     struct mlp mlp;
 };
 
@@ -30,8 +31,8 @@ struct ov_miniomni {
     struct ov_miniomni_config c;
     struct ov_weights *w;
     struct ov_bind bind;
-    const struct ov_array *tokens; /* [padded_vocab, d], as stored */
-    struct ov_dense whisper_map;   /* of adapter_mlp */
+    struct ov_tensor *tokens;    /* [padded_vocab, d] */
+    struct ov_dense whisper_map; /* of adapter_mlp */
     struct mlp whisper, vision;
     struct block *block; /* [layers + after_layers] */
     struct ov_norm last, after_last;
@@ -53,7 +54,7 @@ static void
 bind_dense(struct ov_dense *l, struct ov_miniomni *m, int out, int in,
            bool bias, const char *at, const char *name)
 {
-    l->w = ov_bind(&m->bind, out, in, "%s.%s.weight", at, name);
+    l->w = ov_bind_matrix(&m->bind, out, in, "%s.%s.weight", at, name);
     l->b = bias ? ov_bind(&m->bind, 1, out, "%s.%s.bias", at, name) : NULL;
 }
 
@@ -69,37 +70,11 @@ bind_mlp(struct mlp *l, struct ov_miniomni *m, int in, bool gated,
     bind_dense(&l->down, m, c->d, c->ff, c->bias, at, "proj");
 }
 
-/* Rows of w lie group by group, [queries, key, value] of each: put all
- * queries first, then all keys, then all values. */
-static struct ov_tensor *
-sorted(struct ov_miniomni *m, const struct ov_tensor *w)
-{
-    const struct ov_miniomni_config *c = &m->c;
-    size_t hd = (size_t)c->hd * (size_t)w->cols, g, groups;
-    size_t per = (size_t)(c->heads / c->groups);
-    struct ov_tensor *t = ov_bind_new(&m->bind, w->rows, w->cols);
-
-    if (t == NULL)
-        return NULL;
-    groups = (size_t)c->groups;
-    for (g = 0; g < groups; g++) {
-        const float *from = w->x + g * (per + 2) * hd;
-
-        memcpy(t->x + g * per * hd, from, per * hd * sizeof *from);
-        memcpy(t->x + (groups * per + g) * hd, from + per * hd,
-               hd * sizeof *from);
-        memcpy(t->x + (groups * (per + 1) + g) * hd, from + (per + 1) * hd,
-               hd * sizeof *from);
-    }
-    return t;
-}
-
 static void
 bind_block(struct block *l, struct ov_miniomni *m, const char *at)
 {
     const struct ov_miniomni_config *c = &m->c;
     int rows = (c->heads + 2 * c->groups) * c->hd;
-    const struct ov_tensor *w;
     char name[120];
 
     snprintf(name, sizeof name, "%s.norm_1", at);
@@ -107,12 +82,7 @@ bind_block(struct block *l, struct ov_miniomni *m, const char *at)
     snprintf(name, sizeof name, "%s.norm_2", at);
     if (!c->shared_norm)
         bind_norm(&l->norm2, m, name);
-    w = ov_bind(&m->bind, rows, c->d, "%s.attn.attn.weight", at);
-    l->qkv.w = w != NULL ? sorted(m, w) : NULL;
-    if (c->qkv_bias) {
-        w = ov_bind(&m->bind, rows, 1, "%s.attn.attn.bias", at);
-        l->qkv.b = w != NULL ? sorted(m, w) : NULL;
-    }
+    bind_dense(&l->qkv, m, rows, c->d, c->qkv_bias, at, "attn.attn");
     bind_dense(&l->out, m, c->d, c->heads * c->hd, c->bias, at, "attn.proj");
     snprintf(name, sizeof name, "%s.mlp", at);
     bind_mlp(&l->mlp, m, c->d, c->gated, name);
@@ -131,11 +101,12 @@ static void
 bind_heads(struct ov_miniomni *m)
 {
     const struct ov_miniomni_config *c = &m->c;
-    const char *from = c->tied ? "transformer.wte" : "lm_head";
     int audio = OV_MINIOMNI_LAYERS * c->audio_vocab;
     struct ov_tensor *w, *b = NULL;
 
-    w = ov_bind(&m->bind, c->padded_vocab, c->d, "%s.weight", from);
+    w = c->tied
+            ? m->tokens
+            : ov_bind_matrix(&m->bind, c->padded_vocab, c->d, "lm_head.weight");
     if (c->head_bias)
         b = ov_bind(&m->bind, c->padded_vocab, 1, "lm_head.bias");
     head_rows(&m->text, m, w, b, 0, c->text_vocab);
@@ -144,8 +115,8 @@ bind_heads(struct ov_miniomni *m)
         return;
     }
     bind_norm(&m->after_last, m, "transformer.post_adapter_audio_ln");
-    w = ov_bind(&m->bind, c->after_vocab, c->d,
-                "transformer.post_adapter_audio_lm_head.weight");
+    w = ov_bind_matrix(&m->bind, c->after_vocab, c->d,
+                       "transformer.post_adapter_audio_lm_head.weight");
     if (c->head_bias)
         b = ov_bind(&m->bind, c->after_vocab, 1,
                     "transformer.post_adapter_audio_lm_head.bias");
@@ -183,29 +154,12 @@ bind_front(struct ov_miniomni *m)
     const struct ov_miniomni_config *c = &m->c;
 
     if (c->adapter_mlp) {
-        m->whisper_map.w =
-            ov_bind(&m->bind, c->d, c->whisper_dim, "whisper_adapter.weight");
+        m->whisper_map.w = ov_bind_matrix(&m->bind, c->d, c->whisper_dim,
+                                          "whisper_adapter.weight");
         m->whisper_map.b = ov_bind(&m->bind, 1, c->d, "whisper_adapter.bias");
     } else
         bind_mlp(&m->whisper, m, c->whisper_dim, true, "whisper_adapter");
     bind_mlp(&m->vision, m, c->vision_dim, true, "vision_adapter");
-}
-
-/* The embeddings stay as they are stored: a few rows are read at a time. */
-static void
-bind_tokens(struct ov_miniomni *m)
-{
-    const struct ov_array *a = ov_weights_get(m->w, "transformer.wte.weight");
-
-    if (a == NULL || a->rank != 2 || a->shape[0] != m->c.padded_vocab ||
-        a->shape[1] != m->c.d ||
-        (a->dtype != OV_F32 && a->dtype != OV_F16 && a->dtype != OV_BF16 &&
-         a->dtype != OV_F64))
-        ov_err_set(&m->bind.err, OV_EMODEL,
-                   "tensor transformer.wte.weight is missing, not %d x %d, "
-                   "or of another type",
-                   m->c.padded_vocab, m->c.d);
-    m->tokens = a;
 }
 
 int
@@ -226,7 +180,8 @@ ov_miniomni_open(struct ov_miniomni **out, const char *path,
         return rc;
     }
     ov_bind_init(&m->bind, m->w, "");
-    bind_tokens(m);
+    m->tokens = ov_bind_matrix(&m->bind, c->padded_vocab, c->d,
+                               "transformer.wte.weight");
     if (parts & OV_MINIOMNI_FRONT)
         bind_front(m);
     if ((parts & OV_MINIOMNI_BACK) && m->bind.err.code == OV_OK)
@@ -281,17 +236,12 @@ static int
 add_token(const struct ov_miniomni *m, int32_t id, float *x, float *room,
           struct ov_err *err)
 {
-    struct ov_array row = *m->tokens;
     int i;
 
     if (id < 0 || id >= m->c.padded_vocab)
         return ov_err_set(err, OV_ESTREAM, "token %d is not in 0..%d", id,
                           m->c.padded_vocab - 1);
-    row.count = m->c.d;
-    row.data = (const char *)row.data +
-               (size_t)id * (size_t)m->c.d * ov_dtype_size(row.dtype);
-    if (ov_array_to_f32(&row, room, err) != OV_OK)
-        return err != NULL ? err->code : OV_EMODEL;
+    ov_narrow_row(m->tokens, id, room);
     for (i = 0; i < m->c.d; i++)
         x[i] += room[i];
     return OV_OK;
@@ -566,6 +516,27 @@ rows_of(struct ov_miniomni_state *s, struct ov_tensor *x, int seq)
                                  x->cols);
 }
 
+/* Heads from..from+n-1 of each group in all: its queries, its key, its
+ * value. */
+static struct ov_tensor *
+of_groups(struct ov_miniomni_state *s, const struct ov_tensor *all, int from,
+          int n)
+{
+    const struct ov_miniomni_config *c = &s->m->c;
+    size_t hd = (size_t)c->hd, part = (size_t)n * hd;
+    size_t group = (size_t)(c->heads / c->groups + 2) * hd;
+    struct ov_tensor *y = ov_tensor_new(s->g, all->rows, c->groups * n * c->hd);
+    int t, i;
+
+    for (t = 0; t < all->rows; t++)
+        for (i = 0; i < c->groups; i++)
+            memcpy(y->x + ((size_t)t * (size_t)c->groups + (size_t)i) * part,
+                   all->x + (size_t)t * (size_t)all->cols + (size_t)i * group +
+                       (size_t)from * hd,
+                   part * sizeof *y->x);
+    return y;
+}
+
 static struct ov_tensor *
 attention(struct ov_miniomni_state *s, const struct block *l, int i,
           struct ov_tensor *x)
@@ -575,9 +546,9 @@ attention(struct ov_miniomni_state *s, const struct block *l, int i,
         .heads = c->heads, .kv_heads = c->groups, .hd = c->hd, .causal = true};
     int dq = c->heads * c->hd, dk = c->groups * c->hd, b;
     struct ov_tensor *all = ov_dense_run(s->g, &l->qkv, x);
-    struct ov_tensor *q = ov_columns(s->g, all, 0, dq);
-    struct ov_tensor *k = ov_columns(s->g, all, dq, dk);
-    struct ov_tensor *v = ov_columns(s->g, all, dq + dk, dk);
+    struct ov_tensor *q = of_groups(s, all, 0, c->heads / c->groups);
+    struct ov_tensor *k = of_groups(s, all, c->heads / c->groups, 1);
+    struct ov_tensor *v = of_groups(s, all, c->heads / c->groups + 1, 1);
     struct ov_tensor *y = ov_tensor_new(s->g, x->rows, dq), *part;
 
     for (b = 0; b < s->seqs; b++) {

@@ -17,9 +17,12 @@ bind_expert(struct ov_gated *e, struct ov_bind *b, const struct ov_moe *m,
     const char *down = m->c.mixtral ? "w2" : "down_proj";
     int ff = m->c.ff;
 
-    e->gate.w = ov_bind(b, ff, d, "%s.experts.%d.%s.weight", prefix, i, gate);
-    e->up.w = ov_bind(b, ff, d, "%s.experts.%d.%s.weight", prefix, i, up);
-    e->down.w = ov_bind(b, d, ff, "%s.experts.%d.%s.weight", prefix, i, down);
+    e->gate.w =
+        ov_bind_matrix(b, ff, d, "%s.experts.%d.%s.weight", prefix, i, gate);
+    e->up.w =
+        ov_bind_matrix(b, ff, d, "%s.experts.%d.%s.weight", prefix, i, up);
+    e->down.w =
+        ov_bind_matrix(b, d, ff, "%s.experts.%d.%s.weight", prefix, i, down);
 }
 
 void
@@ -40,11 +43,11 @@ ov_moe_bind(struct ov_moe *m, struct ov_bind *b, const struct ov_moe_config *c,
     if (ff == 0)
         return;
     m->shared.gate.w =
-        ov_bind(b, ff, d, "%s.shared_expert.gate_proj.weight", prefix);
+        ov_bind_matrix(b, ff, d, "%s.shared_expert.gate_proj.weight", prefix);
     m->shared.up.w =
-        ov_bind(b, ff, d, "%s.shared_expert.up_proj.weight", prefix);
+        ov_bind_matrix(b, ff, d, "%s.shared_expert.up_proj.weight", prefix);
     m->shared.down.w =
-        ov_bind(b, d, ff, "%s.shared_expert.down_proj.weight", prefix);
+        ov_bind_matrix(b, d, ff, "%s.shared_expert.down_proj.weight", prefix);
     m->shared_on.w = ov_bind(b, 1, d, "%s.shared_expert_gate.weight", prefix);
 }
 

@@ -18,7 +18,7 @@ bind_joined(struct ov_mha *a, struct ov_bind *b, int d, const char *name)
 {
     struct ov_tensor *w, *bias;
 
-    w = ov_bind(b, 3 * d, d, "%sin_proj_weight", name);
+    w = ov_bind_matrix(b, 3 * d, d, "%sin_proj_weight", name);
     bias = ov_bind_if(b, 3 * d, 1, "%sin_proj_bias", name);
     a->q.w = ov_bind_rows(b, w, 0, d);
     a->k.w = ov_bind_rows(b, w, d, d);
@@ -37,9 +37,9 @@ bind_parted(struct ov_mha *a, struct ov_bind *b, int d, const char *name)
 
     ov_bind_shape(b, 2, k, "%sk_proj_weight", name);
     ov_bind_shape(b, 2, v, "%sv_proj_weight", name);
-    a->q.w = ov_bind(b, d, d, "%sq_proj_weight", name);
-    a->k.w = ov_bind(b, d, k[1], "%sk_proj_weight", name);
-    a->v.w = ov_bind(b, d, v[1], "%sv_proj_weight", name);
+    a->q.w = ov_bind_matrix(b, d, d, "%sq_proj_weight", name);
+    a->k.w = ov_bind_matrix(b, d, k[1], "%sk_proj_weight", name);
+    a->v.w = ov_bind_matrix(b, d, v[1], "%sv_proj_weight", name);
     if (k[1] != v[1] && b->err.code == OV_OK)
         ov_err_set(&b->err, OV_EMODEL,
                    "%s: keys and values of different width are not supported",
@@ -62,7 +62,7 @@ bind_mha(struct ov_mha *a, struct ov_bind *b, int d, int heads,
         bind_joined(a, b, d, name);
     else
         bind_parted(a, b, d, name);
-    a->out.w = ov_bind(b, d, d, "%sout_proj.weight", name);
+    a->out.w = ov_bind_matrix(b, d, d, "%sout_proj.weight", name);
     a->out.b = ov_bind_if(b, d, 1, "%sout_proj.bias", name);
 }
 
@@ -93,9 +93,9 @@ ov_torch_layer_bind(struct ov_torch_layer *l, struct ov_bind *b,
         bind_mha(&l->cross, b, o->d, o->heads, part);
     }
     ov_bind_shape(b, 2, up, "%slinear1.weight", name);
-    l->up.w = ov_bind(b, up[0], o->d, "%slinear1.weight", name);
+    l->up.w = ov_bind_matrix(b, up[0], o->d, "%slinear1.weight", name);
     l->up.b = ov_bind_if(b, up[0], 1, "%slinear1.bias", name);
-    l->down.w = ov_bind(b, o->d, up[0], "%slinear2.weight", name);
+    l->down.w = ov_bind_matrix(b, o->d, up[0], "%slinear2.weight", name);
     l->down.b = ov_bind_if(b, o->d, 1, "%slinear2.bias", name);
     for (i = 0; i < (o->decoder ? 3 : 2); i++) {
         snprintf(part, sizeof part, "%snorm%d.", name, i + 1);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "math/attend.h"
+#include "math/dense.h"
 #include "math/gemm.h"
 #include "math/ops.h"
 #include "math/vec.h"
@@ -30,16 +31,22 @@ struct open {
     struct ov_err *err;
 };
 
-/* A tensor of a side, or of one of its layers (layer >= 0). */
+/* A tensor of a side, or of one of its layers (layer >= 0).  All matrices of
+ * layers go to ov_dense_map. */
 static struct ov_tensor *
 get(struct open *o, int layer, int rows, int cols, const char *name,
     const char *hf_name)
 {
+    struct ov_bind *b = &o->w->bind;
+    const char *list = o->hf ? "layers" : "blocks";
+
     name = o->hf ? hf_name : name;
     if (layer < 0)
-        return ov_bind(&o->w->bind, rows, cols, "%s.%s", o->side, name);
-    return ov_bind(&o->w->bind, rows, cols, "%s.%s.%d.%s", o->side,
-                   o->hf ? "layers" : "blocks", layer, name);
+        return ov_bind(b, rows, cols, "%s.%s", o->side, name);
+    if (rows > 1)
+        return ov_bind_matrix(b, rows, cols, "%s.%s.%d.%s", o->side, list,
+                              layer, name);
+    return ov_bind(b, rows, cols, "%s.%s.%d.%s", o->side, list, layer, name);
 }
 
 /* The same twice: weight and bias. */
@@ -142,16 +149,18 @@ bind_decoder(struct open *o)
     int s = d->text_state, i;
 
     o->side = "decoder";
-    w->token = get(o, -1, d->vocab, s, "token_embedding.weight",
-                   "embed_tokens.weight");
+    w->token = ov_bind_matrix(&w->bind, d->vocab, s, "%s.%s", o->side,
+                              o->hf ? "embed_tokens.weight"
+                                    : "token_embedding.weight");
     w->pos_t = get(o, -1, d->text_ctx, s, "positional_embedding",
                    "embed_positions.weight");
     for (i = 0; i < d->text_layers; i++)
         bind_block(o, i, s, d->text_ff, true, &w->dec[i]);
     pair(o, -1, 1, s, "ln", "layer_norm", &w->norm_w, &w->norm_b);
     w->bind.prefix = "";
-    w->head =
-        o->hf ? ov_bind_if(&w->bind, d->vocab, s, "proj_out.weight") : NULL;
+    w->head = o->hf && ov_bind_has(&w->bind, "proj_out.weight")
+                  ? ov_bind_matrix(&w->bind, d->vocab, s, "proj_out.weight")
+                  : NULL;
     w->bind.prefix = prefix;
     if (w->head == NULL)
         w->head = w->token;
@@ -508,11 +517,11 @@ self_attention(const struct ov_whisper *w, struct ov_graph *g,
     struct ov_tensor *h = ov_tensor_const(g, x, n, d), *q, *k, *v;
 
     h = ov_layernorm(g, h, b->a_nw, b->a_nb, EPS);
-    q = ov_linear(g, h, b->self.q, b->self.qb);
-    k = ov_linear(g, h, b->self.k, NULL);
-    v = ov_linear(g, h, b->self.v, b->self.vb);
+    q = ov_dense_map(g, h, b->self.q, b->self.qb);
+    k = ov_dense_map(g, h, b->self.k, NULL);
+    v = ov_dense_map(g, h, b->self.v, b->self.vb);
     h = ov_attend(g, &a, q, k, v);
-    h = ov_linear(g, h, b->self.o, b->self.ob);
+    h = ov_dense_map(g, h, b->self.o, b->self.ob);
     add(x, h->x, (size_t)n * (size_t)d);
     ov_graph_reset(g);
 }
@@ -531,9 +540,9 @@ feed_forward(const struct ov_whisper *w, struct ov_graph *g,
         m = n < ROWS ? n : ROWS;
         h = ov_tensor_const(g, x, m, d);
         h = ov_layernorm(g, h, b->f_nw, b->f_nb, EPS);
-        h = ov_linear(g, h, b->up, b->ub);
+        h = ov_dense_map(g, h, b->up, b->ub);
         ov_act(w->act, h->x, (size_t)m * (size_t)h->cols);
-        h = ov_linear(g, h, b->down, b->db);
+        h = ov_dense_map(g, h, b->down, b->db);
         add(x, h->x, (size_t)m * (size_t)d);
         ov_graph_reset(g);
     }

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "math/attend.h"
+#include "math/dense.h"
+#include "math/narrow.h"
 #include "math/ops.h"
 #include "math/vec.h"
 
@@ -89,9 +91,9 @@ ov_whisper_listen(struct ov_whisper_state *s, const float *enc, int rows)
     for (i = 0; i < w->d.text_layers; i++) {
         ov_graph_reset(s->many);
         x = ov_tensor_const(s->many, enc, rows, w->d.audio_state);
-        y = ov_linear(s->many, x, w->dec[i].cross.k, NULL);
+        y = ov_dense_map(s->many, x, w->dec[i].cross.k, NULL);
         memcpy(s->ck[i], y->x, size);
-        y = ov_linear(s->many, x, w->dec[i].cross.v, w->dec[i].cross.vb);
+        y = ov_dense_map(s->many, x, w->dec[i].cross.v, w->dec[i].cross.vb);
         memcpy(s->cv[i], y->x, size);
     }
     ov_graph_reset(s->many);
@@ -188,10 +190,10 @@ self_attention(struct ov_whisper_state *s, struct ov_graph *g,
     int ctx = s->w->d.text_ctx, b, h;
     struct ov_attend how = {
         .heads = heads, .kv_heads = heads, .hd = hd, .causal = true};
-    struct ov_tensor *q = ov_linear(g, x, a->q, a->qb), *y;
+    struct ov_tensor *q = ov_dense_map(g, x, a->q, a->qb), *y;
 
-    keep(s, r, ov_linear(g, x, a->k, NULL), s->k[layer]);
-    keep(s, r, ov_linear(g, x, a->v, a->vb), s->v[layer]);
+    keep(s, r, ov_dense_map(g, x, a->k, NULL), s->k[layer]);
+    keep(s, r, ov_dense_map(g, x, a->v, a->vb), s->v[layer]);
     y = ov_tensor_new(g, r->n, d);
     if (!r->beams)
         ov_attend_run(g, &how, r->n, q->x, d, s->len + r->n, s->k[layer], d,
@@ -203,7 +205,7 @@ self_attention(struct ov_whisper_state *s, struct ov_graph *g,
                         s->from + (size_t)b * (size_t)ctx, ctx, s->len + 1, hd,
                         d, 1 / ov_sqrt((float)hd), s->scratch,
                         y->x + (size_t)b * (size_t)d + h * hd);
-    return ov_linear(g, y, a->o, a->ob);
+    return ov_dense_map(g, y, a->o, a->ob);
 }
 
 /* The products of the alignment heads of this layer, from scores
@@ -240,7 +242,7 @@ cross_attention(struct ov_whisper_state *s, struct ov_graph *g, int n,
     const struct ov_whisper_attn *a = &s->w->dec[layer].cross;
     int d = s->w->d.text_state, heads = s->w->d.text_heads;
     struct ov_attend how = {.heads = heads, .kv_heads = heads, .hd = d / heads};
-    struct ov_tensor *q = ov_linear(g, x, a->q, a->qb), *y;
+    struct ov_tensor *q = ov_dense_map(g, x, a->q, a->qb), *y;
 
     if (aligns(s, layer))
         how.scores = ov_graph_alloc(g, (size_t)heads * (size_t)n *
@@ -250,7 +252,7 @@ cross_attention(struct ov_whisper_state *s, struct ov_graph *g, int n,
                   d, y->x, d);
     if (how.scores != NULL)
         keep_alignment(s, layer, n, how.scores);
-    return ov_linear(g, y, a->o, a->ob);
+    return ov_dense_map(g, y, a->o, a->ob);
 }
 
 /* All layers over the rows in s->hidden [n, d], in place. */
@@ -273,9 +275,9 @@ run(struct ov_whisper_state *s, const struct rows *r)
         h = ov_layernorm(g, x, b->c_nw, b->c_nb, EPS);
         add(x->x, cross_attention(s, g, r->n, i, h)->x, size);
         h = ov_layernorm(g, x, b->f_nw, b->f_nb, EPS);
-        h = ov_linear(g, h, b->up, b->ub);
+        h = ov_dense_map(g, h, b->up, b->ub);
         ov_act(w->act, h->x, (size_t)h->rows * (size_t)h->cols);
-        add(x->x, ov_linear(g, h, b->down, b->db)->x, size);
+        add(x->x, ov_dense_map(g, h, b->down, b->db)->x, size);
         if (i == 0 && w->tap != NULL)
             w->tap(w->tap_ctx, "dec_block0_out", s->hidden, r->n, d);
     }
@@ -293,7 +295,7 @@ embed(struct ov_whisper_state *s, int i, int32_t token, int pos)
     size_t d = (size_t)s->w->d.text_state;
     float *x = s->hidden + (size_t)i * d;
 
-    memcpy(x, s->w->token->x + (size_t)token * d, d * sizeof *x);
+    ov_narrow_row(s->w->token, token, x);
     add(x, s->w->pos_t->x + (size_t)pos * d, d);
 }
 
@@ -336,7 +338,7 @@ ov_whisper_logits(struct ov_whisper_state *s, const float *hidden, int n,
     struct ov_tensor *y;
 
     ov_graph_reset(g);
-    y = ov_linear(g, ov_tensor_const(g, hidden, n, s->w->d.text_state),
-                  s->w->head, NULL);
+    y = ov_dense_map(g, ov_tensor_const(g, hidden, n, s->w->d.text_state),
+                     s->w->head, NULL);
     memcpy(logits, y->x, (size_t)n * (size_t)s->w->d.vocab * sizeof *logits);
 }

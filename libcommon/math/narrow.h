@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Products with weights of 8 or 16 bits, widened on the way.
+ * In: rows of float32, weights as they are stored.  Out: rows of float32.
+ *
+ * bfloat16 and IEEE half are widened exactly; int8 has one factor for each
+ * stored row.  Sums are in float32.  Each row of a result is computed in the
+ * same order however many rows there are: chunks of any size give the same
+ * bytes. */
+#ifndef OV_MATH_NARROW_H
+#define OV_MATH_NARROW_H
+
+#include <stdbool.h>
+
+#include "math/graph.h"
+
+/* y [m, out] = x [m, in] times the narrow weights w, plus b [out] if it is
+ * not NULL.  w is [out, in]; turned: [in, out].  Memory is g's.  Products
+ * for many rows take as many threads as ov_gemm_threads said. */
+void ov_narrow_product(struct ov_graph *g, int m, const float *x,
+                       const struct ov_tensor *w, bool turned, const float *b,
+                       float *y);
+
+/* Row of w, in any form, to y [w->cols]. */
+void ov_narrow_row(const struct ov_tensor *w, int row, float *y);
+
+#endif
