@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ov-model: which models are there, what is in them, are they whole.
+/* ov-model: which models are there, what is in them, are they whole; taking
+ * others among them, whole or in fewer bits.
  * In: names of models, files of weights.  Out: text, or JSON. */
 #include <errno.h>
 #include <math.h>
@@ -22,6 +23,9 @@
 
 static bool json;
 static struct ov_import_options import;
+static int bits = -1; /* index in TYPES */
+
+static const char *const TYPES[] = {"int8", "bf16", NULL};
 
 static const struct tool_option options[] = {
     {"json", 'j', TOOL_FLAG, &json, 0, 0, NULL, NULL,
@@ -29,11 +33,13 @@ static const struct tool_option options[] = {
     {"name", 'n', TOOL_STRING, &import.name, 0, 0, NULL, "NAME",
      "import: what the model is called from now on"},
     {"link", 0, TOOL_FLAG, &import.link, 0, 0, NULL, NULL,
-     "import: symbolic links, no copies"},
+     "import, quantise: symbolic links, no copies"},
     {"to", 0, TOOL_STRING, &import.to, 0, 0, NULL, "DIR",
      "import: below DIR, not the user's models"},
     {"force", 0, TOOL_FLAG, &import.force, 0, 0, NULL, NULL,
-     "import: replace an import of that name"},
+     "import, quantise: replace what these made under that name"},
+    {"type", 0, TOOL_CHOICE, &bits, 0, 0, TYPES, "TYPE",
+     "quantise: int8 or bf16"},
     {.name = NULL}};
 
 static const struct tool self = {
@@ -44,10 +50,12 @@ static const struct tool self = {
     "  show [NAME|FILE]  print the configuration and the tensors\n"
     "  check [NAME]...   read everything; exit 4 at the first damage\n"
     "  files [NAME]      print sizes and checksums for its config.json\n"
-    "  import PATH -n NAME  take a published checkpoint among the models",
+    "  import PATH -n NAME  take a published checkpoint among the models\n"
+    "  quantise NAME --type TYPE -o NAME|DIR  a model in fewer bits",
     TOOL_HAS_OUTPUT, options};
 
 static FILE *out;
+static const char *target; /* quantise: -o */
 static struct ov_err err;
 
 static void
@@ -594,15 +602,94 @@ do_import(int n, char **names)
     put_commands(got.kind.type, import.name);
 }
 
+/* quantise ----------------------------------------------------------------- */
+
+/* What -o says: a name, or the path of a directory that will be. */
+static void
+place(const char *s)
+{
+    static char dir[OV_IMPORT_PATH];
+    size_t n = strlen(s);
+    const char *slash;
+
+    if (n >= sizeof dir)
+        tool_die(OV_EUSAGE, "quantise: %.200s: too long a path", s);
+    memcpy(dir, s, n + 1);
+    while (n > 1 && dir[n - 1] == '/')
+        dir[--n] = '\0';
+    slash = strrchr(dir, '/');
+    import.name = slash != NULL ? slash + 1 : dir;
+    if (slash == NULL)
+        return;
+    import.to = slash == dir ? "/" : dir;
+    dir[slash - dir] = '\0';
+}
+
+static void
+do_quantise(int n, char **names)
+{
+    struct ov_import got;
+    char *from;
+    bool named;
+
+    if (n == 0)
+        tool_die(OV_EUSAGE, "quantise: no model");
+    if (bits < 0)
+        tool_die(OV_EUSAGE, "quantise: no type (--type int8 or bf16)");
+    if (target == NULL)
+        tool_die(OV_EUSAGE, "quantise: no name for the result (-o NAME)");
+    place(target);
+    named = import.to == NULL;
+    import.look = look_at_tokenizer;
+    import.as = bits == 0 ? OV_QUANTISE_I8 : OV_QUANTISE_BF16;
+    if (is_file(names[0])) {
+        from = join(".", names[0]);
+        memmove(from, names[0], strlen(names[0]) + 1);
+    } else {
+        check(ov_model_find(names[0], &from, &err));
+    }
+    check(ov_model_import(&got, from, &import, &err));
+    free(from);
+    if (named)
+        warn_of_another(import.name, got.path);
+    if (got.note[0] != '\0')
+        tool_warn("%s: %s", got.path, got.note);
+    if (tool.verbose < 0)
+        return;
+    put_text(import.name);
+    fputs(": ", out);
+    put_text(got.kind.name);
+    fprintf(out, ", %zu matrices of type %s, %llu bytes in ", got.matrices,
+            TYPES[bits], (unsigned long long)got.bytes);
+    put_text(got.path);
+    putc('\n', out);
+    put_commands(got.kind.type, named ? import.name : got.path);
+}
+
 static const struct {
     const char *name;
     int max; /* operands */
     void (*run)(int n, char **names);
 } commands[] = {
-    {"path", 1, do_path},   {"list", 0, do_list},
-    {"show", 1, do_show},   {"check", INT32_MAX, do_check},
-    {"files", 1, do_files}, {"import", 1, do_import},
+    {"path", 1, do_path},         {"list", 0, do_list},
+    {"show", 1, do_show},         {"check", INT32_MAX, do_check},
+    {"files", 1, do_files},       {"import", 1, do_import},
+    {"quantise", 1, do_quantise},
 };
+
+/* Options that the command has no use for. */
+static void
+check_options(const char *command, void (*run)(int, char **))
+{
+    bool imports = run == do_import, quantises = run == do_quantise;
+
+    if (!imports && (import.name != NULL || import.to != NULL))
+        tool_die(OV_EUSAGE, "%s: --name and --to are import's", command);
+    if (!imports && !quantises && (import.link || import.force))
+        tool_die(OV_EUSAGE, "%s: --link and --force are import's", command);
+    if (!quantises && bits >= 0)
+        tool_die(OV_EUSAGE, "%s: --type is quantise's", command);
+}
 
 int
 main(int argc, char **argv)
@@ -612,23 +699,25 @@ main(int argc, char **argv)
 
     if (i >= argc)
         tool_die(OV_EUSAGE,
-                 "no command (path, list, show, check, files, import)");
+                 "no command (path, list, show, check, files, import, "
+                 "quantise)");
     for (k = 0; k < sizeof commands / sizeof commands[0]; k++)
         if (strcmp(argv[i], commands[k].name) == 0)
             break;
     if (k == sizeof commands / sizeof commands[0])
         tool_die(OV_EUSAGE,
-                 "no command '%s' (path, list, show, check, files, import)",
+                 "no command '%s' (path, list, show, check, files, import, "
+                 "quantise)",
                  argv[i]);
     i++;
     if (argc - i > commands[k].max)
         tool_die(OV_EUSAGE, "%s: unexpected '%s'", commands[k].name,
                  argv[i + commands[k].max]);
-    if (commands[k].run != do_import &&
-        (import.name != NULL || import.to != NULL || import.link ||
-         import.force))
-        tool_die(OV_EUSAGE, "%s: --name, --link, --to and --force are import's",
-                 commands[k].name);
+    check_options(commands[k].name, commands[k].run);
+    if (commands[k].run == do_quantise) { /* -o is where the model goes */
+        target = tool.output;
+        tool.output = NULL;
+    }
     out = tool_output_file(false);
     commands[k].run(argc - i, argv + i);
     return tool_finish(0);

@@ -236,7 +236,8 @@ read_through(const char *path, enum ov_import_role role, struct ov_err *err)
     }
     rc = role == OV_IMPORT_INDEX ? ov_weights_open_model(&w, path, err)
                                  : ov_weights_open(&w, path, err);
-    if (rc == OV_OK && role == OV_IMPORT_WEIGHTS)
+    if (rc == OV_OK &&
+        (role == OV_IMPORT_WEIGHTS || role == OV_IMPORT_QUANTISED))
         rc = ov_weights_check(w, path, err);
     ov_weights_close(w);
     return rc;
@@ -485,6 +486,23 @@ make_prefix(const char *part, const char *to, struct ov_err *err)
     return OV_OK;
 }
 
+/* One file, as the plan says. */
+static int
+make_file(struct ov_import *r, const struct ov_import_item *it,
+          const char *path, struct sum *sum, const struct ov_import_options *o,
+          struct ov_err *err)
+{
+    size_t n;
+    int rc;
+
+    if (it->role != OV_IMPORT_QUANTISED)
+        return o->link ? link_to(it->from, path, sum, err)
+                       : copy(it->from, path, sum, err);
+    rc = ov_weights_quantise(it->from, path, o->as, &n, err);
+    r->matrices += n;
+    return rc == OV_OK ? sum_of(path, sum, err) : rc;
+}
+
 /* All files there, then all of them read. */
 static int
 fill(struct ov_import *r, const char *part, const struct ov_import_plan *p,
@@ -499,10 +517,13 @@ fill(struct ov_import *r, const char *part, const struct ov_import_plan *p,
         if (rc == OV_OK)
             rc = join(path, part, p->at[i].to, err);
         if (rc == OV_OK)
-            rc = o->link ? link_to(p->at[i].from, path, &sums[i], err)
-                         : copy(p->at[i].from, path, &sums[i], err);
+            rc = make_file(r, &p->at[i], path, &sums[i], o, err);
         r->bytes += sums[i].size;
     }
+    if (rc == OV_OK && o->as != OV_QUANTISE_NOT && r->matrices == 0)
+        rc = ov_err_set(err, OV_EMODEL,
+                        "%s: no matrix in it to quantise (is it quantised?)",
+                        p->dir);
     for (i = 0; i < p->n && rc == OV_OK; i++) {
         rc = join(path, part, p->at[i].to, err);
         if (rc == OV_OK)
@@ -589,6 +610,8 @@ ov_model_import(struct ov_import *r, const char *from,
     if (rc == OV_OK && p.missing[0] != '\0')
         rc = ov_err_set(err, OV_EMODEL, "%s: recognised %s (%s); missing: %s",
                         from, r->kind.name, r->kind.why, p.missing);
+    if (rc == OV_OK && o->as != OV_QUANTISE_NOT)
+        rc = ov_import_plan_quantise(&p, &r->kind, err);
     if (rc == OV_OK)
         rc = import(r, from, &p, o, err);
     memcpy(r->note, p.note, sizeof r->note);

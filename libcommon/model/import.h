@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "model/kind.h"
+#include "model/quantise.h"
 
 enum { OV_IMPORT_PATH = 4096, OV_IMPORT_FILES = 1100 };
 
@@ -19,6 +20,8 @@ struct ov_import_options {
     const char *to;   /* the directory of models; NULL: ov_import_home */
     bool link;        /* symbolic links, not copies */
     bool force;       /* replace what an import made */
+    /* weights of linear maps in fewer bits, in any case not links */
+    enum ov_quantise as;
     /* NULL, or a last look at the files, in dir; what it returns below 0
      * ends the import. */
     int (*look)(const char *dir, struct ov_err *err);
@@ -28,6 +31,7 @@ struct ov_import {
     struct ov_model_kind kind;
     char path[OV_IMPORT_PATH]; /* where it is now */
     size_t files;
+    size_t matrices; /* that were quantised */
     uint64_t bytes;
     char note[300]; /* what was not there and is missed by some uses, or "" */
 };
@@ -43,6 +47,10 @@ int ov_import_home(char path[OV_IMPORT_PATH], struct ov_err *err);
  * formed).  Then rename it to TO/NAME.  A file import.json tells where they
  * are from, their sizes and checksums.  Nothing is left behind
  * by a failure.
+ *
+ * With o->as, weights of linear maps are written as ov_weights_quantise does
+ * (safetensors files, "model.safetensors" in place of shards), and it is an
+ * error if no matrix is left to quantise.
  *
  * OV_EMODEL: from is not recognised, or as something that no command runs, or
  * parts are missing (which: in the message), or damaged.  OV_EUSAGE: the name

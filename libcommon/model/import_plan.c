@@ -187,10 +187,11 @@ take_first(struct ov_import_plan *p, const char *const *names)
     return NULL;
 }
 
+/* openai's, or what quantising made of it. */
 static bool
 is_pt(const char *s)
 {
-    return ends(s, ".pt");
+    return ends(s, ".pt") || ends(s, ".safetensors");
 }
 
 static bool
@@ -440,6 +441,8 @@ mini_omni(struct ov_import_plan *p)
     want(p, "tokenizer.json");
     if (there(p, "small.pt"))
         take(p, "small.pt", OV_IMPORT_WEIGHTS);
+    else if (there(p, "small.safetensors"))
+        take(p, "small.safetensors", OV_IMPORT_WEIGHTS);
     else if (!inside(p, "whisper-small", "whisper-small/", whisper_inside) &&
              !inside(p, "whisper", "whisper/", whisper_inside) &&
              !has_model("whisper-small"))
@@ -570,6 +573,81 @@ ov_import_plan(struct ov_import_plan *p, const char *from,
                           from, k->name, k->why);
     if (p->rc == OV_OK)
         plan(p, k, file);
+    return p->rc;
+}
+
+/* quantising ------------------------------------------------------------- */
+
+/* May the bits of it be fewer?  Codecs are small and convolve. */
+static bool
+is_linear(const struct ov_import_item *it)
+{
+    return it->role == OV_IMPORT_WEIGHTS && strncmp(it->to, "snac", 4) != 0;
+}
+
+/* The name of what is made of it: safetensors, whatever it was. */
+static char *
+new_name(const char *to)
+{
+    const char *slash = strrchr(to, '/'),
+               *file = slash != NULL ? slash + 1 : to;
+    const char *dot = strrchr(file, '.');
+    char *prefix = strndup(to, (size_t)(file - to)), *stem, *name;
+
+    if (strncmp(file, "pytorch_model.", 14) == 0 ||
+        strncmp(file, "model.safetensors", 17) == 0)
+        stem = strdup("model");
+    else
+        stem = strndup(file, dot != NULL ? (size_t)(dot - file) : strlen(file));
+    name = prefix != NULL && stem != NULL ? malloc(strlen(to) + 16) : NULL;
+    if (name != NULL)
+        sprintf(name, "%s%s.safetensors", prefix, stem);
+    free(prefix);
+    free(stem);
+    return name;
+}
+
+static bool
+is_quantisable(enum ov_model_type t)
+{
+    return ov_model_type_is_gpt(t) || t == OV_MODEL_WHISPER ||
+           t == OV_MODEL_WHISPER_HF || t == OV_MODEL_MINI_OMNI2;
+}
+
+int
+ov_import_plan_quantise(struct ov_import_plan *p, const struct ov_model_kind *k,
+                        struct ov_err *err)
+{
+    bool index = false;
+    size_t i, n = 0;
+
+    if (!is_quantisable(k->type))
+        return ov_err_set(err, OV_EMODEL,
+                          "%s: recognised %s (%s), which is not a model that "
+                          "can be quantised",
+                          p->dir, k->name, k->why);
+    for (i = 0; i < p->n; i++)
+        index = index || p->at[i].role == OV_IMPORT_INDEX;
+    for (i = 0; i < p->n; i++) {
+        struct ov_import_item it = p->at[i];
+
+        if (index && it.role == OV_IMPORT_WEIGHTS) { /* a shard */
+            free(it.from);
+            free(it.to);
+            continue;
+        }
+        if (it.role == OV_IMPORT_INDEX || is_linear(&it)) {
+            char *name = new_name(it.to);
+
+            free(it.to);
+            it.to = name;
+            it.role = OV_IMPORT_QUANTISED;
+        }
+        p->at[n++] = it;
+        if (it.to == NULL)
+            fail(p, ov_err_set(err, OV_ERUN, "out of memory"));
+    }
+    p->n = n;
     return p->rc;
 }
 

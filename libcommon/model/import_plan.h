@@ -11,7 +11,8 @@ enum ov_import_role {
     OV_IMPORT_WEIGHTS, /* model/safetensors.h reads it */
     OV_IMPORT_MASKED,  /* the same, but infinity is a value (of a mask) */
     OV_IMPORT_INDEX,   /* of shards */
-    OV_IMPORT_TFLITE
+    OV_IMPORT_TFLITE,
+    OV_IMPORT_QUANTISED /* WEIGHTS that are to have fewer bits */
 };
 
 struct ov_import_item {
@@ -38,6 +39,11 @@ struct ov_import_plan {
  * missing.  p is to be freed in any case. */
 int ov_import_plan(struct ov_import_plan *p, const char *from,
                    const struct ov_model_kind *k, struct ov_err *err);
+/* Of a plan for a k, the weights of its networks of linear maps become
+ * QUANTISED: one safetensors file in place of each, or of all shards.
+ * OV_EMODEL: there are none in a k. */
+int ov_import_plan_quantise(struct ov_import_plan *p,
+                            const struct ov_model_kind *k, struct ov_err *err);
 void ov_import_plan_free(struct ov_import_plan *p);
 
 #endif

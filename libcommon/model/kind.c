@@ -405,6 +405,8 @@ has_tokenizer(const char *dir)
            (there(dir, "vocab.json") && there(dir, "merges.txt"));
 }
 
+static const char *const OMNI[] = {"lit_model.pth", "lit_model.safetensors"};
+
 /* What a directory of that kind should hold and does not. */
 static void
 parts(struct ov_model_kind *k, const char *dir)
@@ -433,13 +435,13 @@ parts(struct ov_model_kind *k, const char *dir)
             miss(k, "model.safetensors or pytorch_model.bin");
         break;
     case OV_MODEL_MINI_OMNI2:
-        if (!there(dir, "lit_model.pth"))
+        if (!there(dir, OMNI[0]) && !there(dir, OMNI[1]))
             miss(k, "lit_model.pth");
         if (!there(dir, "model_config.yaml"))
             miss(k, "model_config.yaml");
         if (!has_tokenizer(dir))
             miss(k, "tokenizer.json");
-        if (!there(dir, "small.pt"))
+        if (!there(dir, "small.pt") && !there(dir, "small.safetensors"))
             miss(k, "small.pt (its Whisper)");
         break;
     default:
@@ -465,10 +467,11 @@ by_names(struct ov_model_kind *k, const char *dir)
                 miss(k, LYRA[i]);
         return true;
     }
-    if (there(dir, "model_config.yaml") && there(dir, "lit_model.pth")) {
-        decide(k, OV_MODEL_MINI_OMNI2, "lit_model.pth and model_config.yaml");
-        return true;
-    }
+    for (i = 0; i < 2; i++)
+        if (there(dir, "model_config.yaml") && there(dir, OMNI[i])) {
+            decide(k, OV_MODEL_MINI_OMNI2, "%s and model_config.yaml", OMNI[i]);
+            return true;
+        }
     return false;
 }
 

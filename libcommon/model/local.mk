@@ -11,6 +11,7 @@ libov_a_SOURCES += \
 	libcommon/model/pickle.c libcommon/model/pickle.h \
 	libcommon/model/pickle_call.c libcommon/model/pickle_machine.h \
 	libcommon/model/pickle_global.c libcommon/model/pickle_global.h \
+	libcommon/model/quantise.c libcommon/model/quantise.h \
 	libcommon/model/safetensors.c libcommon/model/safetensors.h \
 	libcommon/model/sharded.c libcommon/model/sharded.h \
 	libcommon/model/store.h \
@@ -19,7 +20,7 @@ libov_a_SOURCES += \
 	libcommon/model/zip.c libcommon/model/zip.h
 
 noinst_HEADERS += tests/unit/checkpoint.h tests/unit/mutate.h
-OV_TESTS += tests/unit/t_import
+OV_TESTS += tests/unit/t_import tests/unit/t_quantise
 OV_TESTS += tests/unit/t_config tests/unit/t_find \
 	tests/unit/t_safetensors tests/unit/t_fuzz_safetensors \
 	tests/unit/t_torch tests/unit/t_fuzz_torch tests/unit/t_sharded tests/unit/t_kind

@@ -578,12 +578,27 @@ ov_weights_scalar(const struct ov_weights *w, size_t i)
     return i < w->n_scalars ? w->scalars[i].name : NULL;
 }
 
+/* A decimal integer, and nothing else. */
+static bool
+meta_int(const char *text, int64_t *out)
+{
+    char *end;
+
+    if (text == NULL || strlen(text) > 18 || text[text[0] == '-'] < '0' ||
+        text[text[0] == '-'] > '9')
+        return false;
+    *out = strtoll(text, &end, 10);
+    return *end == '\0';
+}
+
 bool
 ov_weights_int(const struct ov_weights *w, const char *name, int64_t *out)
 {
     const struct ov_scalar *s = scalar(w, name);
 
-    if (s == NULL || s->kind != OV_SCALAR_INT)
+    if (s == NULL)
+        return meta_int(ov_weights_meta(w, name), out);
+    if (s->kind != OV_SCALAR_INT)
         return false;
     *out = s->i;
     return true;

@@ -80,7 +80,8 @@ const struct ov_array *ov_weights_get(const struct ov_weights *w,
 const char *ov_weights_meta(const struct ov_weights *w, const char *key);
 /* Numbers and texts that a PyTorch checkpoint holds beside its tensors, by
  * path: "dims.n_mels".  False or NULL if there is none of that type; a bool
- * is an integer, an integer is a double. */
+ * is an integer, an integer is a double.  An integer may also be the metadata
+ * of a safetensors file. */
 bool ov_weights_int(const struct ov_weights *w, const char *name, int64_t *out);
 bool ov_weights_double(const struct ov_weights *w, const char *name,
                        double *out);
@@ -102,6 +103,16 @@ int ov_array_to_f32(const struct ov_array *a, float *y, struct ov_err *err);
 int ov_weights_write(const char *path, const struct ov_array *arrays,
                      size_t count, const char *const (*meta)[2], size_t meta_n,
                      int level, struct ov_err *err);
+
+/* The same, not compressed, where not all values fit into memory at once:
+ * those of an array without data are asked for when it is their turn, with
+ * the array as it was given, and are used before the next are. */
+typedef int ov_weights_make(void *arg, const struct ov_array *a,
+                            const void **data, struct ov_err *err);
+int ov_weights_write_made(const char *path, const struct ov_array *arrays,
+                          size_t count, const char *const (*meta)[2],
+                          size_t meta_n, ov_weights_make *make, void *arg,
+                          struct ov_err *err);
 
 /* bfloat16 and IEEE half with round to nearest even, and back. */
 uint16_t ov_f32_to_bf16(float x);

@@ -137,8 +137,10 @@ make_header(const struct ov_array *const *order, size_t count,
 
 static int
 write_file(const struct ov_array *const *order, size_t count, const char *head,
-           size_t head_n, const char *path, int level, struct ov_err *err)
+           size_t head_n, const char *path, int level, ov_weights_make *make,
+           void *arg, struct ov_err *err)
 {
+    const void *data;
     struct ov_pack *p;
     struct ov_array a;
     uint64_t bytes;
@@ -152,7 +154,11 @@ write_file(const struct ov_array *const *order, size_t count, const char *head,
     for (i = 0; i < count && rc == OV_OK; i++) {
         a = *order[i];
         ov_array_measure(&a, &bytes);
-        rc = ov_pack_write(p, a.data, (size_t)bytes, err);
+        data = a.data;
+        if (data == NULL && make != NULL)
+            rc = make(arg, order[i], &data, err);
+        if (rc == OV_OK)
+            rc = ov_pack_write(p, data, (size_t)bytes, err);
     }
     if (rc < 0) {
         ov_pack_abandon(p);
@@ -161,10 +167,10 @@ write_file(const struct ov_array *const *order, size_t count, const char *head,
     return ov_pack_close(p, err);
 }
 
-int
-ov_weights_write(const char *path, const struct ov_array *arrays, size_t count,
-                 const char *const (*meta)[2], size_t meta_n, int level,
-                 struct ov_err *err)
+static int
+write_all(const char *path, const struct ov_array *arrays, size_t count,
+          const char *const (*meta)[2], size_t meta_n, int level,
+          ov_weights_make *make, void *arg, struct ov_err *err)
 {
     const struct ov_array **order;
     char *head = NULL;
@@ -184,9 +190,25 @@ ov_weights_write(const char *path, const struct ov_array *arrays, size_t count,
     rc = make_header(order, count, meta, meta_n, path, &head, &head_n, err);
     if (rc < 0)
         goto out;
-    rc = write_file(order, count, head, head_n, path, level, err);
+    rc = write_file(order, count, head, head_n, path, level, make, arg, err);
 out:
     free(head);
     free(order);
     return rc;
+}
+
+int
+ov_weights_write(const char *path, const struct ov_array *arrays, size_t count,
+                 const char *const (*meta)[2], size_t meta_n, int level,
+                 struct ov_err *err)
+{
+    return write_all(path, arrays, count, meta, meta_n, level, NULL, NULL, err);
+}
+
+int
+ov_weights_write_made(const char *path, const struct ov_array *arrays,
+                      size_t count, const char *const (*meta)[2], size_t meta_n,
+                      ov_weights_make *make, void *arg, struct ov_err *err)
+{
+    return write_all(path, arrays, count, meta, meta_n, 0, make, arg, err);
 }

@@ -322,18 +322,24 @@ is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* The only *.pt of dir, into path; how many there are. */
+static bool
+ends(const char *s, const char *tail)
+{
+    size_t n = strlen(s), m = strlen(tail);
+
+    return n > m && strcmp(s + n - m, tail) == 0;
+}
+
+/* The only *.pt or *.safetensors of dir, into path; how many there are. */
 static int
 find_pt(const char *dir, char *path)
 {
     DIR *d = opendir(dir);
     struct dirent *e;
     int n = 0;
-    size_t len;
 
     while (d != NULL && (e = readdir(d)) != NULL) {
-        len = strlen(e->d_name);
-        if (len > 3 && strcmp(e->d_name + len - 3, ".pt") == 0) {
+        if (ends(e->d_name, ".pt") || ends(e->d_name, ".safetensors")) {
             snprintf(path, PATH, "%s/%s", dir, e->d_name);
             n++;
         }

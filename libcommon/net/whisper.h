@@ -61,7 +61,8 @@ struct ov_whisper {
 
 enum { OV_WHISPER_ENCODER = 1, OV_WHISPER_DECODER = 2 };
 
-/* Open a checkpoint: the .pt of openai/whisper, or transformers' files
+/* Open a checkpoint: the .pt of openai/whisper (or the same in safetensors,
+ * its dimensions in the metadata), or transformers' files
  * (config.json with model.safetensors or pytorch_model.bin beside it).  path
  * is the file, or a directory that holds one such.  parts: what is bound.
  * OV_EMODEL: no such file, not Whisper, or a tensor that does not fit. */

@@ -9,6 +9,7 @@
 #include "stage/generate_ops.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,11 +24,22 @@ enum {
     HOP = 2048 /* of a frame; of SNAC's 24 kHz model, whose codes these are */
 };
 
+/* A tokenizer as large as Qwen2's takes longer to read than a prompt: it is
+ * read beside, and waited for when there is something said. */
+struct reading {
+    pthread_t thread;
+    bool started;
+    char path[OV_OMNI_PATH];
+    struct ov_bpe *bpe;
+    struct ov_err err;
+};
+
 struct generate {
     struct ov_generate_options o;
     struct ov_miniomni *m;
     const struct ov_miniomni_config *c;
-    struct ov_bpe *bpe;
+    struct reading reading;
+    struct ov_bpe *bpe; /* NULL until it was waited for */
     struct ov_miniomni_state *state;
     struct ov_miniomni_talk talk;
     float *x; /* [cap, d]: the prompt */
@@ -44,11 +56,51 @@ takes(const struct ov_model_kind *k)
     return k->type == OV_MODEL_MINI_OMNI2;
 }
 
+static void *
+read_tokenizer(void *arg)
+{
+    struct reading *r = arg;
+
+    if (ov_bpe_open_words(&r->bpe, r->path, &r->err) != OV_OK)
+        r->bpe = NULL;
+    return NULL;
+}
+
+/* g->bpe, or why there is none. */
+static int
+wait_for_tokenizer(struct generate *g, struct ov_err *err)
+{
+    struct reading *r = &g->reading;
+
+    if (r->started)
+        pthread_join(r->thread, NULL);
+    r->started = false;
+    g->bpe = r->bpe;
+    return g->bpe != NULL ? OV_OK
+                          : ov_err_set(err, r->err.code, "%s", r->err.text);
+}
+
+static int
+begin_tokenizer(struct generate *g, const char *dir, struct ov_err *err)
+{
+    struct reading *r = &g->reading;
+    int rc = ov_omni_part(r->path, dir, OV_OMNI_TOKENIZER, err);
+
+    if (rc != OV_OK)
+        return rc;
+    r->started = pthread_create(&r->thread, NULL, read_tokenizer, r) == 0;
+    if (!r->started)
+        read_tokenizer(r);
+    return OV_OK;
+}
+
 static void
 close_(void *self)
 {
     struct generate *g = self;
 
+    if (g->bpe == NULL)
+        wait_for_tokenizer(g, NULL);
     ov_miniomni_finish(&g->talk);
     ov_miniomni_state_free(g->state);
     ov_miniomni_close(g->m);
@@ -66,13 +118,11 @@ open_parts(struct generate *g, const char *dir, struct ov_err *err)
     int r = ov_miniomni_config_open(&c, dir, err);
 
     if (r == OV_OK)
+        r = begin_tokenizer(g, dir, err);
+    if (r == OV_OK)
         r = ov_omni_part(path, dir, OV_OMNI_WEIGHTS, err);
     if (r == OV_OK)
         r = ov_miniomni_open(&g->m, path, &c, OV_MINIOMNI_BACK, err);
-    if (r == OV_OK)
-        r = ov_omni_part(path, dir, OV_OMNI_TOKENIZER, err);
-    if (r == OV_OK)
-        r = ov_bpe_open(&g->bpe, path, err);
     if (r != OV_OK)
         return r;
     g->c = ov_miniomni_sizes(g->m);
@@ -276,6 +326,8 @@ pull(void *self, struct ov_generate_step *s, struct ov_err *err)
     memmove(g->said, g->said + STREAMS,
             sizeof g->said - STREAMS * sizeof *g->said);
     r = ov_miniomni_next(&g->talk, newest, err);
+    if (r == 1 && g->bpe == NULL && wait_for_tokenizer(g, err) != OV_OK)
+        return err != NULL ? err->code : OV_EMODEL;
     g->ready = r == 1;
     if (r != 1)
         return r;

@@ -366,7 +366,8 @@ check_kind(struct ov_bpe *b, const struct ov_json *root, struct ov_err *err)
 }
 
 static int
-read_root(struct ov_bpe *b, const struct ov_json *root, struct ov_err *err)
+read_root(struct ov_bpe *b, const struct ov_json *root, bool merges,
+          struct ov_err *err)
 {
     const struct ov_json *vocab = ov_json_path(root, "model.vocab");
     const struct ov_json *added = ov_json_get(root, "added_tokens");
@@ -382,22 +383,24 @@ read_root(struct ov_bpe *b, const struct ov_json *root, struct ov_err *err)
     if (rc == OV_OK)
         rc = read_vocab(b, vocab, err);
     if (rc == OV_OK)
-        rc = read_merges(b, vocab, ov_json_path(root, "model.merges"), err);
+        rc = merges ? read_merges(b, vocab, ov_json_path(root, "model.merges"),
+                                  err)
+                    : ov_bpe_table_merges(b, 0, err);
     if (rc == OV_OK && b->whole)
         rc = ov_bpe_table_names(b, err);
     return rc;
 }
 
 static int
-read_all(struct ov_bpe **out, struct ov_json *root, const char *path,
-         struct ov_err *err)
+read_all(struct ov_bpe **out, struct ov_json *root, bool merges,
+         const char *path, struct ov_err *err)
 {
     struct ov_bpe *b = ov_bpe_table_new(path);
     int rc;
 
     if (b == NULL)
         return ov_err_set(err, OV_ERUN, "%s: out of memory", path);
-    rc = read_root(b, root, err);
+    rc = read_root(b, root, merges, err);
     if (rc < 0)
         ov_bpe_close(b);
     else
@@ -405,8 +408,9 @@ read_all(struct ov_bpe **out, struct ov_json *root, const char *path,
     return rc;
 }
 
-int
-ov_bpe_open(struct ov_bpe **out, const char *path, struct ov_err *err)
+static int
+open_file(struct ov_bpe **out, const char *path, bool merges,
+          struct ov_err *err)
 {
     struct ov_json *root;
     int rc;
@@ -414,9 +418,21 @@ ov_bpe_open(struct ov_bpe **out, const char *path, struct ov_err *err)
     *out = NULL;
     rc = ov_json_read(&root, path, OV_BPE_FILE_MAX, err);
     if (rc == OV_OK)
-        rc = read_all(out, root, path, err);
+        rc = read_all(out, root, merges, path, err);
     ov_json_free(root);
     return rc;
+}
+
+int
+ov_bpe_open(struct ov_bpe **out, const char *path, struct ov_err *err)
+{
+    return open_file(out, path, true, err);
+}
+
+int
+ov_bpe_open_words(struct ov_bpe **out, const char *path, struct ov_err *err)
+{
+    return open_file(out, path, false, err);
 }
 
 int
@@ -429,7 +445,7 @@ ov_bpe_parse(struct ov_bpe **out, const char *text, size_t n, const char *name,
     *out = NULL;
     rc = ov_json_parse(&root, text, n, name, err);
     if (rc == OV_OK)
-        rc = read_all(out, root, name, err);
+        rc = read_all(out, root, true, name, err);
     ov_json_free(root);
     return rc;
 }

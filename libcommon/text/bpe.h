@@ -17,7 +17,10 @@ struct ov_bpe;
  * Qwen2 (also with up to three digits together), NFC or no normalizer,
  * added_tokens.  What would make other ids is refused by name. */
 int ov_bpe_open(struct ov_bpe **b, const char *path, struct ov_err *err);
-/* The same from n bytes in memory; name stands for the file in messages. */
+/* The same in less time, for what only turns ids into bytes: merges are not
+ * looked at, as if there were none. */
+int ov_bpe_open_words(struct ov_bpe **b, const char *path, struct ov_err *err);
+/* ov_bpe_open from n bytes in memory; name stands for the file in messages. */
 int ov_bpe_parse(struct ov_bpe **b, const char *text, size_t n,
                  const char *name, struct ov_err *err);
 void ov_bpe_close(struct ov_bpe *b);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Weights in fewer bits: matrices of linear maps and embeddings, which are
+ * nearly all of a network.
+ * In: a file of weights.  Out: a safetensors file. */
+#ifndef OV_MODEL_QUANTISE_H
+#define OV_MODEL_QUANTISE_H
+
+#include <stddef.h>
+
+#include "model/safetensors.h"
+
+enum ov_quantise {
+    OV_QUANTISE_NOT,
+    OV_QUANTISE_I8,  /* int8, and one float32 factor for each row */
+    OV_QUANTISE_BF16 /* bfloat16 */
+};
+
+enum { OV_QUANTISE_SIDE = 16 /* of a matrix, at least */ };
+
+/* Write the weights of from (a file or an index of shards) to the file to.
+ * Matrices [rows, cols] NAME become
+ *   I8: NAME, int8, each row divided by the 127th part of its largest
+ *       absolute value and rounded to the nearest, and NAME.scale, F32
+ *       [rows], these divisors (1 for a row of zeros);
+ *   BF16: rounded to the nearest; those of 16 bits stay what they are.
+ * A matrix has two dimensions of at least OV_QUANTISE_SIDE, floating-point
+ * values and a name that ends in "weight"; tables of positions and what
+ * chooses among experts are none.  All else is copied.  The numbers and texts
+ * beside the tensors of a PyTorch checkpoint, like the metadata of a
+ * safetensors file, become metadata.  *n: how many matrices.  OV_EMODEL: a
+ * damaged file, or a value in a matrix that is not finite. */
+int ov_weights_quantise(const char *from, const char *to, enum ov_quantise as,
+                        size_t *n, struct ov_err *err);
+
+#endif

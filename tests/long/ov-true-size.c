@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Mini-Omni2 at its true size with random weights, in its publishers' files:
+ * what it costs is what the published one costs.
+ * In: a directory.  Out: in it lit_model.pth (2.8 GB), model_config.yaml,
+ * tokenizer.json, small.pt (Whisper, 0.5 GB) and snac_24khz. */
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/crc32.h"
+#include "model/safetensors.h"
+
+enum {
+    D = 896,
+    LAYERS = 24,
+    QKV = 1152,
+    FF = 4864,
+    VOCAB = 181120,
+    WHISPER = 768,
+    WHISPER_LAYERS = 12,
+    WHISPER_VOCAB = 51865,
+    VISION = 512,
+    SNAC = 768,     /* latent width */
+    DECODER = 1024, /* of SNAC */
+    WORDS = 151643, /* of Qwen2's vocabulary */
+    MAX = 1024
+};
+
+static struct ov_array all[MAX];
+static size_t count;
+static float *values;    /* what every tensor is a part of */
+static uint16_t *halves; /* the same */
+
+static void
+die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+__attribute__((format(printf, 5, 6))) static void
+add(enum ov_dtype dtype, int64_t a, int64_t b, int64_t c, const char *fmt, ...)
+{
+    struct ov_array *t = &all[count];
+    char name[120];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(name, sizeof name, fmt, ap);
+    va_end(ap);
+    if (count == MAX)
+        abort();
+    *t = (struct ov_array){.name = strdup(name),
+                           .dtype = dtype,
+                           .rank = c > 0   ? 3
+                                   : b > 0 ? 2
+                                           : 1,
+                           .shape = {a, b, c},
+                           .count = a * (b > 0 ? b : 1) * (c > 0 ? c : 1)};
+    if (dtype == OV_F32)
+        t->data = values + 64 * count;
+    else
+        t->data = halves + 64 * count;
+    count++;
+}
+
+/* archives of PyTorch ------------------------------------------------------ */
+
+struct text {
+    char *p;
+    size_t n;
+};
+
+static void
+put(FILE *f, const void *p, size_t n)
+{
+    if (fwrite(p, 1, n, f) != n)
+        die("write");
+}
+
+static void
+put_le(FILE *f, uint64_t v, int n)
+{
+    for (; n > 0; n--, v >>= 8)
+        putc((int)(v & 0xff), f);
+}
+
+static void
+pickle_string(FILE *f, const char *s)
+{
+    putc('X', f);
+    put_le(f, strlen(s), 4);
+    put(f, s, strlen(s));
+}
+
+static void
+pickle_int(FILE *f, int64_t n)
+{
+    putc('J', f);
+    put_le(f, (uint64_t)n, 4);
+}
+
+static void
+pickle_tensor(FILE *f, const struct ov_array *a, size_t key)
+{
+    int64_t step = a->count;
+    char number[24];
+    int d;
+
+    pickle_string(f, a->name);
+    fputs("ctorch._utils\n_rebuild_tensor_v2\n((", f);
+    pickle_string(f, "storage");
+    fprintf(f, "ctorch\n%sStorage\n", a->dtype == OV_F32 ? "Float" : "Half");
+    snprintf(number, sizeof number, "%zu", key);
+    pickle_string(f, number);
+    pickle_string(f, "cpu");
+    pickle_int(f, a->count);
+    fputs("tQ", f);
+    pickle_int(f, 0);
+    putc('(', f);
+    for (d = 0; d < a->rank; d++)
+        pickle_int(f, a->shape[d]);
+    fputs("t(", f);
+    for (d = 0; d < a->rank; d++)
+        pickle_int(f, step /= a->shape[d]);
+    fputs("t\x89"
+          "ccollections\nOrderedDict\n)RtR",
+          f);
+}
+
+static void
+pickle_tensors(FILE *f)
+{
+    size_t i;
+
+    fputs("}(", f);
+    for (i = 0; i < count; i++)
+        pickle_tensor(f, &all[i], i);
+    putc('u', f);
+}
+
+/* The sizes that openai's checkpoints bring along. */
+static void
+pickle_whisper(FILE *f)
+{
+    static const struct {
+        const char *name;
+        int n;
+    } dims[] = {{"n_mels", 80},
+                {"n_audio_ctx", 1500},
+                {"n_audio_state", WHISPER},
+                {"n_audio_head", 12},
+                {"n_audio_layer", WHISPER_LAYERS},
+                {"n_vocab", WHISPER_VOCAB},
+                {"n_text_ctx", 448},
+                {"n_text_state", WHISPER},
+                {"n_text_head", 12},
+                {"n_text_layer", WHISPER_LAYERS}};
+    size_t i;
+
+    fputs("}(", f);
+    pickle_string(f, "dims");
+    fputs("}(", f);
+    for (i = 0; i < sizeof dims / sizeof *dims; i++) {
+        pickle_string(f, dims[i].name);
+        pickle_int(f, dims[i].n);
+    }
+    putc('u', f);
+    pickle_string(f, "model_state_dict");
+    pickle_tensors(f);
+    putc('u', f);
+}
+
+/* A member, its data at a multiple of 64 as PyTorch puts it; its entry of the
+ * directory to dir. */
+static void
+put_member(FILE *f, FILE *dir, const char *name, const void *p, size_t n)
+{
+    size_t len = strlen(name);
+    long at = ftell(f);
+    size_t pad = 64 - ((size_t)at + 30 + len + 4) % 64;
+    uint32_t crc = ov_crc32(0, p, n);
+
+    put(f, "PK\3\4\24\0\0\0\0\0\0\0\0\0", 14);
+    put_le(f, crc, 4);
+    put_le(f, n, 4);
+    put_le(f, n, 4);
+    put_le(f, len, 2);
+    put_le(f, pad + 4, 2);
+    put(f, name, len);
+    put(f, "FB", 2);
+    put_le(f, pad, 2);
+    for (; pad > 0; pad--)
+        putc('Z', f);
+    put(f, p, n);
+    put(dir, "PK\1\2\24\0\24\0\0\0\0\0\0\0\0\0", 16);
+    put_le(dir, crc, 4);
+    put_le(dir, n, 4);
+    put_le(dir, n, 4);
+    put_le(dir, len, 2);
+    put_le(dir, 0, 8);
+    put_le(dir, 0, 4);
+    put_le(dir, (uint64_t)at, 4);
+    put(dir, name, len);
+}
+
+/* All tensors that were added, and none is left. */
+static void
+write_archive(const char *path, void (*pickle)(FILE *))
+{
+    struct text p = {0}, d = {0};
+    FILE *f = fopen(path, "wb"), *text, *dir;
+    char name[40];
+    size_t i;
+    long at;
+
+    if (f == NULL)
+        die(path);
+    text = open_memstream(&p.p, &p.n);
+    dir = open_memstream(&d.p, &d.n);
+    if (text == NULL || dir == NULL)
+        die("memory");
+    fputs("\x80\x02", text);
+    pickle(text);
+    putc('.', text);
+    fclose(text);
+    put_member(f, dir, "a/data.pkl", p.p, p.n);
+    for (i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "a/data/%zu", i);
+        put_member(f, dir, name, all[i].data,
+                   (size_t)all[i].count * ov_dtype_size(all[i].dtype));
+    }
+    put_member(f, dir, "a/version", "3\n", 2);
+    fclose(dir);
+    at = ftell(f);
+    put(f, d.p, d.n);
+    put(f, "PK\5\6\0\0\0\0", 8);
+    put_le(f, count + 2, 2);
+    put_le(f, count + 2, 2);
+    put_le(f, d.n, 4);
+    put_le(f, (uint64_t)at, 4);
+    put_le(f, 0, 2);
+    if (fclose(f) != 0)
+        die(path);
+    free(p.p);
+    free(d.p);
+    for (i = 0; i < count; i++)
+        free(all[i].name);
+    count = 0;
+}
+
+/* Mini-Omni2 --------------------------------------------------------------- */
+
+static void
+add_gated(const char *at, int in)
+{
+    add(OV_F32, FF, in, 0, "%s.fc_1.weight", at);
+    add(OV_F32, FF, in, 0, "%s.fc_2.weight", at);
+    add(OV_F32, D, FF, 0, "%s.proj.weight", at);
+}
+
+static void
+add_omni(void)
+{
+    char at[80];
+    int i;
+
+    add(OV_F32, VOCAB, D, 0, "lm_head.weight");
+    add(OV_F32, VOCAB, D, 0, "transformer.wte.weight");
+    for (i = 0; i < LAYERS; i++) {
+        snprintf(at, sizeof at, "transformer.h.%d", i);
+        add(OV_F32, D, 0, 0, "%s.norm_1.weight", at);
+        add(OV_F32, QKV, D, 0, "%s.attn.attn.weight", at);
+        add(OV_F32, QKV, 0, 0, "%s.attn.attn.bias", at);
+        add(OV_F32, D, D, 0, "%s.attn.proj.weight", at);
+        add(OV_F32, D, 0, 0, "%s.norm_2.weight", at);
+        snprintf(at, sizeof at, "transformer.h.%d.mlp", i);
+        add_gated(at, D);
+    }
+    add(OV_F32, D, 0, 0, "transformer.ln_f.weight");
+    add_gated("whisper_adapter", WHISPER);
+    add_gated("vision_adapter", VISION);
+}
+
+static void
+write_yaml(const char *path)
+{
+    FILE *f = fopen(path, "w");
+
+    if (f == NULL)
+        die(path);
+    fprintf(f, "add_qkv_bias: true\nasr_adapter: llamamlp\nbias: false\n"
+               "block_size: 2048\nhead_size: 64\nintermediate_size: 4864\n"
+               "lm_head_bias: false\nmlp_class_name: LLaMAMLP\nn_embd: 896\n"
+               "n_head: 14\nn_layer: 24\nn_query_groups: 2\n"
+               "norm_class_name: RMSNorm\nnorm_eps: 1.0e-06\n"
+               "padded_vocab_size: 181120\nparallel_residual: false\n"
+               "rope_base: 1000000\nrotary_percentage: 1.0\n"
+               "shared_attention_norm: false\ntie_word_embeddings: false\n");
+    if (fclose(f) != 0)
+        die(path);
+}
+
+/* Word i: the sign of a byte as GPT-2 writes it, then all words of 2 letters,
+ * of 3 and so on; apart: what it is merged from. */
+static void
+put_word(FILE *f, int i, bool apart)
+{
+    int k = i - 256, n = 2, size = 26 * 26, j, cp = i;
+    char word[8];
+
+    if (i < 256) {
+        /* the 68 that are no signs of their own come after the 256th */
+        if (i < 0x21)
+            cp = 256 + i;
+        else if (i >= 0x7f && i < 0xa1)
+            cp = 256 + 0x21 + i - 0x7f;
+        else if (i == 0xad)
+            cp = 256 + 67;
+        if (cp == '"' || cp == '\\')
+            putc('\\', f);
+        if (cp < 0x80)
+            putc(cp, f);
+        else
+            fprintf(f, "%c%c", 0xc0 | cp >> 6, 0x80 | (cp & 0x3f));
+        return;
+    }
+    for (; k >= size; k -= size, size *= 26)
+        n++;
+    for (j = n; j > 0; j--, k /= 26)
+        word[j - 1] = (char)('a' + k % 26);
+    fprintf(f, "%.*s%s%c", n - 1, word, apart ? " " : "", word[n - 1]);
+}
+
+/* As many words as Qwen2 has, indented as its file is. */
+static void
+write_tokenizer(const char *path)
+{
+    FILE *f = fopen(path, "w");
+    int i;
+
+    if (f == NULL)
+        die(path);
+    fputs("{\"added_tokens\":[],\"normalizer\":{\"type\":\"NFC\"},"
+          "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
+          "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(?i:'s|'t|'re|'ve|'m"
+          "|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| ?[^\\\\s"
+          "\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)"
+          "|\\\\s+\"},\"behavior\":\"Isolated\",\"invert\":false},"
+          "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+          "\"trim_offsets\":false,\"use_regex\":false}]},"
+          "\"post_processor\":{\"type\":\"ByteLevel\",\"add_prefix_space\":"
+          "false,\"trim_offsets\":false,\"use_regex\":false},"
+          "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+          "\"trim_offsets\":false,\"use_regex\":false},"
+          "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
+          "\"continuing_subword_prefix\":\"\",\"end_of_word_suffix\":\"\","
+          "\"fuse_unk\":false,\"byte_fallback\":false,\"vocab\":{\n",
+          f);
+    for (i = 0; i < WORDS; i++) {
+        fputs(i > 0 ? ",\n      \"" : "      \"", f);
+        put_word(f, i, false);
+        fprintf(f, "\": %d", i);
+    }
+    fputs("},\"merges\":[\n", f);
+    for (i = 256; i < WORDS; i++) {
+        fputs(i > 256 ? ",\n      \"" : "      \"", f);
+        put_word(f, i, true);
+        putc('"', f);
+    }
+    fputs("]}}\n", f);
+    if (fclose(f) != 0)
+        die(path);
+}
+
+/* Whisper ------------------------------------------------------------------ */
+
+static void
+add_attention(const char *at, const char *name)
+{
+    static const char *const parts[] = {"query", "key", "value", "out"};
+    int i;
+
+    for (i = 0; i < 4; i++) {
+        add(OV_F16, WHISPER, WHISPER, 0, "%s.%s.%s.weight", at, name, parts[i]);
+        if (i != 1)
+            add(OV_F16, WHISPER, 0, 0, "%s.%s.%s.bias", at, name, parts[i]);
+    }
+    add(OV_F16, WHISPER, 0, 0, "%s.%s_ln.weight", at, name);
+    add(OV_F16, WHISPER, 0, 0, "%s.%s_ln.bias", at, name);
+}
+
+static void
+add_whisper(void)
+{
+    char at[40];
+    int i, side;
+
+    add(OV_F32, 1500, WHISPER, 0, "encoder.positional_embedding");
+    add(OV_F16, WHISPER, 80, 3, "encoder.conv1.weight");
+    add(OV_F16, WHISPER, 0, 0, "encoder.conv1.bias");
+    add(OV_F16, WHISPER, WHISPER, 3, "encoder.conv2.weight");
+    add(OV_F16, WHISPER, 0, 0, "encoder.conv2.bias");
+    add(OV_F16, WHISPER, 0, 0, "encoder.ln_post.weight");
+    add(OV_F16, WHISPER, 0, 0, "encoder.ln_post.bias");
+    add(OV_F16, WHISPER_VOCAB, WHISPER, 0, "decoder.token_embedding.weight");
+    add(OV_F16, 448, WHISPER, 0, "decoder.positional_embedding");
+    add(OV_F16, WHISPER, 0, 0, "decoder.ln.weight");
+    add(OV_F16, WHISPER, 0, 0, "decoder.ln.bias");
+    for (side = 0; side < 2; side++)
+        for (i = 0; i < WHISPER_LAYERS; i++) {
+            snprintf(at, sizeof at, "%s.blocks.%d",
+                     side == 0 ? "encoder" : "decoder", i);
+            add_attention(at, "attn");
+            if (side == 1)
+                add_attention(at, "cross_attn");
+            add(OV_F16, 4 * WHISPER, WHISPER, 0, "%s.mlp.0.weight", at);
+            add(OV_F16, 4 * WHISPER, 0, 0, "%s.mlp.0.bias", at);
+            add(OV_F16, WHISPER, 4 * WHISPER, 0, "%s.mlp.2.weight", at);
+            add(OV_F16, WHISPER, 0, 0, "%s.mlp.2.bias", at);
+            add(OV_F16, WHISPER, 0, 0, "%s.mlp_ln.weight", at);
+            add(OV_F16, WHISPER, 0, 0, "%s.mlp_ln.bias", at);
+        }
+}
+
+/* SNAC --------------------------------------------------------------------- */
+
+/* A convolution with weight norm; bias values, 0: none. */
+static void
+add_conv(const char *at, int rows, int cols, int k, int bias)
+{
+    const char *norm = "parametrizations.weight.original";
+
+    if (bias > 0)
+        add(OV_F32, bias, 0, 0, "%s.bias", at);
+    add(OV_F32, rows, 1, 1, "%s.%s0", at, norm);
+    add(OV_F32, rows, cols, k, "%s.%s1", at, norm);
+}
+
+/* The three residual units from first on. */
+static void
+add_units(const char *at, int dim, int first)
+{
+    char name[120];
+    int i;
+
+    for (i = first; i < first + 3; i++) {
+        add(OV_F32, 1, dim, 1, "%s.block.%d.block.0.alpha", at, i);
+        snprintf(name, sizeof name, "%s.block.%d.block.1", at, i);
+        add_conv(name, dim, 1, 7, dim);
+        add(OV_F32, 1, dim, 1, "%s.block.%d.block.2.alpha", at, i);
+        snprintf(name, sizeof name, "%s.block.%d.block.3", at, i);
+        add_conv(name, dim, dim, 1, dim);
+    }
+}
+
+static void
+add_snac(void)
+{
+    static const int down[] = {2, 4, 8, 8}, up[] = {8, 8, 4, 2};
+    char at[80], name[100];
+    int i, dim = 48;
+
+    add_conv("encoder.block.0", dim, 1, 7, dim);
+    for (i = 0; i < 4; i++, dim *= 2) {
+        snprintf(at, sizeof at, "encoder.block.%d", i + 1);
+        add_units(at, dim, 0);
+        add(OV_F32, 1, dim, 1, "%s.block.3.alpha", at);
+        snprintf(name, sizeof name, "%s.block.4", at);
+        add_conv(name, 2 * dim, dim, 2 * down[i], 2 * dim);
+    }
+    add_conv("encoder.block.5", SNAC, 1, 7, SNAC);
+    for (i = 0; i < 3; i++) {
+        snprintf(at, sizeof at, "quantizer.quantizers.%d.in_proj", i);
+        add_conv(at, 8, SNAC, 1, 8);
+        snprintf(at, sizeof at, "quantizer.quantizers.%d.out_proj", i);
+        add_conv(at, SNAC, 8, 1, SNAC);
+        add(OV_F32, 4096, 8, 0, "quantizer.quantizers.%d.codebook.weight", i);
+    }
+    add_conv("decoder.model.0", SNAC, 1, 7, SNAC);
+    add_conv("decoder.model.1", DECODER, SNAC, 1, DECODER);
+    for (i = 0, dim = DECODER; i < 4; i++, dim /= 2) {
+        snprintf(at, sizeof at, "decoder.model.%d", i + 2);
+        add(OV_F32, 1, dim, 1, "%s.block.0.alpha", at);
+        snprintf(name, sizeof name, "%s.block.1", at);
+        add_conv(name, dim, dim / 2, 2 * up[i], dim / 2);
+        snprintf(name, sizeof name, "%s.block.2.linear", at);
+        add_conv(name, dim / 2, dim / 2, 1, 0);
+        add_units(at, dim / 2, 3);
+    }
+    add(OV_F32, 1, dim, 1, "decoder.model.6.alpha");
+    add_conv("decoder.model.7", 1, dim, 7, 1);
+}
+
+static void
+write_snac_config(const char *path)
+{
+    FILE *f = fopen(path, "w");
+
+    if (f == NULL)
+        die(path);
+    fputs("{\"sampling_rate\": 24000, \"encoder_dim\": 48,\n"
+          "\"encoder_rates\": [2, 4, 8, 8], \"decoder_dim\": 1024,\n"
+          "\"decoder_rates\": [8, 8, 4, 2], \"attn_window_size\": null,\n"
+          "\"codebook_size\": 4096, \"codebook_dim\": 8,\n"
+          "\"vq_strides\": [4, 2, 1], \"noise\": true, \"depthwise\": true}\n",
+          f);
+    if (fclose(f) != 0)
+        die(path);
+}
+
+static const char *
+in(const char *dir, const char *name)
+{
+    static char path[1100];
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+int
+main(int argc, char **argv)
+{
+    size_t n = (size_t)VOCAB * D + 64 * MAX, i;
+    uint32_t s = 1;
+
+    if (argc != 2) {
+        fprintf(stderr, "usage: ov-true-size DIR\n");
+        return 2;
+    }
+    values = malloc(n * sizeof *values);
+    halves = malloc(n / 4 * sizeof *halves);
+    if (values == NULL || halves == NULL)
+        die("memory");
+    for (i = 0; i < n; i++) {
+        s = s * 1664525 + 1013904223;
+        values[i] = (float)((double)(s >> 8) / 16777216.0 - 0.5) * 0.06f;
+        if (i < n / 4)
+            halves[i] = ov_f32_to_f16(values[i]);
+    }
+    add_omni();
+    write_archive(in(argv[1], "lit_model.pth"), pickle_tensors);
+    write_yaml(in(argv[1], "model_config.yaml"));
+    write_tokenizer(in(argv[1], "tokenizer.json"));
+    add_whisper();
+    write_archive(in(argv[1], "small.pt"), pickle_whisper);
+    mkdir(in(argv[1], "snac_24khz"), 0777);
+    add_snac();
+    write_archive(in(argv[1], "snac_24khz/pytorch_model.bin"), pickle_tensors);
+    write_snac_config(in(argv[1], "snac_24khz/config.json"));
+    return 0;
+}
