@@ -57,4 +57,4 @@ OV_CHECK_TOOLS += tests/cli/ov-omni-rows
 OV_SH_TESTS += tests/cli/miniomni.sh
 OV_SH_TESTS += tests/cli/codecs.sh
 # published checkpoints among the models, and examples/transcribe
-OV_SH_TESTS += tests/cli/import.sh
+OV_SH_TESTS += tests/cli/import.sh tests/cli/quantise.sh

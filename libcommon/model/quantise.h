@@ -15,7 +15,7 @@ enum ov_quantise {
     OV_QUANTISE_BF16 /* bfloat16 */
 };
 
-enum { OV_QUANTISE_SIDE = 16 /* of a matrix, at least */ };
+enum { OV_QUANTISE_SIDE = 8 /* of a matrix, at least */ };
 
 /* Write the weights of from (a file or an index of shards) to the file to.
  * Matrices [rows, cols] NAME become

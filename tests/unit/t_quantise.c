@@ -57,7 +57,7 @@ make(void)
         array("half.weight", OV_F16, 2, ROWS, COLS, h),
         array("norm.weight", OV_F32, 1, ROWS, 0, x),
         array("l.bias", OV_F32, 1, ROWS, 0, x),
-        array("small.weight", OV_F32, 2, 15, COLS, x),
+        array("small.weight", OV_F32, 2, 7, COLS, x),
         array("wpe.weight", OV_F32, 2, ROWS, COLS, x),
         array("mlp.gate.weight", OV_F32, 2, ROWS, COLS, x),
         array("codebook", OV_F32, 2, ROWS, COLS, x),
