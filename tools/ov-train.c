@@ -41,7 +41,7 @@ static struct {
     { "state", 's', TOOL_STRING, &a.state, 0, 0, NULL, "DIR", \
       "checkpoints and log; a run found there is resumed" }, \
     { "start", 0, TOOL_STRING, &a.start, 0, 0, NULL, "FILE", \
-      "weights to begin from" }, \
+      "weights to begin from; several with commas between" }, \
     { "steps", 'n', TOOL_INT, &a.steps, 1, 1e8, NULL, "N", \
       "optimiser steps in all" }, \
     { "warmup", 0, TOOL_INT, &a.warmup, 1, 1e6, NULL, "N", \
@@ -109,7 +109,7 @@ static int
 main_codec(int argc, char **argv)
 {
     static int frames = 32, quantise_at = 600;
-    static bool decoder_only, fine;
+    static bool decoder_only, keep_books, fine;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         { "frames", 0, TOOL_INT, &frames, 4, 1000, NULL, "N",
@@ -118,6 +118,8 @@ main_codec(int argc, char **argv)
           "step at which the codebooks are made" },
         { "decoder-only", 0, TOOL_FLAG, &decoder_only, 0, 0, NULL, NULL,
           "encoder and codebooks stay as they are" },
+        { "keep-books", 0, TOOL_FLAG, &keep_books, 0, 0, NULL, NULL,
+          "the codebooks of --start go on; none are made" },
         { "fine", 0, TOOL_FLAG, &fine, 0, 0, NULL, NULL,
           "a fourth, longer window in the loss" },
         { 0 }
@@ -147,6 +149,7 @@ main_codec(int argc, char **argv)
     o.frames = frames;
     o.quantise_at = quantise_at;
     o.decoder_only = decoder_only;
+    o.keep_books = keep_books;
     o.fine = fine;
     o.seed = tool.seed;
     if (ov_codec_task_open(&t, &o, &corpus, &task, &err) != OV_OK)
@@ -208,10 +211,10 @@ main_vad(int argc, char **argv)
 /* The stages of a GPT-4o-like training: what a batch is made of. */
 static const char *const stages[] = { "text", "align", "joint", NULL };
 static const double mixes[][OV_KINDS] = {
-    /* text, transcribe, speak, read, chat */
-    { 1, 0, 0, 0, 0 },
-    { 0.15, 0.6, 0.25, 0, 0 },
-    {0.4, 0.08, 0.06, 0.08, 0.38},
+    /* text, transcribe, speak, read, chat, hear (with --humans) */
+    { 1, 0, 0, 0, 0, 0 },
+    { 0.15, 0.6, 0.25, 0, 0, 0.2 },
+    { 0.34, 0.08, 0.12, 0.08, 0.38, 0.16 },
 };
 
 static int
@@ -219,7 +222,7 @@ main_voice(int argc, char **argv)
 {
     static int stage = 2;
     static double drop = 0.05, ctc = 0.3, balance = 0.4;
-    static const char *answers, *codes, *tokenizer, *writing;
+    static const char *answers, *codes, *tokenizer, *writing, *humans;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         { "answers", 0, TOOL_STRING, &answers, 0, 0, NULL, "DIR",
@@ -230,6 +233,8 @@ main_voice(int argc, char **argv)
           "tokenizer.json" },
         { "writing", 0, TOOL_STRING, &writing, 0, 0, NULL, "FILE",
           "questions and answers to be read and written only" },
+        { "humans", 0, TOOL_STRING, &humans, 0, 0, NULL, "DIR",
+          "corpus of human speech, for the encoder's own loss" },
         { "stage", 0, TOOL_CHOICE, &stage, 0, 0, stages, "NAME",
           "text, align or joint" },
         { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
@@ -246,7 +251,7 @@ main_voice(int argc, char **argv)
     struct ov_voice_task_options o = { 0 };
     struct ov_voice_task *t;
     struct ov_task task;
-    struct ov_corpus questions, said;
+    struct ov_corpus questions, said, people;
     struct ov_config *config;
     struct ov_params ps;
     struct ov_err err;
@@ -263,7 +268,8 @@ main_voice(int argc, char **argv)
     if (ov_config_open(&config, a.config, &err) != OV_OK ||
         ov_voice_config(&o.net, config, &err) != OV_OK ||
         ov_corpus_open(&questions, a.corpus, &err) != OV_OK ||
-        ov_corpus_open(&said, answers, &err) != OV_OK)
+        ov_corpus_open(&said, answers, &err) != OV_OK ||
+        (humans != NULL && ov_corpus_open(&people, humans, &err) != OV_OK))
         tool_die_err(&err);
     snprintf(table, sizeof table, "%s/questions.tsv", a.corpus);
     memcpy(o.mix, mixes[stage], sizeof o.mix);
@@ -272,8 +278,9 @@ main_voice(int argc, char **argv)
     o.ctc = ctc;
     o.balance = balance;
     o.seed = tool.seed;
-    if (ov_voice_task_open(&t, &o, &questions, &said, table, writing, codes,
-                           tokenizer, &task, &err) != OV_OK)
+    if (ov_voice_task_open(&t, &o, &questions, &said,
+                           humans != NULL ? &people : NULL, table, writing,
+                           codes, tokenizer, &task, &err) != OV_OK)
         tool_die_err(&err);
     ov_params_init(&ps, NULL, NULL, tool.seed, true);
     run(&task, &ps);
@@ -281,6 +288,8 @@ main_voice(int argc, char **argv)
     ov_voice_task_close(t);
     ov_corpus_close(&questions);
     ov_corpus_close(&said);
+    if (humans != NULL)
+        ov_corpus_close(&people);
     ov_config_close(config);
     return 0;
 }

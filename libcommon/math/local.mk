@@ -12,6 +12,7 @@ math_sources = \
 	libcommon/math/attention.c \
 	libcommon/math/embed.c \
 	libcommon/math/sample.c libcommon/math/sample.h \
+	libcommon/math/fft.c libcommon/math/fft.h \
 	libcommon/math/signal.c
 
 libov_a_SOURCES += $(math_sources)

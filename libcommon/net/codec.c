@@ -24,16 +24,17 @@ ov_codec_config(struct ov_codec_config *c, const struct ov_config *file,
                 struct ov_err *err)
 {
     const struct ov_want want[] = {
-        { "codec.encoder.channels", 16, 1024, &c->enc_c },
-        { "codec.encoder.hidden", 16, 4096, &c->enc_h },
-        { "codec.encoder.blocks", 1, OV_CODEC_MAX_BLOCKS, &c->enc_blocks },
-        { "codec.decoder.channels", 16, 1024, &c->dec_c },
-        { "codec.decoder.hidden", 16, 4096, &c->dec_h },
-        { "codec.decoder.blocks", 1, OV_CODEC_MAX_BLOCKS, &c->dec_blocks },
-        { "codec.hops", 1, 16, &c->hops },
-        { "codec.dim", 8, 512, &c->dim },
-        { "codec.stages", 1, OV_CODEC_MAX_STAGES, &c->stages },
-        { "codec.card", 2, 65536, &c->card },
+        {"codec.encoder.channels", 16, 1024, &c->enc_c},
+        {"codec.encoder.hidden", 16, 4096, &c->enc_h},
+        {"codec.encoder.blocks", 1, OV_CODEC_MAX_BLOCKS, &c->enc_blocks},
+        {"codec.decoder.channels", 16, 1024, &c->dec_c},
+        {"codec.decoder.hidden", 16, 4096, &c->dec_h},
+        {"codec.decoder.blocks", 1, OV_CODEC_MAX_BLOCKS, &c->dec_blocks},
+        {"codec.hops", 1, 16, &c->hops},
+        {"codec.ahead", 0, 16, &c->ahead},
+        {"codec.dim", 8, 512, &c->dim},
+        {"codec.stages", 1, OV_CODEC_MAX_STAGES, &c->stages},
+        {"codec.card", 2, 65536, &c->card},
     };
 
     return ov_config_want(file, want, sizeof want / sizeof *want, err);
@@ -45,7 +46,7 @@ make_analysis(struct ov_tensor *t)
 {
     int k, i, n = OV_CODEC_DFT;
 
-    *t = (struct ov_tensor){ .rows = 2 * BINS, .cols = n };
+    *t = (struct ov_tensor){.rows = 2 * BINS, .cols = n};
     t->x = aligned_alloc(64, sizeof *t->x * 2 * BINS * OV_CODEC_DFT);
     if (t->x == NULL)
         abort();
@@ -65,7 +66,7 @@ make_synthesis(struct ov_tensor *s)
 {
     int k, t, n = OV_CODEC_WIN;
 
-    *s = (struct ov_tensor){ .rows = n, .cols = 2 * OUT_BINS };
+    *s = (struct ov_tensor){.rows = n, .cols = 2 * OUT_BINS};
     s->x = aligned_alloc(64, sizeof *s->x * OV_CODEC_WIN * 2 * OUT_BINS);
     if (s->x == NULL)
         abort();
@@ -87,8 +88,8 @@ bind_encoder(struct ov_codec *n, struct ov_params *ps)
     char name[40];
     int i;
 
-    n->in_w = ov_param(ps, c->enc_c, OV_CODEC_FEAT, 0.04,
-                       "codec.enc.in.weight");
+    n->in_w =
+        ov_param(ps, c->enc_c, OV_CODEC_FEAT, 0.04, "codec.enc.in.weight");
     n->in_b = ov_param_const(ps, 1, c->enc_c, 0, "codec.enc.in.bias");
     n->in_nw = ov_param_const(ps, 1, c->enc_c, 1, "codec.enc.norm.weight");
     n->in_nb = ov_param_const(ps, 1, c->enc_c, 0, "codec.enc.norm.bias");
@@ -97,8 +98,7 @@ bind_encoder(struct ov_codec *n, struct ov_params *ps)
         ov_block_bind(&n->enc[i], ps, name, c->enc_c, c->enc_h, KERNEL, 1);
     }
     n->down_w = ov_param(ps, c->dim, c->hops * c->enc_c,
-                         1 / sqrt(c->hops * c->enc_c),
-                         "codec.enc.out.weight");
+                         1 / sqrt(c->hops * c->enc_c), "codec.enc.out.weight");
     n->down_b = ov_param_const(ps, 1, c->dim, 0, "codec.enc.out.bias");
 }
 
@@ -111,8 +111,7 @@ bind_decoder(struct ov_codec *n, struct ov_params *ps)
 
     n->up_w = ov_param(ps, c->hops * c->dec_c, LOOK_BACK * c->dim,
                        1 / sqrt(LOOK_BACK * c->dim), "codec.dec.in.weight");
-    n->up_b = ov_param_const(ps, 1, c->hops * c->dec_c, 0,
-                             "codec.dec.in.bias");
+    n->up_b = ov_param_const(ps, 1, c->hops * c->dec_c, 0, "codec.dec.in.bias");
     n->up_nw = ov_param_const(ps, 1, c->dec_c, 1, "codec.dec.norm.weight");
     n->up_nb = ov_param_const(ps, 1, c->dec_c, 0, "codec.dec.norm.bias");
     for (i = 0; i < c->dec_blocks; i++) {
@@ -133,14 +132,13 @@ ov_codec_bind(struct ov_codec *n, struct ov_params *ps,
 {
     int i;
 
-    *n = (struct ov_codec){ .c = *c };
+    *n = (struct ov_codec){.c = *c};
     if (halves & OV_CODEC_ENC) {
         bind_encoder(n, ps);
         make_analysis(&n->analysis);
     }
     for (i = 0; i < c->stages; i++) {
-        n->book[i] = ov_param_const(ps, c->card, c->dim, 0,
-                                    "codec.book.%d", i);
+        n->book[i] = ov_param_const(ps, c->card, c->dim, 0, "codec.book.%d", i);
         ps->p[ps->n - 1]->frozen = true;
     }
     if (halves & OV_CODEC_DEC)
@@ -166,8 +164,8 @@ log_spectrum(const ov_real *restrict s, ov_real *restrict y)
 }
 
 void
-ov_codec_features(const struct ov_codec *n, struct ov_graph *g,
-                  const float *x, int hops, ov_real *y)
+ov_codec_features(const struct ov_codec *n, struct ov_graph *g, const float *x,
+                  int hops, ov_real *y)
 {
     size_t wide = 2 * BINS;
     ov_real *in = ov_graph_alloc(g, sizeof *in * (size_t)hops * OV_CODEC_DFT);
@@ -178,8 +176,8 @@ ov_codec_features(const struct ov_codec *n, struct ov_graph *g,
         for (i = 0; i < OV_CODEC_DFT; i++)
             in[h * OV_CODEC_DFT + i] = (ov_real)x[h * OV_CODEC_HOP + i];
     if (ov_graph_fast(g))
-        ov_gemm(false, true, hops, (int)wide, OV_CODEC_DFT, 1, in,
-                OV_CODEC_DFT, n->analysis.x, OV_CODEC_DFT, 0, s, (int)wide);
+        ov_gemm(false, true, hops, (int)wide, OV_CODEC_DFT, 1, in, OV_CODEC_DFT,
+                n->analysis.x, OV_CODEC_DFT, 0, s, (int)wide);
     else
         ov_matvec(hops, (int)wide, OV_CODEC_DFT, in, n->analysis.x, NULL, s);
     for (h = 0; h < hops; h++, y += OV_CODEC_FEAT) {
@@ -209,58 +207,122 @@ ov_codec_encode(const struct ov_codec *n, struct ov_graph *g,
     return ov_linear(g, x, n->down_w, n->down_b);
 }
 
-/* The index of the largest s[k] - half[k], the first of equals. */
-OV_HOT static int
-best_of(const ov_real *restrict s, const ov_real *restrict half,
-        ov_real *restrict v, int card)
+/* --- the quantiser --- */
+
+/* Choices of entries so far, and what they leave of the vector. */
+struct path {
+    ov_real score; /* squared length of the rest, less than all began with */
+    int32_t codes[OV_CODEC_MAX_STAGES];
+    int from, entry; /* the path it goes on from; the entry it adds */
+};
+
+/* v[k] = score + |e_k|^2 - 2 s[k]; returns the least. */
+OV_HOT static ov_real
+score_entries(const ov_real *restrict s, const ov_real *restrict norm,
+              ov_real score, ov_real *restrict v, int card)
 {
-    ov_real most;
-    int k, i = 0;
+    ov_real least;
+    int k;
 
     for (k = 0; k < card; k++)
-        v[k] = s[k] - half[k];
-    most = v[0];
+        v[k] = score + norm[k] - 2 * s[k];
+    least = v[0];
     for (k = 1; k < card; k++)
-        most = v[k] > most ? v[k] : most;
-    while (i < card - 1 && v[i] != most)
-        i++;
-    return i;
+        least = v[k] < least ? v[k] : least;
+    return least;
+}
+
+/* Keeps the best of what is there and the entries v, best first; of equals
+ * the first seen. */
+static int
+keep(struct path *best, int have, int most, int from, const ov_real *v,
+     int card)
+{
+    int k, i;
+
+    for (k = 0; k < card; k++) {
+        if (have == most && v[k] >= best[most - 1].score)
+            continue;
+        for (i = have < most ? have++ : most - 1;
+             i > 0 && v[k] < best[i - 1].score; i--)
+            best[i] = best[i - 1];
+        best[i].score = v[k];
+        best[i].from = from;
+        best[i].entry = k;
+    }
+    return have;
+}
+
+/* What is tried for one vector: paths, their rests [OV_CODEC_PATHS, dim]. */
+struct search {
+    struct path path[OV_CODEC_PATHS], best[OV_CODEC_PATHS];
+    ov_real *rest, *next, *dots, *v;
+};
+
+/* One stage more: book [card, dim], norm its squared lengths. */
+static int
+extend(struct search *s, int paths, int most, int stage, const ov_real *book,
+       const ov_real *norm, int card, int d, bool fast)
+{
+    int i, j, have = 0;
+    ov_real *swap;
+
+    if (fast)
+        ov_gemm(false, true, paths, card, d, 1, s->rest, d, book, d, 0, s->dots,
+                card);
+    else
+        ov_matvec(paths, card, d, s->rest, book, NULL, s->dots);
+    for (i = 0; i < paths; i++) {
+        ov_real least = score_entries(s->dots + (size_t)i * card, norm,
+                                      s->path[i].score, s->v, card);
+        if (have < most || least < s->best[most - 1].score)
+            have = keep(s->best, have, most, i, s->v, card);
+    }
+    for (i = 0; i < have; i++) {
+        const struct path *from = &s->path[s->best[i].from];
+        const ov_real *r = s->rest + (size_t)s->best[i].from * d;
+        const ov_real *e = book + (size_t)s->best[i].entry * d;
+        memcpy(s->best[i].codes, from->codes, sizeof from->codes);
+        s->best[i].codes[stage] = s->best[i].entry;
+        for (j = 0; j < d; j++)
+            s->next[(size_t)i * d + j] = r[j] - e[j];
+    }
+    memcpy(s->path, s->best, sizeof s->path);
+    swap = s->rest;
+    s->rest = s->next;
+    s->next = swap;
+    return have;
 }
 
 void
 ov_codec_quantise(const struct ov_codec *n, struct ov_graph *g,
-                  const ov_real *z, int frames, int32_t *codes, ov_real *q)
+                  const ov_real *z, int frames, int paths, int32_t *codes,
+                  ov_real *q)
 {
-    int d = n->c.dim, card = n->c.card, f, i, k, j;
-    size_t values = (size_t)frames * (size_t)d;
-    ov_real *r = ov_graph_alloc(g, sizeof *r * values);
-    ov_real *dots = ov_graph_alloc(g, sizeof *dots * (size_t)frames *
-                                          (size_t)card);
-    ov_real *half = ov_graph_alloc(g, sizeof *half * (size_t)card);
-    ov_real *v = ov_graph_alloc(g, sizeof *v * (size_t)card);
+    int d = n->c.dim, card = n->c.card, stages = n->c.stages, f, i, k, j;
+    struct search s;
+    ov_real *norm =
+        ov_graph_alloc(g, sizeof *norm * (size_t)stages * (size_t)card);
 
-    memcpy(r, z, sizeof *r * values);
-    memset(q, 0, sizeof *q * values);
-    for (i = 0; i < n->c.stages; i++) {
-        const ov_real *book = n->book[i]->x;
-        for (k = 0; k < card; k++)
-            half[k] = ov_dot_(book + (size_t)k * d, book + (size_t)k * d, d) /
-                2;
-        if (ov_graph_fast(g))
-            ov_gemm(false, true, frames, card, d, 1, r, d, book, d, 0, dots,
-                    card);
-        else
-            ov_matvec(frames, card, d, r, book, NULL, dots);
-        for (f = 0; f < frames; f++) {
-            const ov_real *s = dots + (size_t)f * card, *e;
-            int best = best_of(s, half, v, card);
-            codes[f * n->c.stages + i] = best;
-            e = book + (size_t)best * d;
-            for (j = 0; j < d; j++) {
-                r[(size_t)f * d + j] -= e[j];
-                q[(size_t)f * d + j] += e[j];
-            }
+    s.rest = ov_graph_alloc(g, sizeof(ov_real) * OV_CODEC_PATHS * (size_t)d);
+    s.next = ov_graph_alloc(g, sizeof(ov_real) * OV_CODEC_PATHS * (size_t)d);
+    s.dots = ov_graph_alloc(g, sizeof(ov_real) * OV_CODEC_PATHS * (size_t)card);
+    s.v = ov_graph_alloc(g, sizeof(ov_real) * (size_t)card);
+    for (i = 0; i < stages; i++)
+        for (k = 0; k < card; k++) {
+            const ov_real *e = n->book[i]->x + (size_t)k * d;
+            norm[(size_t)i * card + k] = ov_dot_(e, e, d);
         }
+    for (f = 0; f < frames; f++, z += d, q += d, codes += stages) {
+        int now = 1;
+        memset(s.path, 0, sizeof s.path);
+        memcpy(s.rest, z, sizeof *z * (size_t)d);
+        for (i = 0; i < stages; i++)
+            now = extend(&s, now, paths, i, n->book[i]->x,
+                         norm + (size_t)i * card, card, d, ov_graph_fast(g));
+        memcpy(codes, s.path[0].codes, sizeof *codes * (size_t)stages);
+        for (j = 0; j < d; j++)
+            q[j] = z[j] - s.rest[j];
     }
 }
 
@@ -320,13 +382,12 @@ ov_codec_state_open(struct ov_codec_state *s, const struct ov_codec *n,
     const struct ov_block *b = half == OV_CODEC_ENC ? n->enc : n->dec;
     bool ok = true;
 
-    *s = (struct ov_codec_state){ 0 };
+    *s = (struct ov_codec_state){0};
     for (i = 0; i < count; i++)
-        ok &= (s->block[i] = calloc(ov_block_state(&b[i]),
-                                    sizeof(ov_real))) != NULL;
+        ok &= (s->block[i] = calloc(ov_block_state(&b[i]), sizeof(ov_real))) !=
+              NULL;
     if (half == OV_CODEC_DEC) {
-        ok &= (s->context = calloc((size_t)(LOOK_BACK - 1) *
-                                       (size_t)n->c.dim,
+        ok &= (s->context = calloc((size_t)(LOOK_BACK - 1) * (size_t)n->c.dim,
                                    sizeof(ov_real))) != NULL;
         ok &= (s->overlap = calloc(OV_CODEC_WIN - OV_CODEC_HOP,
                                    sizeof(ov_real))) != NULL;
@@ -349,8 +410,7 @@ ov_codec_state_reset(struct ov_codec_state *s, const struct ov_codec *n,
     if (half == OV_CODEC_DEC) {
         memset(s->context, 0,
                sizeof(ov_real) * (LOOK_BACK - 1) * (size_t)n->c.dim);
-        memset(s->overlap, 0,
-               sizeof(ov_real) * (OV_CODEC_WIN - OV_CODEC_HOP));
+        memset(s->overlap, 0, sizeof(ov_real) * (OV_CODEC_WIN - OV_CODEC_HOP));
     }
 }
 
@@ -363,5 +423,5 @@ ov_codec_state_close(struct ov_codec_state *s)
         free(s->block[i]);
     free(s->context);
     free(s->overlap);
-    *s = (struct ov_codec_state){ 0 };
+    *s = (struct ov_codec_state){0};
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The default model's codec: sound to a few codes a frame and back, causal.
+/* The default model's codec: sound to a few codes a frame and back.  The
+ * decoder is causal; the encoder hears a little more than it describes,
+ * since what the decoder writes at a frame's end reaches beyond it.
  *
  * Encoder: log-magnitude spectrum and raw samples of every hop, residual
  * blocks, one latent a frame of several hops.  Residual vector quantiser.
@@ -18,11 +20,11 @@
 #include "net/block.h"
 
 enum {
-    OV_CODEC_HOP = 160,   /* samples a hop: 10 ms */
-    OV_CODEC_DFT = 512,   /* analysis window */
-    OV_CODEC_RAW = 320,   /* raw samples given beside the spectrum */
-    OV_CODEC_FEAT = 592,  /* 257 + 320 values, zeros to a multiple of 16 */
-    OV_CODEC_WIN = 640,   /* synthesis window */
+    OV_CODEC_HOP = 160,  /* samples a hop: 10 ms */
+    OV_CODEC_DFT = 512,  /* analysis window */
+    OV_CODEC_RAW = 320,  /* raw samples given beside the spectrum */
+    OV_CODEC_FEAT = 592, /* 257 + 320 values, zeros to a multiple of 16 */
+    OV_CODEC_WIN = 640,  /* synthesis window */
     OV_CODEC_HISTORY = OV_CODEC_DFT - OV_CODEC_HOP,
     OV_CODEC_MAX_BLOCKS = 16,
     OV_CODEC_MAX_STAGES = 32
@@ -31,9 +33,10 @@ enum {
 struct ov_codec_config {
     int enc_c, enc_h, enc_blocks; /* channels, hidden, blocks */
     int dec_c, dec_h, dec_blocks;
-    int hops;                     /* hops a frame: 4 = 25 frames/s */
-    int dim;                      /* latent */
-    int stages, card;             /* codebooks, entries of each */
+    int hops;         /* hops a frame: 4 = 25 frames/s */
+    int ahead;        /* hops that the encoder hears past the frame's end */
+    int dim;          /* latent */
+    int stages, card; /* codebooks, entries of each */
 };
 
 struct ov_codec {
@@ -43,7 +46,7 @@ struct ov_codec {
     struct ov_tensor *up_w, *up_b, *up_nw, *up_nb, *out_nw, *out_nb, *out_w,
         *out_b;
     struct ov_tensor *book[OV_CODEC_MAX_STAGES]; /* [card, dim] */
-    struct ov_tensor analysis;  /* [2*257, 512] windowed DFT */
+    struct ov_tensor analysis;                   /* [2*257, 512] windowed DFT */
     struct ov_tensor synthesis; /* [640, 642] windowed inverse DFT */
 };
 
@@ -63,26 +66,30 @@ void ov_codec_bind(struct ov_codec *n, struct ov_params *ps,
 void ov_codec_unbind(struct ov_codec *n);
 
 /* Features of hops: x holds 352 samples of history, then hops*160 samples
- * -> y [hops, 592]. */
+ * -> y [hops, 592].  For frames that begin at sample t, x begins at sample
+ * t + ahead*160 - 352. */
 void ov_codec_features(const struct ov_codec *n, struct ov_graph *g,
                        const float *x, int hops, ov_real *y);
 /* feat [frames*hops, 592] -> latents [frames, dim].  segs counts hops. */
-struct ov_tensor *ov_codec_encode(const struct ov_codec *n,
-                                  struct ov_graph *g, struct ov_tensor *feat,
+struct ov_tensor *ov_codec_encode(const struct ov_codec *n, struct ov_graph *g,
+                                  struct ov_tensor *feat,
                                   const struct ov_segs *segs,
                                   struct ov_codec_state *s);
-/* Nearest codes stage by stage: z [frames, dim] -> codes [frames, stages],
- * and the sum of the entries, q [frames, dim]. */
+/* z [frames, dim] -> codes [frames, stages], and the sum of the entries, q
+ * [frames, dim].  Of the choices so far the best paths (1 to
+ * OV_CODEC_PATHS) are kept from stage to stage; 1: the nearest entry of
+ * every stage. */
+enum { OV_CODEC_PATHS = 8 };
 void ov_codec_quantise(const struct ov_codec *n, struct ov_graph *g,
-                       const ov_real *z, int frames, int32_t *codes,
-                       ov_real *q);
+                       const ov_real *z, int frames, int paths,
+                       int32_t *codes, ov_real *q);
 /* codes -> sum of entries q [frames, dim]. */
-void ov_codec_lookup(const struct ov_codec *n, const int32_t *codes,
-                     int frames, ov_real *q);
+void ov_codec_lookup(const struct ov_codec *n, const int32_t *codes, int frames,
+                     ov_real *q);
 /* q [frames, dim] -> samples [frames*hops*160, 1].  segs counts frames,
  * hop_segs hops (NULL both: one sequence). */
-struct ov_tensor *ov_codec_decode(const struct ov_codec *n,
-                                  struct ov_graph *g, struct ov_tensor *q,
+struct ov_tensor *ov_codec_decode(const struct ov_codec *n, struct ov_graph *g,
+                                  struct ov_tensor *q,
                                   const struct ov_segs *segs,
                                   const struct ov_segs *hop_segs,
                                   struct ov_codec_state *s);

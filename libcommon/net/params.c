@@ -58,27 +58,27 @@ draw(struct ov_param *p, uint64_t seed, double std)
     }
 }
 
-static int
-load(struct ov_params *ps, struct ov_param *p)
+int
+ov_param_load(struct ov_param *p, const struct ov_weights *from,
+              struct ov_err *err)
 {
-    const struct ov_array *a = ov_weights_get(ps->from, p->name), *s;
+    const struct ov_array *a = ov_weights_get(from, p->name), *s;
     size_t i, n = (size_t)p->t.rows * (size_t)p->t.cols;
     char name[96];
     float k = 0;
 
     if (a == NULL)
-        return ov_err_set(&ps->err, OV_EMODEL, "tensor %s is missing",
-                          p->name);
+        return ov_err_set(err, OV_EMODEL, "tensor %s is missing", p->name);
     if ((size_t)a->count != n)
-        return ov_err_set(&ps->err, OV_EMODEL,
+        return ov_err_set(err, OV_EMODEL,
                           "tensor %s has %lld values, not %d x %d", p->name,
                           (long long)a->count, p->t.rows, p->t.cols);
     if (a->dtype != OV_I8)
-        return ov_array_to_f32(a, (float *)p->t.x, &ps->err);
+        return ov_array_to_f32(a, (float *)p->t.x, err);
     snprintf(name, sizeof name, "%s.scale", p->name);
-    s = ov_weights_get(ps->from, name);
+    s = ov_weights_get(from, name);
     if (s == NULL || s->dtype != OV_F32 || s->count != p->t.rows)
-        return ov_err_set(&ps->err, OV_EMODEL,
+        return ov_err_set(err, OV_EMODEL,
                           "tensor %s is missing or does not fit", name);
     for (i = 0; i < n; i++) {
         if (i % (size_t)p->t.cols == 0)
@@ -87,6 +87,12 @@ load(struct ov_params *ps, struct ov_param *p)
         p->t.x[i] = (ov_real)(k * ((const signed char *)a->data)[i]);
     }
     return OV_OK;
+}
+
+static int
+load(struct ov_params *ps, struct ov_param *p)
+{
+    return ov_param_load(p, ps->from, &ps->err);
 }
 
 static struct ov_param *

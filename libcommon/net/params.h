@@ -34,6 +34,10 @@ struct ov_params {
 void ov_params_init(struct ov_params *ps, const struct ov_weights *from,
                     const struct ov_params *share, uint64_t seed, bool train);
 void ov_params_free(struct ov_params *ps);
+/* The values of p, by its name: floats of any width, or int8 with a float
+ * scale a row in NAME.scale.  OV_EMODEL: not there, or of another size. */
+int ov_param_load(struct ov_param *p, const struct ov_weights *from,
+                  struct ov_err *err);
 
 /* The weight of that name, [rows, cols].  From a file its count must be
  * rows*cols (OV_EMODEL in ps->err otherwise, and a tensor of zeros so that

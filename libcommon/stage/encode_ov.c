@@ -24,8 +24,10 @@ struct encode {
     int history; /* samples before a block that it needs */
     int rows;    /* rows a block */
     int width;
-    float *in;  /* [history + block] */
-    int fill;   /* samples of the block that are there */
+    float *in;            /* [history + block] */
+    int fill;             /* samples of the block that are there */
+    int ahead;            /* samples that come before the first block */
+    size_t total, blocks; /* samples of the turn so far, blocks done */
     float *out; /* rows that are ready (codes as their bit patterns) */
     size_t out_n, out_at, out_cap;
 
@@ -79,6 +81,7 @@ open_codec(struct encode *e, const char *dir, struct ov_err *err)
         return r;
     e->block = c.hops * OV_CODEC_HOP;
     e->history = OV_CODEC_HISTORY;
+    e->ahead = e->codec.c.ahead * OV_CODEC_HOP;
     e->rows = 1;
     e->width = c.stages;
     if (ov_codec_state_open(&e->codec_state, &e->codec, OV_CODEC_ENC) != OV_OK)
@@ -183,6 +186,7 @@ encode_begin(void *self)
     struct encode *e = self;
 
     e->fill = 0;
+    e->total = e->blocks = 0;
     e->out_n = e->out_at = 0;
     memset(e->in, 0, sizeof *e->in * (size_t)(e->history + e->block));
     if (e->mode == OV_ENCODE_EMBED)
@@ -238,7 +242,7 @@ run_codec(struct encode *e, float *out)
     ov_codec_features(n, e->graph, e->in, n->c.hops, feat->x);
     z = ov_codec_encode(n, e->graph, feat, NULL, &e->codec_state);
     q = ov_graph_alloc(e->graph, sizeof *q * (size_t)n->c.dim);
-    ov_codec_quantise(n, e->graph, z->x, 1, codes, q);
+    ov_codec_quantise(n, e->graph, z->x, 1, OV_CODEC_PATHS, codes, q);
     memcpy(out, codes, sizeof *codes * (size_t)n->c.stages);
 }
 
@@ -258,37 +262,55 @@ run(struct encode *e, struct ov_err *err)
     e->out_n += (size_t)e->rows;
     memmove(e->in, e->in + e->block, sizeof *e->in * (size_t)e->history);
     e->fill = 0;
+    e->blocks++;
     return OV_OK;
+}
+
+/* The first samples of a turn belong before the first block. */
+static size_t
+take_early(struct encode *e, const float *x, size_t n)
+{
+    size_t early = (size_t)e->ahead, i;
+
+    for (i = 0; i < n && e->total + i < early; i++) {
+        size_t back = early - (e->total + i);
+        if (back <= (size_t)e->history)
+            e->in[(size_t)e->history - back] = x[i];
+    }
+    return i;
 }
 
 static int
 encode_push(void *self, const float *x, size_t n, struct ov_err *err)
 {
     struct encode *e = self;
+    size_t k = take_early(e, x, n);
 
-    while (n > 0) {
-        size_t k = (size_t)(e->block - e->fill);
+    e->total += n;
+    for (x += k, n -= k; n > 0; x += k, n -= k) {
+        k = (size_t)(e->block - e->fill);
         k = k < n ? k : n;
         memcpy(e->in + e->history + e->fill, x, sizeof *x * k);
         e->fill += (int)k;
-        x += k;
-        n -= k;
         if (e->fill == e->block && run(e, err) != OV_OK)
             return OV_ERUN;
     }
     return OV_OK;
 }
 
+/* Zeros, until every sample has its place in a block. */
 static int
 encode_flush(void *self, struct ov_err *err)
 {
     struct encode *e = self;
 
-    if (e->fill == 0)
-        return OV_OK;
-    memset(e->in + e->history + e->fill, 0,
-           sizeof *e->in * (size_t)(e->block - e->fill));
-    return run(e, err);
+    while (e->blocks * (size_t)e->block < e->total) {
+        memset(e->in + e->history + e->fill, 0,
+               sizeof *e->in * (size_t)(e->block - e->fill));
+        if (run(e, err) != OV_OK)
+            return OV_ERUN;
+    }
+    return OV_OK;
 }
 
 static size_t

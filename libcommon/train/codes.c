@@ -13,8 +13,8 @@ static void
 encode(const struct ov_codec *n, struct ov_graph *g, const struct ov_utt *u,
        int frames, int32_t *codes)
 {
-    int hop = n->c.hops * OV_CODEC_HOP, i;
-    size_t room = (size_t)(OV_CODEC_HISTORY + frames * hop);
+    int hop = n->c.hops * OV_CODEC_HOP, ahead = n->c.ahead * OV_CODEC_HOP, i;
+    size_t room = (size_t)(OV_CODEC_HISTORY + frames * hop + ahead);
     float *x;
     struct ov_tensor *feat, *z;
     ov_real *q;
@@ -25,10 +25,10 @@ encode(const struct ov_codec *n, struct ov_graph *g, const struct ov_utt *u,
     for (i = 0; i < u->n; i++)
         x[OV_CODEC_HISTORY + i] = (float)u->x[i] / 32768.0f;
     feat = ov_tensor_new(g, frames * n->c.hops, OV_CODEC_FEAT);
-    ov_codec_features(n, g, x, frames * n->c.hops, feat->x);
+    ov_codec_features(n, g, x + ahead, frames * n->c.hops, feat->x);
     z = ov_codec_encode(n, g, feat, NULL, NULL);
     q = ov_graph_alloc(g, sizeof *q * (size_t)frames * (size_t)n->c.dim);
-    ov_codec_quantise(n, g, z->x, frames, codes, q);
+    ov_codec_quantise(n, g, z->x, frames, 1, codes, q);
 }
 
 int
@@ -36,13 +36,13 @@ ov_codes_write(const struct ov_corpus *c, const char *config,
                const char *weights, const char *path, struct ov_err *err)
 {
     struct ov_codec_config cc;
-    struct ov_codec net = { 0 };
+    struct ov_codec net = {0};
     struct ov_params ps;
     struct ov_config *file = NULL;
     struct ov_weights *w = NULL;
     struct ov_graph *g = ov_graph_new_fast();
-    struct ov_array a[2] = { { .name = (char *)(uintptr_t)"codes" },
-                             { .name = (char *)(uintptr_t)"start" } };
+    struct ov_array a[2] = {{.name = (char *)(uintptr_t) "codes"},
+                            {.name = (char *)(uintptr_t) "start"}};
     int32_t *codes = NULL, *start = calloc(c->n + 1, sizeof *start);
     size_t i;
     int r, hop;
@@ -61,8 +61,7 @@ ov_codes_write(const struct ov_corpus *c, const char *config,
     hop = cc.hops * OV_CODEC_HOP;
     for (i = 0; i < c->n; i++)
         start[i + 1] = start[i] + (c->u[i].n + hop - 1) / hop;
-    codes = calloc((size_t)start[c->n] * (size_t)cc.stages + 1,
-                   sizeof *codes);
+    codes = calloc((size_t)start[c->n] * (size_t)cc.stages + 1, sizeof *codes);
     if (codes == NULL) {
         r = ov_err_set(err, OV_ERUN, "out of memory");
         goto out;

@@ -25,22 +25,6 @@ table(int rows, int cols)
     return t;
 }
 
-static struct ov_tensor
-dft(int n)
-{
-    int k, i, bins = n / 2 + 1;
-    struct ov_tensor t = table(2 * bins, n);
-
-    for (k = 0; k < bins; k++)
-        for (i = 0; i < n; i++) {
-            double w = 0.5 - 0.5 * cos(2 * M_PI * i / n);
-            double p = 2 * M_PI * (double)((long)k * i % n) / n;
-            t.x[(size_t)k * n + i] = (ov_real)(w * cos(p));
-            t.x[(size_t)(bins + k) * n + i] = (ov_real)(-w * sin(p));
-        }
-    return t;
-}
-
 static double
 hz(double mel)
 {
@@ -84,7 +68,9 @@ ov_spectral_open(struct ov_spectral *s, bool fine)
     s->scales = fine ? 4 : 3;
     for (i = 0; i < s->scales; i++) {
         s->scale[i].n = size[i];
-        s->scale[i].dft = dft(size[i]);
+        s->scale[i].fft = ov_fft_new(size[i]);
+        if (s->scale[i].fft == NULL)
+            abort();
         s->scale[i].mel = filters(size[i], bands[i]);
     }
 }
@@ -95,7 +81,7 @@ ov_spectral_close(struct ov_spectral *s)
     int i;
 
     for (i = 0; i < s->scales; i++) {
-        free(s->scale[i].dft.x);
+        ov_fft_free(s->scale[i].fft);
         free(s->scale[i].mel.x);
     }
 }
@@ -150,17 +136,16 @@ ov_spectral_loss(const struct ov_spectral *s, struct ov_graph *g,
 
     for (i = 0; i < s->scales; i++) {
         int size = s->scale[i].n;
-        struct ov_tensor *d = constant(&s->scale[i].dft);
+        const struct ov_fft *fft = s->scale[i].fft;
         struct ov_tensor *f = constant(&s->scale[i].mel);
         ov_real scale = 4 / (ov_real)size, sum;
         struct ov_tensor *mx, *my, *ex, *ey;
         size_t values;
 
-        mx = ov_linear(side, ov_frames(side, x, size, size / 4, segs), d,
-                       NULL);
+        mx = ov_spectrum(side, ov_frames(side, x, size, size / 4, segs), fft);
         mx = ov_magnitude(side, mx, (ov_real)1e-8, scale);
         ex = logarithm(side, ov_linear(side, mx, f, NULL));
-        my = ov_linear(g, ov_frames(g, y, size, size / 4, segs), d, NULL);
+        my = ov_spectrum(g, ov_frames(g, y, size, size / 4, segs), fft);
         my = ov_magnitude(g, my, (ov_real)1e-8, scale);
         ey = ov_linear(g, my, f, NULL);
         values = (size_t)ey->rows * (size_t)ey->cols;

@@ -4,14 +4,15 @@
 #ifndef OV_TRAIN_SPECTRAL_H
 #define OV_TRAIN_SPECTRAL_H
 
+#include "math/fft.h"
 #include "math/graph.h"
 
 enum { OV_SCALES = 4 };
 
 struct ov_spectral {
     struct {
-        int n;                /* DFT size; hop n/4 */
-        struct ov_tensor dft; /* [2*(n/2+1), n], Hann inside */
+        int n; /* DFT size; hop n/4 */
+        struct ov_fft *fft;
         struct ov_tensor mel; /* [bands, n/2+1], rows sum to 1 */
     } scale[OV_SCALES];
     int scales;

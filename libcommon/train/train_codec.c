@@ -16,6 +16,9 @@
 
 enum { POOL = 16384, ROUNDS = 12 };
 
+/* How often an entry is used in a step, before any step was seen. */
+#define FRESH 0.6f
+
 struct batch {
     struct ov_graph *side;
     const ov_real *z; /* [vectors, dim] of this step */
@@ -30,10 +33,10 @@ struct ov_codec_task {
     long uses;
     struct ov_spectral spectral;
     struct batch batch[OV_SHARDS];
-    float on;               /* codebooks are in use (checkpointed) */
-    float *count, *sum;     /* running means: [stages*card], *dim */
-    float *pool;            /* latents for k-means [POOL, dim] */
-    float pooled;           /* how many ever */
+    float on;           /* codebooks are in use (checkpointed) */
+    float *count, *sum; /* running means: [stages*card], *dim */
+    float *pool;        /* latents for k-means [POOL, dim] */
+    float pooled;       /* how many ever */
 };
 
 static void *
@@ -60,11 +63,13 @@ unbind(void *net)
 }
 
 /* One crop: history, then up to most frames of an utterance from a random
- * sample on.  Returns the frames; x [352 + frames*hop]. */
+ * sample on, then what the encoder hears ahead.  Returns the frames;
+ * x [352 + frames*hop + ahead]. */
 static int
 crop(struct ov_codec_task *t, struct ov_rng *r, float *x, int most)
 {
     int hop = t->o.net.hops * OV_CODEC_HOP, frames, start, i;
+    int ahead = t->o.net.ahead * OV_CODEC_HOP;
     const struct ov_utt *u = &t->corpus->u[t->use[ov_rng_below(r, t->uses)]];
 
     frames = (u->n + hop - 1) / hop;
@@ -75,7 +80,7 @@ crop(struct ov_codec_task *t, struct ov_rng *r, float *x, int most)
         if (ov_rng_below(r, 4) == 0)
             start = 0;
     }
-    for (i = 0; i < OV_CODEC_HISTORY + frames * hop; i++) {
+    for (i = 0; i < OV_CODEC_HISTORY + frames * hop + ahead; i++) {
         int p = start + i - OV_CODEC_HISTORY;
         x[i] = p >= 0 && p < u->n ? (float)u->x[p] / 32768.0f : 0;
     }
@@ -89,14 +94,14 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     struct ov_codec_task *t = self;
     const struct ov_codec *n = net;
     struct batch *b = &t->batch[shard];
-    struct ov_rng r = ov_rng_at(t->o.seed, (uint64_t)step, (uint64_t)shard,
-                                0);
+    struct ov_rng r = ov_rng_at(t->o.seed, (uint64_t)step, (uint64_t)shard, 0);
     int hops = t->o.net.hops, hop = hops * OV_CODEC_HOP, count = t->o.batch;
     int most = t->o.frames, i, f, total = 0;
+    int ahead = t->o.net.ahead * OV_CODEC_HOP;
     int *len[3];
     /* frames, hops, samples: needed until the way back is done */
     struct ov_segs *segs = ov_graph_alloc(g, sizeof *segs * 3);
-    size_t room = (size_t)(most * hop + OV_CODEC_HISTORY);
+    size_t room = (size_t)(most * hop + OV_CODEC_HISTORY + ahead);
     float *x = ov_graph_alloc(g, sizeof *x * room);
     struct ov_tensor *feat, *wave, *z, *q, *y, *part[2];
     ov_real k[2];
@@ -104,14 +109,14 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
 
     for (i = 0; i < 3; i++) {
         len[i] = ov_graph_alloc(g, sizeof(int) * (size_t)count);
-        segs[i] = (struct ov_segs){ count, len[i] };
+        segs[i] = (struct ov_segs){count, len[i]};
     }
     ov_graph_reset(b->side);
     feat = ov_tensor_new(b->side, count * most * hops, OV_CODEC_FEAT);
     wave = ov_tensor_new(b->side, count * most * hop, 1);
     for (i = 0; i < count; i++) {
         f = crop(t, &r, x, most);
-        ov_codec_features(n, g, x, f * hops,
+        ov_codec_features(n, g, x + ahead, f * hops,
                           feat->x + (size_t)total * hops * OV_CODEC_FEAT);
         memcpy(wave->x + (size_t)total * hop, x + OV_CODEC_HISTORY,
                sizeof *x * (size_t)(f * hop));
@@ -134,21 +139,20 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
                                                (size_t)t->o.net.stages);
         ov_real *near = ov_graph_alloc(g, sizeof *near * (size_t)total *
                                               (size_t)t->o.net.dim);
-        ov_codec_quantise(n, g, z->x, total, codes, near);
+        ov_codec_quantise(n, g, z->x, total, 1, codes, near);
         b->codes = codes;
         if (t->o.decoder_only)
             q = ov_tensor_const(g, near, total, t->o.net.dim);
         else {
-            part[1] = ov_l2(g, z, near,
-                            1 / (ov_real)(total * t->o.net.dim));
-            k[1] = (ov_real)0.25 / OV_SHARDS;
+            part[1] = ov_l2(g, z, near, 1 / (ov_real)(total * t->o.net.dim));
+            k[1] = (ov_real)1 / OV_SHARDS;
             q = ov_straight(g, z, near);
             stats[1] += (double)part[1]->x[0];
         }
     }
     y = ov_codec_decode(n, g, q, &segs[0], &segs[1], NULL);
-    part[0] = ov_spectral_loss(&t->spectral, g, b->side, y, wave, &segs[2],
-                               1, &mel);
+    part[0] =
+        ov_spectral_loss(&t->spectral, g, b->side, y, wave, &segs[2], 1, &mel);
     k[0] = 1 / (ov_real)OV_SHARDS;
     stats[0] += mel / OV_SHARDS;
     stats[2] += total * t->o.net.hops * 0.01;
@@ -158,8 +162,8 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
 /* --- codebooks --- */
 
 OV_HOT static int
-best_of(const float *restrict s, const float *restrict half,
-        float *restrict v, int card)
+best_of(const float *restrict s, const float *restrict half, float *restrict v,
+        int card)
 {
     float most;
     int k, i = 0;
@@ -185,8 +189,7 @@ nearest(const float *book, int card, int d, const float *x, int n, int *to,
 
     ov_gemm(false, true, n, card, d, 1, x, d, book, d, 0, dots, card);
     for (k = 0; k < card; k++)
-        half[k] =
-            ov_dot_(book + (size_t)k * d, book + (size_t)k * d, d) / 2;
+        half[k] = ov_dot_(book + (size_t)k * d, book + (size_t)k * d, d) / 2;
     for (i = 0; i < n; i++)
         to[i] = best_of(dots + (size_t)i * card, half, v, card);
 }
@@ -194,8 +197,8 @@ nearest(const float *book, int card, int d, const float *x, int n, int *to,
 /* One stage: book, count and sum from vectors x [n,d]; x keeps what is left
  * over. */
 static void
-kmeans(struct ov_codec_task *t, float *book, float *count, float *sum,
-       float *x, int n, struct ov_rng *r)
+kmeans(struct ov_codec_task *t, float *book, float *count, float *sum, float *x,
+       int n, struct ov_rng *r)
 {
     int d = t->o.net.dim, card = t->o.net.card, i, j, k, round;
     int *to = malloc(sizeof *to * (size_t)n);
@@ -220,9 +223,8 @@ kmeans(struct ov_codec_task *t, float *book, float *count, float *sum,
         for (k = 0; k < card; k++) {
             const float *from = x + (size_t)ov_rng_below(r, n) * d;
             for (j = 0; j < d; j++)
-                book[(size_t)k * d + j] = count[k] > 0
-                    ? sum[(size_t)k * d + j] / count[k]
-                    : from[j];
+                book[(size_t)k * d + j] =
+                    count[k] > 0 ? sum[(size_t)k * d + j] / count[k] : from[j];
         }
     }
     for (k = 0; k < card; k++) {
@@ -244,8 +246,7 @@ make_books(struct ov_codec_task *t, struct ov_codec *n, long step)
     int have = (int)(t->pooled < POOL ? t->pooled : POOL);
 
     for (i = 0; i < t->o.net.stages; i++) {
-        struct ov_rng r = ov_rng_at(t->o.seed, (uint64_t)step, 99,
-                                    (uint64_t)i);
+        struct ov_rng r = ov_rng_at(t->o.seed, (uint64_t)step, 99, (uint64_t)i);
         kmeans(t, n->book[i]->x, t->count + (size_t)i * card,
                t->sum + (size_t)i * card * d, t->pool, have, &r);
     }
@@ -307,6 +308,11 @@ follow(struct ov_codec_task *t, struct ov_codec *n, long step)
                 left[(size_t)i * d + j] -= book[(size_t)k * d + j];
         }
         for (k = 0; k < card; k++) {
+            if (cn[k] == 0) {
+                cn[k] = FRESH;
+                for (j = 0; j < d; j++)
+                    cs[(size_t)k * d + j] = FRESH * book[(size_t)k * d + j];
+            }
             cn[k] = 0.99f * cn[k] + 0.01f * add_n[k];
             for (j = 0; j < d; j++) {
                 size_t o = (size_t)k * d + j;
@@ -318,9 +324,9 @@ follow(struct ov_codec_task *t, struct ov_codec *n, long step)
                 from = left + (size_t)i * d;
                 cn[k] = 0.3f;
                 for (j = 0; j < d; j++)
-                    cs[(size_t)k * d + j] = 0.3f *
-                        (from[j] +
-                         book[(size_t)codes[i * stages + q] * d + j]);
+                    cs[(size_t)k * d + j] =
+                        0.3f *
+                        (from[j] + book[(size_t)codes[i * stages + q] * d + j]);
             }
             for (j = 0; j < d; j++)
                 book[(size_t)k * d + j] = cs[(size_t)k * d + j] / cn[k];
@@ -364,7 +370,7 @@ ov_codec_task_open(struct ov_codec_task **out,
         return ov_err_set(err, OV_ERUN, "out of memory");
     t->o = *o;
     t->corpus = corpus;
-    t->on = o->decoder_only ? 1 : 0;
+    t->on = o->decoder_only || o->keep_books ? 1 : 0;
     t->use = calloc(corpus->n, sizeof *t->use);
     t->count = calloc(cells, sizeof *t->count);
     t->sum = calloc(cells * (size_t)o->net.dim, sizeof *t->sum);
@@ -380,18 +386,20 @@ ov_codec_task_open(struct ov_codec_task **out,
     ov_spectral_open(&t->spectral, o->fine);
     for (s = 0; s < OV_SHARDS; s++)
         t->batch[s].side = ov_graph_new_fast();
-    *task = (struct ov_task){ .self = t, .bind = bind, .unbind = unbind,
-                              .loss = loss, .after = after,
-                              .stat = { "mel", "commit", "audio_s" },
-                              .stat_per = { -1, -1, -1 } };
-    task->extra[task->extras++] = (struct ov_extra){ "on", &t->on, 1 };
+    *task = (struct ov_task){.self = t,
+                             .bind = bind,
+                             .unbind = unbind,
+                             .loss = loss,
+                             .after = after,
+                             .stat = {"mel", "commit", "audio_s"},
+                             .stat_per = {-1, -1, -1}};
+    task->extra[task->extras++] = (struct ov_extra){"on", &t->on, 1};
+    task->extra[task->extras++] = (struct ov_extra){"count", t->count, cells};
     task->extra[task->extras++] =
-        (struct ov_extra){ "count", t->count, cells };
+        (struct ov_extra){"sum", t->sum, cells * (size_t)o->net.dim};
     task->extra[task->extras++] =
-        (struct ov_extra){ "sum", t->sum, cells * (size_t)o->net.dim };
-    task->extra[task->extras++] =
-        (struct ov_extra){ "pool", t->pool, (size_t)POOL * o->net.dim };
-    task->extra[task->extras++] = (struct ov_extra){ "pooled", &t->pooled, 1 };
+        (struct ov_extra){"pool", t->pool, (size_t)POOL * o->net.dim};
+    task->extra[task->extras++] = (struct ov_extra){"pooled", &t->pooled, 1};
     *out = t;
     return t->uses > 0 ? OV_OK
                        : ov_err_set(err, OV_ERUN, "no training utterances");

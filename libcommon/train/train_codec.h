@@ -10,11 +10,12 @@
 
 struct ov_codec_task_options {
     struct ov_codec_config net;
-    int batch;        /* crops a shard */
-    int frames;       /* frames a crop */
-    long quantise_at; /* step at which the codebooks are made and used */
+    int batch;         /* crops a shard */
+    int frames;        /* frames a crop */
+    long quantise_at;  /* step at which the codebooks are made and used */
     bool decoder_only; /* encoder and codebooks stay as they are */
-    bool fine; /* a fourth, longer window in the loss */
+    bool keep_books;   /* the codebooks are there already: they go on */
+    bool fine;         /* a fourth, longer window in the loss */
     uint64_t seed;
 };
 

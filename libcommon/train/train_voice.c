@@ -17,7 +17,8 @@ const char *const ov_token_names[OV_TOKENS] = {
     "<|pad|>",  "<|end|>",        "<|audio|>", "<|text|>",
     "<|chat|>", "<|transcribe|>", "<|speak|>"};
 
-enum { MAX_TEXT = 96, MAX_CHARS = 160, UNIT = OV_VOICE_UNIT * OV_MEL_HOP };
+enum { MAX_TEXT = 96, MAX_CHARS = 160, SHORT_CHARS = 64 };
+enum { MAX_HEARD = 6 * 16000, UNIT = OV_VOICE_UNIT * OV_MEL_HOP };
 
 /* Value of a silent band: 0.25 * ln(1e-6) + 1. */
 #define FLOOR (-2.4539f)
@@ -60,7 +61,9 @@ struct sentence {
 
 struct ov_voice_task {
     struct ov_voice_task_options o;
-    const struct ov_corpus *questions, *answers;
+    const struct ov_corpus *questions, *answers, *humans;
+    int *human; /* those to be used */
+    long humans_used;
     char *table, *writing;
     struct pair *pair; /* training pairs, by id */
     long pairs, spoken_pairs;
@@ -183,6 +186,27 @@ collect(struct ov_voice_task *t, struct ov_err *err)
     return t->heards > 0 && t->saids > 0
                ? OV_OK
                : ov_err_set(err, OV_ERUN, "no training utterances");
+}
+
+/* Humans' utterances that are not too long for a batch. */
+static int
+collect_humans(struct ov_voice_task *t, struct ov_err *err)
+{
+    const struct ov_corpus *c = t->humans;
+    size_t i;
+
+    if (c == NULL)
+        return OV_OK;
+    t->human = calloc(c->n + 1, sizeof *t->human);
+    if (t->human == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    for (i = 0; i < c->n; i++)
+        if (c->u[i].n <= MAX_HEARD && strlen(c->u[i].text) < MAX_CHARS &&
+            strcmp(c->u[i].split, "train") == 0)
+            t->human[t->humans_used++] = (int)i;
+    return t->humans_used > 0
+               ? OV_OK
+               : ov_err_set(err, OV_ERUN, "no training utterances of humans");
 }
 
 static struct family *
@@ -345,10 +369,12 @@ pick_kind(const struct ov_voice_task *t, struct ov_rng *r)
     double sum = 0, x;
     int k;
 
-    for (k = 0; k < OV_KINDS; k++)
+    int kinds = t->humans != NULL ? OV_KINDS : OV_KIND_HEAR;
+
+    for (k = 0; k < kinds; k++)
         sum += t->o.mix[k];
     x = ov_rng_unit(r) * sum;
-    for (k = 0; k < OV_KINDS - 1 && x >= t->o.mix[k]; k++)
+    for (k = 0; k < kinds - 1 && x >= t->o.mix[k]; k++)
         x -= t->o.mix[k];
     return (enum ov_voice_kind)k;
 }
@@ -372,6 +398,15 @@ draw(const struct ov_voice_task *t, struct ov_graph *g, struct ov_rng *r,
         e->say = p->answer;
         if (e->kind == OV_KIND_READ && p < t->pair + t->spoken_pairs)
             give_voice(t, e, spoken(t, p->answer));
+    } else if (e->kind == OV_KIND_HEAR) {
+        e->in = &t->humans->u[t->human[ov_rng_below(r, t->humans_used)]];
+        e->n_chars = characters(e->in->text, e->chars);
+        listen(t, g, r, e);
+        /* now and then the transformer writes it down, too */
+        if (e->n_chars > SHORT_CHARS || ov_rng_below(r, 3) > 0)
+            return;
+        e->kind = OV_KIND_TRANSCRIBE;
+        e->say = e->in->text;
     } else {
         /* to be written down: every utterance once a round */
         long i = ov_rng_permute(t->o.seed, serial / t->heards, t->heards,
@@ -396,11 +431,11 @@ draw(const struct ov_voice_task *t, struct ov_graph *g, struct ov_rng *r,
 /* --- a batch --- */
 
 struct batch {
-    int n, rows;                              /* examples, positions */
-    int *len;                                 /* positions of each example */
-    int32_t *text, *code[OV_VOICE_MAX_BOOKS]; /* inputs */
+    int n, rows; /* examples of the transformer, positions */
+    int *len;    /* positions of each example */
+    int32_t *text, *code[OV_VOICE_MAX_BOOKS];      /* inputs */
     int32_t *want, *want_code[OV_VOICE_MAX_BOOKS]; /* targets, -1: none */
-    int32_t *place; /* position of every heard unit */
+    int32_t *place; /* position of every heard unit, -1: none */
     int heard;      /* spoken examples */
     int *mel_len, *enc_len, *char_len;
     int units;
@@ -496,9 +531,10 @@ allot(struct batch *b, struct ov_graph *g, const struct ov_voice_config *c,
     int i, q, units = 0;
     size_t ints;
 
-    *b = (struct batch){.n = n};
+    *b = (struct batch){.n = 0};
     for (i = 0; i < n; i++) {
-        b->rows += prompt_of(&e[i]) - 1 + steps_of(c, &e[i]);
+        if (e[i].kind != OV_KIND_HEAR)
+            b->rows += prompt_of(&e[i]) - 1 + steps_of(c, &e[i]);
         units += e[i].units;
     }
     ints = sizeof(int32_t) * (size_t)b->rows;
@@ -519,15 +555,21 @@ allot(struct batch *b, struct ov_graph *g, const struct ov_voice_config *c,
 }
 
 static void
-fill(struct batch *b, const struct ov_voice_config *c, const struct example *e)
+fill(struct batch *b, const struct ov_voice_config *c, const struct example *e,
+     int n)
 {
-    int i, row = 0, next, mel = 0, chars = 0;
+    int i, k, row = 0, next, mel = 0, chars = 0;
 
-    for (i = 0; i < b->n; i++) {
+    for (i = 0; i < n; i++) {
         size_t values = (size_t)e[i].units * OV_VOICE_UNIT * OV_VOICE_BANDS;
-        next = lay(c, &e[i], b, row);
-        b->len[i] = next - row;
-        row = next;
+        if (e[i].kind == OV_KIND_HEAR)
+            for (k = 0; k < e[i].units; k++)
+                b->place[b->units++] = -1;
+        else {
+            next = lay(c, &e[i], b, row);
+            b->len[b->n++] = next - row;
+            row = next;
+        }
         if (e[i].in == NULL)
             continue;
         memcpy(b->mel + (size_t)mel * OV_VOICE_BANDS, e[i].mel,
@@ -600,11 +642,13 @@ count_chat(const struct ov_tensor *logits, const int32_t *idx,
            const int32_t *target, int n, const struct batch *b,
            const struct example *e, double *stats)
 {
-    int i, j, k = 0, row = 0;
+    int i, j, k = 0, row = 0, at = 0;
 
-    for (i = 0; i < b->n; i++) {
+    for (i = 0; at < b->n; i++) {
         int right = 1;
-        row += b->len[i];
+        if (e[i].kind == OV_KIND_HEAR)
+            continue;
+        row += b->len[at++];
         for (; k < n && idx[k] < row; k++) {
             const ov_real *x = logits->x + (size_t)k * logits->cols;
             for (j = 0; j < logits->cols; j++)
@@ -638,10 +682,10 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     for (i = 0; i < n; i++)
         draw(t, g, &r, (step * OV_SHARDS + shard) * n + i, &e[i]);
     allot(b, g, c, e, n);
-    fill(b, c, e);
+    fill(b, c, e, n);
     v->drop = (ov_real)t->o.drop;
     v->drop_seed = ov_rng_next(&r);
-    segs[0] = (struct ov_segs){n, b->len};
+    segs[0] = (struct ov_segs){b->n, b->len};
     segs[1] = (struct ov_segs){b->heard, b->mel_len};
     segs[2] = (struct ov_segs){b->heard, b->enc_len};
     if (b->heard > 0) {
@@ -696,7 +740,8 @@ int
 ov_voice_task_open(struct ov_voice_task **out,
                    const struct ov_voice_task_options *o,
                    const struct ov_corpus *questions,
-                   const struct ov_corpus *answers, const char *table,
+                   const struct ov_corpus *answers,
+                   const struct ov_corpus *humans, const char *table,
                    const char *writing, const char *codes,
                    const char *tokenizer, struct ov_task *task,
                    struct ov_err *err)
@@ -709,12 +754,15 @@ ov_voice_task_open(struct ov_voice_task **out,
     t->o = *o;
     t->questions = questions;
     t->answers = answers;
+    t->humans = humans;
     t->mel = ov_mel_new();
     if (t->mel == NULL)
         r = ov_err_set(err, OV_ERUN, "out of memory");
     else if ((r = ov_bpe_open(&t->bpe, tokenizer, err)) == OV_OK &&
              (r = read_tables(t, table, writing, err)) == OV_OK &&
-             (r = collect(t, err)) == OV_OK && (r = group(t, err)) == OV_OK)
+             (r = collect(t, err)) == OV_OK &&
+             (r = collect_humans(t, err)) == OV_OK &&
+             (r = group(t, err)) == OV_OK)
         r = open_codes(t, codes, err);
     for (i = 0; r == OV_OK && i < OV_TOKENS; i++)
         if (ov_bpe_special(t->bpe, ov_token_names[i]) != i)
@@ -759,5 +807,6 @@ ov_voice_task_close(struct ov_voice_task *t)
     free(t->pair);
     free(t->heard);
     free(t->said);
+    free(t->human);
     free(t);
 }

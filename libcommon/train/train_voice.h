@@ -17,6 +17,7 @@ enum ov_voice_kind {
     OV_KIND_SPEAK,      /* written sentence -> the same, spoken */
     OV_KIND_READ,       /* written question -> answer, written and spoken */
     OV_KIND_CHAT,       /* spoken question -> answer, written and spoken */
+    OV_KIND_HEAR,       /* any speech -> its letters, by the encoder alone */
     OV_KINDS
 };
 
@@ -25,32 +26,40 @@ struct ov_voice_task_options {
     double mix[OV_KINDS]; /* shares of the kinds in a batch */
     int batch;            /* examples a shard */
     double drop;
-    double ctc;           /* weight of the encoder's CTC loss */
-    double balance;       /* a family of n questions is drawn n^balance
+    double ctc;     /* weight of the encoder's CTC loss */
+    double balance; /* a family of n questions is drawn n^balance
                            * times: 1 as they are, 0 all alike */
     uint64_t seed;
 };
 
 /* The special tokens, in the order of their ids in tokenizer.json. */
 enum {
-    OV_TOKEN_PAD, OV_TOKEN_END, OV_TOKEN_AUDIO, OV_TOKEN_TEXT, OV_TOKEN_CHAT,
-    OV_TOKEN_TRANSCRIBE, OV_TOKEN_SPEAK, OV_TOKENS
+    OV_TOKEN_PAD,
+    OV_TOKEN_END,
+    OV_TOKEN_AUDIO,
+    OV_TOKEN_TEXT,
+    OV_TOKEN_CHAT,
+    OV_TOKEN_TRANSCRIBE,
+    OV_TOKEN_SPEAK,
+    OV_TOKENS
 };
 extern const char *const ov_token_names[OV_TOKENS];
 
 struct ov_voice_task;
 
-/* questions: corpus of role q; answers: corpus of roles a and c; table: the
- * path of questions.tsv; writing: of a table of the same form that is only
- * read and written, or NULL; codes: the path that ov_codes_write wrote for
- * answers.  All corpora stay the caller's. */
+/* questions: corpus of role q; answers: corpus of roles a, c and s; humans:
+ * corpus of role h, for OV_KIND_HEAR, or NULL; table: the path of
+ * questions.tsv; writing: of a table of the same form that is only read and
+ * written, or NULL; codes: the path that ov_codes_write wrote for answers.
+ * All corpora stay the caller's. */
 int ov_voice_task_open(struct ov_voice_task **t,
                        const struct ov_voice_task_options *o,
                        const struct ov_corpus *questions,
-                       const struct ov_corpus *answers, const char *table,
+                       const struct ov_corpus *answers,
+                       const struct ov_corpus *humans, const char *table,
                        const char *writing, const char *codes,
-                       const char *tokenizer,
-                       struct ov_task *task, struct ov_err *err);
+                       const char *tokenizer, struct ov_task *task,
+                       struct ov_err *err);
 void ov_voice_task_close(struct ov_voice_task *t);
 
 /* Encode every utterance of a corpus with the codec (weights at path) and

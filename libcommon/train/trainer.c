@@ -48,11 +48,18 @@ enum { JOB_GRADIENT, JOB_NORM, JOB_UPDATE, JOB_END };
 void
 ov_trainer_defaults(struct ov_trainer_options *o)
 {
-    *o = (struct ov_trainer_options){
-        .steps = 1000, .warmup = 100, .rate = 1e-3, .floor = 0.01,
-        .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.01, .clip = 1,
-        .threads = OV_SHARDS, .save_every = 500, .log_every = 50
-    };
+    *o = (struct ov_trainer_options){.steps = 1000,
+                                     .warmup = 100,
+                                     .rate = 1e-3,
+                                     .floor = 0.01,
+                                     .beta1 = 0.9,
+                                     .beta2 = 0.99,
+                                     .eps = 1e-8,
+                                     .decay = 0.01,
+                                     .clip = 1,
+                                     .threads = OV_SHARDS,
+                                     .save_every = 500,
+                                     .log_every = 50};
 }
 
 /* --- one step's work, cut into shards --- */
@@ -77,8 +84,7 @@ gradient(struct trainer *t, int s)
     ov_graph_reset(h->graph);
     zero_gradients(h->use);
     memset(h->stats, 0, sizeof h->stats);
-    loss = t->task->loss(t->task->self, h->net, h->graph, t->step, s,
-                         h->stats);
+    loss = t->task->loss(t->task->self, h->net, h->graph, t->step, s, h->stats);
     h->loss = (double)loss->x[0];
     ov_graph_backward(h->graph, loss, 1);
 }
@@ -138,7 +144,7 @@ adam(ov_real *restrict x, const ov_real *restrict g, float *restrict m,
         m[i] = b1 * m[i] + (1 - b1) * d;
         v[i] = b2 * v[i] + (1 - b2) * d * d;
         x[i] = shrink * x[i] -
-            rate * (m[i] * c1) / (__builtin_sqrtf(v[i] * c2) + eps);
+               rate * (m[i] * c1) / (__builtin_sqrtf(v[i] * c2) + eps);
     }
 }
 
@@ -155,9 +161,8 @@ update(struct trainer *t, int s)
         struct ov_param *p = t->master->p[i];
         if (p->frozen)
             continue;
-        adam(p->t.x, p->t.g, t->m[i], t->v[i], (float)t->scale,
-             (float)o->beta1, (float)o->beta2, c1, c2, (float)t->rate,
-             (float)o->eps,
+        adam(p->t.x, p->t.g, t->m[i], t->v[i], (float)t->scale, (float)o->beta1,
+             (float)o->beta2, c1, c2, (float)t->rate, (float)o->eps,
              (float)(1 - t->rate * (p->decay ? o->decay : 0)),
              (size_t)p->t.rows * (size_t)p->t.cols);
     }
@@ -224,11 +229,11 @@ walk(const struct trainer *t, struct ov_array *a, char (*names)[96])
 
     for (i = 0; i < t->master->n; i++) {
         struct ov_param *p = t->master->p[i];
-        const void *data[3] = { p->t.x, t->m[i], t->v[i] };
+        const void *data[3] = {p->t.x, t->m[i], t->v[i]};
         for (k = 0; k < 3; k++, n++) {
-            snprintf(names[n], sizeof *names, "%c:%s", "xmv"[k], p->name);
-            a[n] = (struct ov_array){ .name = names[n], .dtype = OV_F32,
-                                      .rank = 2, .data = data[k] };
+            snprintf(names[n], sizeof *names, "%c:%s", "xmv"[k], p -> name);
+            a[n] = (struct ov_array){
+                .name = names[n], .dtype = OV_F32, .rank = 2, .data = data[k]};
             a[n].shape[0] = p->t.rows;
             a[n].shape[1] = p->t.cols;
             a[n].count = (int64_t)p->t.rows * p->t.cols;
@@ -236,8 +241,10 @@ walk(const struct trainer *t, struct ov_array *a, char (*names)[96])
     }
     for (i = 0; i < t->task->extras; i++, n++) {
         snprintf(names[n], sizeof *names, "e:%s", t->task->extra[i].name);
-        a[n] = (struct ov_array){ .name = names[n], .dtype = OV_F32,
-                                  .rank = 1, .data = t->task->extra[i].x };
+        a[n] = (struct ov_array){.name = names[n],
+                                 .dtype = OV_F32,
+                                 .rank = 1,
+                                 .data = t->task->extra[i].x};
         a[n].shape[0] = a[n].count = (int64_t)t->task->extra[i].n;
     }
     return n;
@@ -248,9 +255,9 @@ save(struct trainer *t, struct ov_err *err)
 {
     size_t most = (size_t)t->master->n * 3 + 8;
     struct ov_array *a = calloc(most, sizeof *a);
-    char (*names)[96] = calloc(most, sizeof *names);
+    char(*names)[96] = calloc(most, sizeof *names);
     char path[600], step[32];
-    const char *meta[1][2] = { { "step", step } };
+    const char *meta[1][2] = {{"step", step}};
     int n, r;
 
     if (a == NULL || names == NULL)
@@ -269,7 +276,7 @@ restore(struct trainer *t, struct ov_err *err)
 {
     size_t most = (size_t)t->master->n * 3 + 8;
     struct ov_array *a = calloc(most, sizeof *a);
-    char (*names)[96] = calloc(most, sizeof *names), path[600];
+    char(*names)[96] = calloc(most, sizeof *names), path[600];
     struct ov_weights *w = NULL;
     int i, n, r = OV_OK;
 
@@ -285,8 +292,8 @@ restore(struct trainer *t, struct ov_err *err)
     for (i = 0; i < n; i++) {
         const struct ov_array *b = ov_weights_get(w, names[i]);
         if (b == NULL || b->count != a[i].count || b->dtype != OV_F32) {
-            r = ov_err_set(err, OV_EMODEL, "%s: %s does not fit this run",
-                           path, names[i]);
+            r = ov_err_set(err, OV_EMODEL, "%s: %s does not fit this run", path,
+                           names[i]);
             goto out;
         }
         memcpy((void *)(uintptr_t)a[i].data, b->data,
@@ -321,7 +328,7 @@ print(struct trainer *t, const double *sum, long steps, double loss,
       double norm, double seconds)
 {
     const struct ov_task *k = t->task;
-    FILE *to[2] = { t->log, t->o->quiet ? NULL : stderr };
+    FILE *to[2] = {t->log, t->o->quiet ? NULL : stderr};
     int i, j;
 
     for (j = 0; j < 2; j++) {
@@ -330,10 +337,9 @@ print(struct trainer *t, const double *sum, long steps, double loss,
         fprintf(to[j], "step=%ld rate=%.3g loss=%.5f norm=%.3f", t->step,
                 t->rate, loss, norm);
         for (i = 0; i < OV_STATS && k->stat[i] != NULL; i++) {
-            double per = k->stat_per[i] >= 0 ? sum[k->stat_per[i]]
-                                             : (double)steps;
-            fprintf(to[j], " %s=%.5g", k->stat[i],
-                    per > 0 ? sum[i] / per : 0);
+            double per =
+                k->stat_per[i] >= 0 ? sum[k->stat_per[i]] : (double)steps;
+            fprintf(to[j], " %s=%.5g", k->stat[i], per > 0 ? sum[i] / per : 0);
         }
         fprintf(to[j], " sec=%.1f\n", seconds);
         fflush(to[j]);
@@ -345,7 +351,7 @@ loop(struct trainer *t, struct ov_err *err)
 {
     const struct ov_trainer_options *o = t->o;
     int64_t begun = ov_clock_monotonic_ns();
-    double sum[OV_STATS] = { 0 }, loss = 0, norm = 0, seconds = 0;
+    double sum[OV_STATS] = {0}, loss = 0, norm = 0, seconds = 0;
     long since = 0;
     int s, i, r;
 
@@ -363,8 +369,8 @@ loop(struct trainer *t, struct ov_err *err)
         n2 = sqrt(n2);
         if (!isfinite(n2) || !isfinite(l))
             return ov_err_set(err, OV_ERUN,
-                              "step %ld: loss %g, gradient norm %g", t->step,
-                              l, n2);
+                              "step %ld: loss %g, gradient norm %g", t->step, l,
+                              n2);
         t->scale = n2 > o->clip && o->clip > 0 ? o->clip / n2 : 1;
         all(t, JOB_UPDATE);
         if (t->task->after != NULL &&
@@ -392,31 +398,59 @@ loop(struct trainer *t, struct ov_err *err)
     return save(t, err);
 }
 
+/* The parameters that a file has; got remembers which. */
 static void
-start_weights(struct trainer *t, const struct ov_weights *w)
+take_weights(struct trainer *t, const struct ov_weights *w, bool *got)
 {
     struct ov_err ignore;
     int i;
 
     for (i = 0; i < t->master->n; i++) {
         struct ov_param *p = t->master->p[i];
-        const struct ov_array *a = ov_weights_get(w, p->name);
+        const struct ov_array *a;
         char name[80];
-        if (a == NULL) {
-            snprintf(name, sizeof name, "x:%s", p->name);
-            a = ov_weights_get(w, name);
+        if (ov_param_load(p, w, &ignore) == OV_OK) {
+            got[i] = true;
+            continue;
         }
+        /* a running mean of a checkpoint that has no such tensor */
+        snprintf(name, sizeof name, "x:%s", p->name);
+        a = ov_weights_get(w, name);
         if (a != NULL && a->count == (int64_t)p->t.rows * p->t.cols)
-            ov_array_to_f32(a, (float *)p->t.x, &ignore);
-        else
-            fprintf(t->log, "# %s starts anew\n", p->name);
+            got[i] |= ov_array_to_f32(a, (float *)p->t.x, &ignore) == OV_OK;
     }
+}
+
+static int
+start_weights(struct trainer *t, struct ov_err *err)
+{
+    bool *got = calloc((size_t)t->master->n + 1, sizeof *got);
+    const char *from = t->o->start, *end;
+    struct ov_weights *w;
+    char path[600];
+    int i, r = OV_OK;
+
+    if (got == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    for (; r == OV_OK && *from != '\0'; from = *end == ',' ? end + 1 : end) {
+        end = from + strcspn(from, ",");
+        snprintf(path, sizeof path, "%.*s", (int)(end - from), from);
+        r = ov_weights_open(&w, path, err);
+        if (r != OV_OK)
+            break;
+        take_weights(t, w, got);
+        ov_weights_close(w);
+    }
+    for (i = 0; r == OV_OK && i < t->master->n; i++)
+        if (!got[i])
+            fprintf(t->log, "# %s starts anew\n", t->master->p[i]->name);
+    free(got);
+    return r;
 }
 
 static int
 prepare(struct trainer *t, struct ov_err *err)
 {
-    struct ov_weights *w = NULL;
     char path[600];
     int i, s, r;
 
@@ -445,20 +479,15 @@ prepare(struct trainer *t, struct ov_err *err)
     t->m = calloc((size_t)t->master->n, sizeof *t->m);
     t->v = calloc((size_t)t->master->n, sizeof *t->v);
     for (i = 0; i < t->master->n; i++) {
-        size_t n = (size_t)t->master->p[i]->t.rows *
-            (size_t)t->master->p[i]->t.cols;
+        size_t n =
+            (size_t)t->master->p[i]->t.rows * (size_t)t->master->p[i]->t.cols;
         t->m[i] = calloc(n, sizeof **t->m);
         t->v[i] = calloc(n, sizeof **t->v);
         if (t->m[i] == NULL || t->v[i] == NULL)
             return ov_err_set(err, OV_ERUN, "out of memory");
     }
-    if (t->o->start != NULL) {
-        r = ov_weights_open(&w, t->o->start, err);
-        if (r != OV_OK)
-            return r;
-        start_weights(t, w);
-        ov_weights_close(w);
-    }
+    if (t->o->start != NULL && (r = start_weights(t, err)) != OV_OK)
+        return r;
     return restore(t, err);
 }
 
@@ -476,7 +505,7 @@ start_workers(struct trainer *t)
         struct seat *seat = malloc(sizeof *seat);
         if (seat == NULL)
             abort();
-        *seat = (struct seat){ t, s };
+        *seat = (struct seat){t, s};
         if (pthread_create(&t->thread[s], NULL, worker, seat) != 0)
             abort();
     }
@@ -486,7 +515,7 @@ int
 ov_trainer_run(const struct ov_trainer_options *o, struct ov_task *task,
                struct ov_params *params, bool *done, struct ov_err *err)
 {
-    struct trainer t = { .o = o, .task = task, .master = params };
+    struct trainer t = {.o = o, .task = task, .master = params};
     int r, s, i;
 
     ov_gemm_threads(1);

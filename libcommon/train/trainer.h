@@ -44,17 +44,17 @@ struct ov_task {
 };
 
 struct ov_trainer_options {
-    const char *dir;       /* checkpoints and log; made if missing */
-    const char *start;     /* weights to begin from, or NULL */
+    const char *dir;   /* checkpoints and log; made if missing */
+    const char *start; /* weights to begin from, with commas, or NULL */
     long steps, warmup;
-    long decay_from;       /* the rate stays until here, then falls to
+    long decay_from; /* the rate stays until here, then falls to
                             * floor along a cosine; 0 = from warmup's end */
     double rate, floor, beta1, beta2, eps, decay, clip;
     uint64_t seed;
     int threads;
     long save_every, log_every;
-    double minutes;        /* stop (and save) after so long; 0 = never */
-    bool mixed;            /* products in mixed precision */
+    double minutes; /* stop (and save) after so long; 0 = never */
+    bool mixed;     /* products in mixed precision */
     bool quiet;
     const volatile int *stop; /* set by a signal: save and stop */
 };
@@ -74,7 +74,7 @@ struct ov_rng {
 struct ov_rng ov_rng_at(uint64_t seed, uint64_t step, uint64_t shard,
                         uint64_t what);
 uint64_t ov_rng_next(struct ov_rng *r);
-double ov_rng_unit(struct ov_rng *r);   /* [0, 1) */
+double ov_rng_unit(struct ov_rng *r); /* [0, 1) */
 double ov_rng_normal(struct ov_rng *r);
 long ov_rng_below(struct ov_rng *r, long n);
 /* Element i of permutation number round of 0..n-1. */

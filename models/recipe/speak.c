@@ -8,7 +8,9 @@
  *
  * settings: comma-separated name=value of f0 (Hz, flite), stretch (flite),
  * p and s (espeak pitch and words a minute), pitch (cents, by libsox), tempo
- * (factor, by libsox), lead and tail (most ms of silence left at either end).
+ * (factor, by libsox), lead and tail (most ms of silence left at either end),
+ * gap (the words are spoken one by one, as sentences of their own, with about
+ * so many ms of silence between them; flite and espeak).
  */
 #include <espeak-ng/speak_lib.h>
 #include <flite/flite.h>
@@ -28,7 +30,7 @@ struct sound {
 };
 
 struct settings {
-    double f0, stretch, p, s, pitch, tempo, lead, tail;
+    double f0, stretch, p, s, pitch, tempo, lead, tail, gap;
 };
 
 struct flite {
@@ -77,11 +79,12 @@ parse_settings(struct settings *set, char *text)
         { "f0", &set->f0 }, { "stretch", &set->stretch }, { "p", &set->p },
         { "s", &set->s }, { "pitch", &set->pitch }, { "tempo", &set->tempo },
         { "lead", &set->lead }, { "tail", &set->tail },
+        { "gap", &set->gap },
     };
     char *word, *value;
     size_t i;
 
-    *set = (struct settings){ 0, 0, 50, 160, 0, 1, 80, 100 };
+    *set = (struct settings){ 0, 0, 50, 160, 0, 1, 80, 100, 0 };
     for (word = strtok(text, ","); word; word = strtok(NULL, ",")) {
         value = strchr(word, '=');
         if (!value)
@@ -343,6 +346,54 @@ trim(const struct sound *s, const struct settings *set, size_t *first,
     *last = end + tail < s->n ? end + tail : s->n;
 }
 
+static void
+speak(struct sound *s, const char *engine, const char *voice,
+      const struct settings *set, const char *text)
+{
+    if (strcmp(engine, "flite") == 0)
+        speak_flite(s, voice, set, text);
+    else if (strcmp(engine, "espeak") == 0)
+        speak_espeak(s, voice, set, text);
+    else if (strcmp(engine, "wav") == 0)
+        read_wav(s, text);
+    else
+        die("no such engine", engine);
+    if (s->n == 0)
+        die("no sound for", text);
+    change(s, set);
+}
+
+/* Each word as if it were all there is to say; the pauses go from 0.4 to 1.6
+ * of the gap, by the words. */
+static void
+speak_words(struct sound *s, const char *engine, const char *voice,
+            const struct settings *set, char *text)
+{
+    struct settings close = *set;
+    uint32_t dice = 2166136261u;
+    char *word, *c, *rest;
+    size_t first, last, i;
+    int16_t zero = 0;
+
+    close.lead = 15;
+    close.tail = 40;
+    for (word = strtok_r(text, " ", &rest); word;
+         word = strtok_r(NULL, " ", &rest)) {
+        struct sound w = { NULL, 0, 0, 0 };
+        for (c = word; *c; c++)
+            dice = (dice ^ (unsigned char)*c) * 16777619u;
+        if (s->n > 0)
+            for (i = (size_t)(set->gap * (0.4 + 1.2 * (dice >> 8) / 16777216) *
+                              RATE_HZ / 1000); i > 0; i--)
+                append(s, &zero, 1);
+        speak(&w, engine, voice, set, word);
+        trim(&w, &close, &first, &last);
+        append(s, w.x + first, last - first);
+        free(w.x);
+    }
+    s->rate_hz = RATE_HZ;
+}
+
 static size_t
 job(char *line, FILE *audio)
 {
@@ -357,17 +408,10 @@ job(char *line, FILE *audio)
         die("not a job", line);
     *voice++ = *settings++ = *text++ = '\0';
     parse_settings(&set, settings);
-    if (strcmp(engine, "flite") == 0)
-        speak_flite(&s, voice, &set, text);
-    else if (strcmp(engine, "espeak") == 0)
-        speak_espeak(&s, voice, &set, text);
-    else if (strcmp(engine, "wav") == 0)
-        read_wav(&s, text);
+    if (set.gap > 0)
+        speak_words(&s, engine, voice, &set, text);
     else
-        die("no such engine", engine);
-    if (s.n == 0)
-        die("no sound for", text);
-    change(&s, &set);
+        speak(&s, engine, voice, &set, text);
     trim(&s, &set, &first, &last);
     if (last <= first + RATE_HZ / 20)
         die("nearly no sound for", text);

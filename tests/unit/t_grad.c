@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/fft.h"
 #include "math/ops.h"
 #include "train/loss.h"
 
@@ -111,6 +112,7 @@ check(const char *name, body *f)
 #define BODY(name, expr) \
     static struct ov_tensor *f_##name(struct ov_graph *g) { return expr; }
 
+static struct ov_fft *fft;
 static const int32_t ids[12] = { 3, -1, 0, 2, 2, 1, 5, -1, 4, 0, 3, 6 };
 static const int32_t rows6[6] = { 11, 0, 3, -1, 3, 7 };
 static const ov_real weights[12] = { 1, 2, .5, 1, 1, 3, 1, 1, 0, 1, 1, 1 };
@@ -143,6 +145,7 @@ BODY(scatter, ov_scatter(g, I(0), I(1), rows6))
 BODY(polar, ov_polar(g, I(0)))
 BODY(overlap, ov_overlap_add(g, I(0), 2, &segs, NULL))
 BODY(frames, ov_frames(g, I(0), 16, 4, &fsegs))
+BODY(spectrum, ov_spectrum(g, I(0), fft))
 BODY(magnitude, ov_magnitude(g, I(0), 1e-3, .25))
 BODY(entropy, ov_cross_entropy(g, I(0), ids, weights, .5, NULL, NULL, NULL))
 BODY(ctc, ov_ctc(g, I(0), &segs, labels, label_len, 0, .5, NULL, NULL))
@@ -161,10 +164,40 @@ f_total(struct ov_graph *g)
     return ov_total(g, l, k, 2);
 }
 
+/* Against the sum that defines it. */
+static void
+spectrum_values(void)
+{
+    struct ov_graph *g = ov_graph_new(false);
+    struct ov_tensor *x = ov_tensor_new(g, 35, 8), *y;
+    double worst = 0;
+    int i, k, t;
+
+    for (i = 0; i < 35 * 8; i++)
+        x->x[i] = sin(i * i * .7);
+    y = ov_spectrum(g, x, fft);
+    for (i = 0; i < 35; i++)
+        for (k = 0; k <= 4; k++) {
+            double re = 0, im = 0;
+            for (t = 0; t < 8; t++) {
+                double w = x->x[i * 8 + t] * (.5 - .5 * cos(2 * M_PI * t / 8));
+                re += w * cos(2 * M_PI * k * t / 8);
+                im -= w * sin(2 * M_PI * k * t / 8);
+            }
+            worst = fmax(worst, fabs(re - y->x[i * 10 + k]));
+            worst = fmax(worst, fabs(im - y->x[i * 10 + 5 + k]));
+        }
+    n_test++;
+    printf("%s %d - spectrum's values (worst %.1e)\n",
+           worst < 1e-12 ? "ok" : "not ok", n_test, worst);
+    ov_graph_free(g);
+}
+
 int
 main(void)
 {
 #define RUN(name) check(#name, f_##name)
+    fft = ov_fft_new(8);
     input(12, 7), input(5, 7), input(1, 5), RUN(linear);
     input(12, 7), input(5, 7), RUN(linear0);
     input(12, 7), input(12, 7), RUN(add);
@@ -189,6 +222,8 @@ main(void)
     input(12, 8), RUN(polar);
     input(12, 8), RUN(overlap);
     input(64, 1), RUN(frames);
+    input(35, 8), RUN(spectrum);
+    spectrum_values();
     input(12, 8), RUN(magnitude);
     input(12, 7), RUN(entropy);
     input(12, 5), RUN(ctc);
@@ -197,6 +232,7 @@ main(void)
     input(12, 8), RUN(l1log);
     input(12, 7), RUN(l2);
     input(12, 1), RUN(total);
+    ov_fft_free(fft);
     printf("1..%d\n", n_test);
     return n_fail != 0;
 }
