@@ -145,7 +145,7 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
             q = ov_tensor_const(g, near, total, t->o.net.dim);
         else {
             part[1] = ov_l2(g, z, near, 1 / (ov_real)(total * t->o.net.dim));
-            k[1] = (ov_real)1 / OV_SHARDS;
+            k[1] = (ov_real)0.25 / OV_SHARDS;
             q = ov_straight(g, z, near);
             stats[1] += (double)part[1]->x[0];
         }

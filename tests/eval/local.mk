@@ -6,7 +6,7 @@ tests_eval_soundscore_LDADD = -lm
 EXTRA_DIST += tests/eval/README tests/eval/OvEval.pm tests/eval/lpcnet.c \
 	tests/eval/answers tests/eval/calibrate tests/eval/chunks \
 	tests/eval/codec tests/eval/human tests/eval/judge \
-	tests/eval/latency tests/eval/run tests/eval/spoken tests/eval/vad
+	tests/eval/latency tests/eval/lyra tests/eval/run tests/eval/spoken tests/eval/vad
 
 eval-local: eval-run
 eval-run: all tests/eval/vadscore$(EXEEXT) tests/eval/soundscore$(EXEEXT)
