@@ -289,8 +289,10 @@ whisper(struct ov_import_plan *p, const char *file, bool tokenizer)
     else if (!take_only(p, is_pt, "*.pt"))
         miss(p, "model.safetensors, pytorch_model.bin or *.pt");
     ranks = is_english(p) ? "gpt2.tiktoken" : "multilingual.tiktoken";
-    if (hf)
+    if (hf) {
         want(p, "config.json");
+        take_if(p, "generation_config.json");
+    }
     if (!tokenizer || there(p, "tokenizer.json")) {
         take_if(p, "tokenizer.json");
     } else if (there(p, ranks)) {
