@@ -244,6 +244,15 @@ run(const struct ov_transcribe_options *o, const int32_t *begin, int m,
     return r < 0 ? 0 : n;
 }
 
+static int asked;
+
+static bool
+after_ten(void *ctx)
+{
+    (void)ctx;
+    return ++asked > 10;
+}
+
 static void
 test_run(const struct ov_whisper_ids *d)
 {
@@ -266,6 +275,13 @@ test_run(const struct ov_whisper_ids *d)
     m = run(&o, sot, 1, 7, b, &bad, &windows);
     ok(m == n && memcmp(a, b, n * sizeof *a) == 0,
        "frames may come in any number");
+    o.stop = after_ten;
+    m = run(&o, sot, 1, FRAMES, b, &bad, &windows);
+    ok(n > 20 && m > 0 && m <= 12 && asked <= 10 + 3 * (int)windows,
+       "stopped in the middle of a window: %zu tokens, asked %d times", m,
+       asked);
+    asked = 0;
+    o.stop = NULL;
     o.words = true;
     o.max_tokens = 12;
     n = run(&o, sot, 1, 1000, a, &bad, &windows);
