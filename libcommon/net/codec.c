@@ -207,122 +207,58 @@ ov_codec_encode(const struct ov_codec *n, struct ov_graph *g,
     return ov_linear(g, x, n->down_w, n->down_b);
 }
 
-/* --- the quantiser --- */
-
-/* Choices of entries so far, and what they leave of the vector. */
-struct path {
-    ov_real score; /* squared length of the rest, less than all began with */
-    int32_t codes[OV_CODEC_MAX_STAGES];
-    int from, entry; /* the path it goes on from; the entry it adds */
-};
-
-/* v[k] = score + |e_k|^2 - 2 s[k]; returns the least. */
-OV_HOT static ov_real
-score_entries(const ov_real *restrict s, const ov_real *restrict norm,
-              ov_real score, ov_real *restrict v, int card)
+/* The index of the largest s[k] - half[k], the first of equals. */
+OV_HOT static int
+best_of(const ov_real *restrict s, const ov_real *restrict half,
+        ov_real *restrict v, int card)
 {
-    ov_real least;
-    int k;
+    ov_real most;
+    int k, i = 0;
 
     for (k = 0; k < card; k++)
-        v[k] = score + norm[k] - 2 * s[k];
-    least = v[0];
+        v[k] = s[k] - half[k];
+    most = v[0];
     for (k = 1; k < card; k++)
-        least = v[k] < least ? v[k] : least;
-    return least;
-}
-
-/* Keeps the best of what is there and the entries v, best first; of equals
- * the first seen. */
-static int
-keep(struct path *best, int have, int most, int from, const ov_real *v,
-     int card)
-{
-    int k, i;
-
-    for (k = 0; k < card; k++) {
-        if (have == most && v[k] >= best[most - 1].score)
-            continue;
-        for (i = have < most ? have++ : most - 1;
-             i > 0 && v[k] < best[i - 1].score; i--)
-            best[i] = best[i - 1];
-        best[i].score = v[k];
-        best[i].from = from;
-        best[i].entry = k;
-    }
-    return have;
-}
-
-/* What is tried for one vector: paths, their rests [OV_CODEC_PATHS, dim]. */
-struct search {
-    struct path path[OV_CODEC_PATHS], best[OV_CODEC_PATHS];
-    ov_real *rest, *next, *dots, *v;
-};
-
-/* One stage more: book [card, dim], norm its squared lengths. */
-static int
-extend(struct search *s, int paths, int most, int stage, const ov_real *book,
-       const ov_real *norm, int card, int d, bool fast)
-{
-    int i, j, have = 0;
-    ov_real *swap;
-
-    if (fast)
-        ov_gemm(false, true, paths, card, d, 1, s->rest, d, book, d, 0, s->dots,
-                card);
-    else
-        ov_matvec(paths, card, d, s->rest, book, NULL, s->dots);
-    for (i = 0; i < paths; i++) {
-        ov_real least = score_entries(s->dots + (size_t)i * card, norm,
-                                      s->path[i].score, s->v, card);
-        if (have < most || least < s->best[most - 1].score)
-            have = keep(s->best, have, most, i, s->v, card);
-    }
-    for (i = 0; i < have; i++) {
-        const struct path *from = &s->path[s->best[i].from];
-        const ov_real *r = s->rest + (size_t)s->best[i].from * d;
-        const ov_real *e = book + (size_t)s->best[i].entry * d;
-        memcpy(s->best[i].codes, from->codes, sizeof from->codes);
-        s->best[i].codes[stage] = s->best[i].entry;
-        for (j = 0; j < d; j++)
-            s->next[(size_t)i * d + j] = r[j] - e[j];
-    }
-    memcpy(s->path, s->best, sizeof s->path);
-    swap = s->rest;
-    s->rest = s->next;
-    s->next = swap;
-    return have;
+        most = v[k] > most ? v[k] : most;
+    while (i < card - 1 && v[i] != most)
+        i++;
+    return i;
 }
 
 void
 ov_codec_quantise(const struct ov_codec *n, struct ov_graph *g,
-                  const ov_real *z, int frames, int paths, int32_t *codes,
-                  ov_real *q)
+                  const ov_real *z, int frames, int32_t *codes, ov_real *q)
 {
-    int d = n->c.dim, card = n->c.card, stages = n->c.stages, f, i, k, j;
-    struct search s;
-    ov_real *norm =
-        ov_graph_alloc(g, sizeof *norm * (size_t)stages * (size_t)card);
+    int d = n->c.dim, card = n->c.card, f, i, k, j;
+    size_t values = (size_t)frames * (size_t)d;
+    ov_real *r = ov_graph_alloc(g, sizeof *r * values);
+    ov_real *dots = ov_graph_alloc(g, sizeof *dots * (size_t)frames *
+                                          (size_t)card);
+    ov_real *half = ov_graph_alloc(g, sizeof *half * (size_t)card);
+    ov_real *v = ov_graph_alloc(g, sizeof *v * (size_t)card);
 
-    s.rest = ov_graph_alloc(g, sizeof(ov_real) * OV_CODEC_PATHS * (size_t)d);
-    s.next = ov_graph_alloc(g, sizeof(ov_real) * OV_CODEC_PATHS * (size_t)d);
-    s.dots = ov_graph_alloc(g, sizeof(ov_real) * OV_CODEC_PATHS * (size_t)card);
-    s.v = ov_graph_alloc(g, sizeof(ov_real) * (size_t)card);
-    for (i = 0; i < stages; i++)
-        for (k = 0; k < card; k++) {
-            const ov_real *e = n->book[i]->x + (size_t)k * d;
-            norm[(size_t)i * card + k] = ov_dot_(e, e, d);
+    memcpy(r, z, sizeof *r * values);
+    memset(q, 0, sizeof *q * values);
+    for (i = 0; i < n->c.stages; i++) {
+        const ov_real *book = n->book[i]->x;
+        for (k = 0; k < card; k++)
+            half[k] = ov_dot_(book + (size_t)k * d, book + (size_t)k * d, d) /
+                2;
+        if (ov_graph_fast(g))
+            ov_gemm(false, true, frames, card, d, 1, r, d, book, d, 0, dots,
+                    card);
+        else
+            ov_matvec(frames, card, d, r, book, NULL, dots);
+        for (f = 0; f < frames; f++) {
+            const ov_real *s = dots + (size_t)f * card, *e;
+            int best = best_of(s, half, v, card);
+            codes[f * n->c.stages + i] = best;
+            e = book + (size_t)best * d;
+            for (j = 0; j < d; j++) {
+                r[(size_t)f * d + j] -= e[j];
+                q[(size_t)f * d + j] += e[j];
+            }
         }
-    for (f = 0; f < frames; f++, z += d, q += d, codes += stages) {
-        int now = 1;
-        memset(s.path, 0, sizeof s.path);
-        memcpy(s.rest, z, sizeof *z * (size_t)d);
-        for (i = 0; i < stages; i++)
-            now = extend(&s, now, paths, i, n->book[i]->x,
-                         norm + (size_t)i * card, card, d, ov_graph_fast(g));
-        memcpy(codes, s.path[0].codes, sizeof *codes * (size_t)stages);
-        for (j = 0; j < d; j++)
-            q[j] = z[j] - s.rest[j];
     }
 }
 

@@ -75,14 +75,11 @@ struct ov_tensor *ov_codec_encode(const struct ov_codec *n, struct ov_graph *g,
                                   struct ov_tensor *feat,
                                   const struct ov_segs *segs,
                                   struct ov_codec_state *s);
-/* z [frames, dim] -> codes [frames, stages], and the sum of the entries, q
- * [frames, dim].  Of the choices so far the best paths (1 to
- * OV_CODEC_PATHS) are kept from stage to stage; 1: the nearest entry of
- * every stage. */
-enum { OV_CODEC_PATHS = 8 };
+/* Nearest codes stage by stage: z [frames, dim] -> codes [frames, stages],
+ * and the sum of the entries, q [frames, dim]. */
 void ov_codec_quantise(const struct ov_codec *n, struct ov_graph *g,
-                       const ov_real *z, int frames, int paths,
-                       int32_t *codes, ov_real *q);
+                       const ov_real *z, int frames, int32_t *codes,
+                       ov_real *q);
 /* codes -> sum of entries q [frames, dim]. */
 void ov_codec_lookup(const struct ov_codec *n, const int32_t *codes, int frames,
                      ov_real *q);

@@ -242,7 +242,7 @@ run_codec(struct encode *e, float *out)
     ov_codec_features(n, e->graph, e->in, n->c.hops, feat->x);
     z = ov_codec_encode(n, e->graph, feat, NULL, &e->codec_state);
     q = ov_graph_alloc(e->graph, sizeof *q * (size_t)n->c.dim);
-    ov_codec_quantise(n, e->graph, z->x, 1, OV_CODEC_PATHS, codes, q);
+    ov_codec_quantise(n, e->graph, z->x, 1, codes, q);
     memcpy(out, codes, sizeof *codes * (size_t)n->c.stages);
 }
 

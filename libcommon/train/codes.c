@@ -28,7 +28,7 @@ encode(const struct ov_codec *n, struct ov_graph *g, const struct ov_utt *u,
     ov_codec_features(n, g, x + ahead, frames * n->c.hops, feat->x);
     z = ov_codec_encode(n, g, feat, NULL, NULL);
     q = ov_graph_alloc(g, sizeof *q * (size_t)frames * (size_t)n->c.dim);
-    ov_codec_quantise(n, g, z->x, frames, 1, codes, q);
+    ov_codec_quantise(n, g, z->x, frames, codes, q);
 }
 
 int

@@ -139,7 +139,7 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
                                                (size_t)t->o.net.stages);
         ov_real *near = ov_graph_alloc(g, sizeof *near * (size_t)total *
                                               (size_t)t->o.net.dim);
-        ov_codec_quantise(n, g, z->x, total, 1, codes, near);
+        ov_codec_quantise(n, g, z->x, total, codes, near);
         b->codes = codes;
         if (t->o.decoder_only)
             q = ov_tensor_const(g, near, total, t->o.net.dim);

@@ -195,7 +195,7 @@ t_codec(void)
     ok(far(z->x, z2->x, (size_t)frames * cc.dim) < 1e-5,
        "codec: encoder with and without gradients");
     q = ov_tensor_new(g, frames, cc.dim);
-    ov_codec_quantise(&n, g, z->x, frames, OV_CODEC_PATHS, codes, q->x);
+    ov_codec_quantise(&n, g, z->x, frames, codes, q->x);
     near = ov_graph_alloc(g, sizeof *near * (size_t)frames * cc.dim);
     ov_codec_lookup(&n, codes, frames, near);
     ok(far(q->x, near, (size_t)frames * cc.dim) < 1e-6,
@@ -212,7 +212,7 @@ t_codec(void)
         c = ov_codec_encode(&n, part, rows(part, feat, f * cc.hops, cc.hops),
                             NULL, &e);
         near = ov_graph_alloc(part, sizeof *near * cc.dim);
-        ov_codec_quantise(&n, part, c->x, 1, OV_CODEC_PATHS, again, near);
+        ov_codec_quantise(&n, part, c->x, 1, again, near);
         right &= memcmp(again, codes + f * cc.stages, sizeof again) == 0;
         c = ov_codec_decode(&n, part, rows(part, q, f, 1), NULL, NULL, &d);
         same &= far(c->x, y->x + (size_t)f * hop, (size_t)hop) < 1e-4;
