@@ -210,7 +210,7 @@ main_vad(int argc, char **argv)
 
 /* The stages of a GPT-4o-like training: what a batch is made of. */
 static const char *const stages[] = { "text", "align", "joint", NULL };
-static const double mixes[][OV_KINDS] = {
+static const double mixes[][OV_MIXED_KINDS] = {
     /* text, transcribe, speak, read, chat, hear (with --humans) */
     { 1, 0, 0, 0, 0, 0 },
     { 0.15, 0.6, 0.25, 0, 0, 0.2 },
@@ -221,7 +221,7 @@ static int
 main_voice(int argc, char **argv)
 {
     static int stage = 2;
-    static double drop = 0.05, ctc = 0.3, balance = 0.4;
+    static double drop = 0.05, ctc = 0.3, balance = 0.4, talk, decide = 0.2;
     static const char *answers, *codes, *tokenizer, *writing, *humans;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
@@ -242,6 +242,10 @@ main_voice(int argc, char **argv)
           "weight of the encoder's own loss" },
         { "balance", 0, TOOL_REAL, &balance, 0, 1, NULL, "X",
           "families of questions: 1 by their size, 0 all alike" },
+        { "talk", 0, TOOL_REAL, &talk, 0, 1, NULL, "X",
+          "share of conversations of more than one turn" },
+        { "decide", 0, TOOL_REAL, &decide, 0, 10, NULL, "X",
+          "weight of the decision who speaks next" },
         { 0 }
     };
     static const struct tool door = {
@@ -277,6 +281,8 @@ main_voice(int argc, char **argv)
     o.drop = drop;
     o.ctc = ctc;
     o.balance = balance;
+    o.talk = talk;
+    o.decide = decide;
     o.seed = tool.seed;
     if (ov_voice_task_open(&t, &o, &questions, &said,
                            humans != NULL ? &people : NULL, table, writing,
@@ -381,7 +387,7 @@ main_tokenizer(int argc, char **argv)
         }
     }
     if (ov_bpe_train((const char *const *)lines, n, size, ov_token_names,
-                     OV_TOKENS, argv[i + 1], &err) != OV_OK)
+                     OV_TOKENS, OV_TOKENS_FIRST, argv[i + 1], &err) != OV_OK)
         tool_die_err(&err);
     while (n > 0)
         free(lines[--n]);

@@ -46,13 +46,14 @@ int ov_bpe_add(struct ov_bpe *b, const char *name, int32_t id,
                struct ov_err *err);
 
 /* Train on lines of text (NUL-terminated): merges until size entries
- * (specials first get ids 0..n_specials-1, then 256 bytes, then merges),
+ * (the first n_first specials get ids from 0 on, then come 256 bytes, then
+ * merges, and the other specials last),
  * GPT-2's pre-tokenisation; deterministic; writes tokenizer.json (as
  * path.part, renamed).  Of pairs equally frequent the first in the order of
  * bytes is merged.  A text that has nothing left to merge gives fewer
  * entries. */
 int ov_bpe_train(const char *const *lines, size_t n_lines, int size,
                  const char *const *specials, size_t n_specials,
-                 const char *path, struct ov_err *err);
+                 size_t n_first, const char *path, struct ov_err *err);
 
 #endif

@@ -46,7 +46,7 @@ struct trainer {
     struct pair *pairs; /* hash */
     size_t pairs_used, pairs_mask;
     struct entry *entries; /* [size] */
-    int n_entries, first;  /* first: the one of byte 0 */
+    int n_entries, first;  /* first: the one of byte 0; specials before it */
     int32_t (*merges)[2];
     size_t n_merges, merges_room;
     const char *const *specials;
@@ -382,8 +382,10 @@ print_entry(FILE *f, const struct trainer *t, int id)
 {
     char *name;
 
-    if ((size_t)id < t->n_specials) {
-        ov_json_quote(f, t->specials[id], strlen(t->specials[id]));
+    if (id < t->first || id >= t->n_entries) {
+        const char *s =
+            t->specials[id < t->first ? id : id - t->n_entries + t->first];
+        ov_json_quote(f, s, strlen(s));
         return OV_OK;
     }
     name = name_of(t->entries[id].bytes, t->entries[id].n);
@@ -394,21 +396,29 @@ print_entry(FILE *f, const struct trainer *t, int id)
     return OV_OK;
 }
 
+/* The id of special i: the first ones come first, the others last. */
+static int
+special_id(const struct trainer *t, int i)
+{
+    return i < t->first ? i : t->n_entries + i - t->first;
+}
+
 static int
 print_json(FILE *f, const struct trainer *t)
 {
     static const char level[] =
         "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
         "\"trim_offsets\": true, \"use_regex\": true}";
-    int rc = OV_OK, i;
+    int rc = OV_OK, i, all = special_id(t, (int)t->n_specials);
     size_t k;
 
     fputs("{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n"
           "  \"padding\": null,\n  \"added_tokens\": [",
           f);
     for (i = 0; (size_t)i < t->n_specials; i++) {
-        fprintf(f, "%s\n    {\"id\": %d, \"content\": ", i > 0 ? "," : "", i);
-        rc |= print_entry(f, t, i);
+        fprintf(f, "%s\n    {\"id\": %d, \"content\": ", i > 0 ? "," : "",
+                special_id(t, i));
+        rc |= print_entry(f, t, special_id(t, i));
         fputs(", \"single_word\": false, \"lstrip\": false, "
               "\"rstrip\": false, \"normalized\": false, \"special\": true}",
               f);
@@ -424,7 +434,7 @@ print_json(FILE *f, const struct trainer *t)
           "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n"
           "    \"vocab\": {",
           f);
-    for (i = 0; i < t->n_entries; i++) {
+    for (i = 0; i < all; i++) {
         fputs(i > 0 ? ",\n      " : "\n      ", f);
         rc |= print_entry(f, t, i);
         fprintf(f, ": %d", i);
@@ -543,8 +553,8 @@ end(struct trainer *t)
 
 int
 ov_bpe_train(const char *const *lines, size_t n_lines, int size,
-             const char *const *specials, size_t n_specials, const char *path,
-             struct ov_err *err)
+             const char *const *specials, size_t n_specials, size_t n_first,
+             const char *path, struct ov_err *err)
 {
     struct trainer t = {.specials = specials, .n_specials = n_specials};
     bool done = false;
@@ -556,7 +566,8 @@ ov_bpe_train(const char *const *lines, size_t n_lines, int size,
         return ov_err_set(err, OV_EUSAGE,
                           "a tokenizer of %d entries: not in %zu..%d", size,
                           n_specials + 256, ENTRIES_MAX);
-    t.first = (int)n_specials;
+    t.first = (int)(n_first < n_specials ? n_first : n_specials);
+    size -= (int)n_specials - t.first;
     rc = check_specials(&t, err);
     if (rc == OV_OK)
         rc = begin(&t, size, err);

@@ -39,9 +39,10 @@ stretch(const int16_t *x, int n, double speed, float *y)
         c = k + 1 < n ? x[k + 1] : 0;
         d = k + 2 < n ? x[k + 2] : 0;
         y[i] = (b + 0.5f * t *
-                        (c - a + t * (2 * a - 5 * b + 4 * c - d +
-                                      t * (3 * (b - c) + d - a)))) /
-            32768.0f;
+                        (c - a +
+                         t * (2 * a - 5 * b + 4 * c - d +
+                              t * (3 * (b - c) + d - a)))) /
+               32768.0f;
     }
     return m;
 }
@@ -124,7 +125,7 @@ coloured(struct ov_rng *r, float *v, int n, int kind)
         uint64_t z = ov_rng_next(r);
         float w = (float)((int32_t)(z & 0xffff) + (int32_t)(z >> 16 & 0xffff) +
                           (int32_t)(z >> 32 & 0xffff) - 98302) /
-            65536.0f;
+                  65536.0f;
         if (kind == 0)
             v[i] = w;
         else if (kind == 1) { /* pink, by Kellet's three poles */
@@ -152,8 +153,8 @@ hum(struct ov_rng *r, float *v, int n)
     for (i = 0; i < n; i++) {
         v[i] = (float)(0.05 * (ov_rng_unit(r) - 0.5));
         for (h = 0; h < 6; h++)
-            v[i] += (float)(k[h] *
-                            sin(p[h] + 2 * M_PI * f * (h + 1) * i / 16000));
+            v[i] +=
+                (float)(k[h] * sin(p[h] + 2 * M_PI * f * (h + 1) * i / 16000));
     }
 }
 
@@ -171,6 +172,19 @@ clicks(struct ov_rng *r, float *v, int n)
     }
 }
 
+/* An utterance to train with, of anyone's. */
+static const struct ov_utt *
+any_voice(struct ov_rng *r, const struct ov_corpus *c)
+{
+    const struct ov_utt *u;
+    int tries = 0;
+
+    do
+        u = &c->u[ov_rng_below(r, (long)c->n)];
+    while (strcmp(u->split, "train") != 0 && ++tries < 1000);
+    return u;
+}
+
 static void
 babble(struct ov_rng *r, float *v, int n, const struct ov_corpus *others)
 {
@@ -180,8 +194,7 @@ babble(struct ov_rng *r, float *v, int n, const struct ov_corpus *others)
         float k = (float)between(r, 0.3, 1);
         at = -(int)ov_rng_below(r, 16000);
         while (at < n) {
-            const struct ov_utt *u =
-                &others->u[ov_rng_below(r, (long)others->n)];
+            const struct ov_utt *u = any_voice(r, others);
             for (i = 0; i < u->n && at + i < n; i++)
                 if (at + i >= 0)
                     v[at + i] += k * (float)u->x[i] / 32768.0f;
@@ -191,8 +204,8 @@ babble(struct ov_rng *r, float *v, int n, const struct ov_corpus *others)
 }
 
 void
-ov_augment_noise(struct ov_rng *r, float *y, int n, float level,
-                 float snr_db, const struct ov_corpus *others)
+ov_augment_noise(struct ov_rng *r, float *y, int n, float level, float snr_db,
+                 const struct ov_corpus *others)
 {
     float *v = calloc((size_t)n + 1, sizeof *v);
     int kind = (int)ov_rng_below(r, 8);
@@ -213,6 +226,89 @@ ov_augment_noise(struct ov_rng *r, float *y, int n, float level,
         s += (double)v[i] * v[i];
     s = sqrt(s / (n > 0 ? n : 1)) + 1e-9;
     add(y, v, (float)(level / s * pow(10, -snr_db / 20)), n);
+    free(v);
+}
+
+/* Bursts of coloured noise that start fast and die away. */
+static void
+cough(struct ov_rng *r, float *v, int n)
+{
+    int at = 0, i;
+
+    coloured(r, v, n, (int)ov_rng_below(r, 2));
+    while (at < n) {
+        int len = 1600 + (int)ov_rng_below(r, 4000);
+        int rest = (int)ov_rng_below(r, 4800);
+        for (i = 0; i < len && at + i < n; i++)
+            v[at + i] *=
+                (float)((i < 320 ? i / 320.0 : 1) * exp(-4.0 * i / len));
+        at += i;
+        for (i = 0; i < rest && at + i < n; i++)
+            v[at + i] = 0;
+        at += i;
+    }
+    dull(v, n, between(r, 1500, 5000));
+}
+
+/* Tones of a few harmonics, one after the other. */
+static void
+melody(struct ov_rng *r, float *v, int n)
+{
+    int at = 0, i, h, parts = 2 + (int)ov_rng_below(r, 5);
+    double base = between(r, 110, 440);
+
+    while (at < n) {
+        int len = 1600 + (int)ov_rng_below(r, 6400);
+        double f = base * pow(2, (double)ov_rng_below(r, 13) / 12);
+        for (i = 0; i < len && at + i < n; i++)
+            for (h = 1; h <= parts && f * h < 7500; h++)
+                v[at + i] += (float)(exp(-2.0 * i / len) / h *
+                                     sin(2 * M_PI * f * h * i / 16000));
+        at += i;
+    }
+}
+
+/* Someone far away, behind a wall. */
+static void
+far_voice(struct ov_rng *r, float *v, int n, const struct ov_corpus *others)
+{
+    const struct ov_utt *u = any_voice(r, others);
+    int i, from = u->n > n ? (int)ov_rng_below(r, u->n - n) : 0;
+
+    for (i = 0; i < n && from + i < u->n; i++)
+        v[i] = (float)u->x[from + i] / 32768.0f;
+    dull(v, n, between(r, 500, 1100));
+    room(r, v, n);
+    room(r, v, n);
+}
+
+void
+ov_augment_sound(struct ov_rng *r, int16_t *x, int n,
+                 const struct ov_corpus *others)
+{
+    float *v = calloc((size_t)n + 1, sizeof *v), peak = 1e-6f;
+    int i, bursts;
+
+    if (v == NULL)
+        abort();
+    switch (ov_rng_below(r, 4)) {
+    case 0:
+        cough(r, v, n);
+        break;
+    case 1: /* typing */
+        for (bursts = 0; bursts < 2; bursts++)
+            clicks(r, v, n);
+        break;
+    case 2:
+        melody(r, v, n);
+        break;
+    default:
+        far_voice(r, v, n, others);
+    }
+    for (i = 0; i < n; i++)
+        peak = fabsf(v[i]) > peak ? fabsf(v[i]) : peak;
+    for (i = 0; i < n; i++)
+        x[i] = (int16_t)(v[i] / peak * 20000);
     free(v);
 }
 

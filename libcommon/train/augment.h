@@ -21,6 +21,11 @@ int ov_augment_room(int n, int lead, int tail);
 void ov_augment_noise(struct ov_rng *r, float *y, int n, float level,
                       float snr_db, const struct ov_corpus *others);
 
+/* A sound that asks nothing, n samples: a cough, typing, music, or a voice
+ * far away (one of others, of split train). */
+void ov_augment_sound(struct ov_rng *r, int16_t *x, int n,
+                      const struct ov_corpus *others);
+
 /* Blank random bands and stretches of mel [frames, bands] with value
  * (SpecAugment, Park et al. 2019). */
 void ov_augment_mask(struct ov_rng *r, float *mel, int frames, int bands,

@@ -18,21 +18,25 @@ enum ov_voice_kind {
     OV_KIND_READ,       /* written question -> answer, written and spoken */
     OV_KIND_CHAT,       /* spoken question -> answer, written and spoken */
     OV_KIND_HEAR,       /* any speech -> its letters, by the encoder alone */
-    OV_KINDS
+    OV_MIXED_KINDS,
+    OV_KIND_IGNORE = OV_MIXED_KINDS /* a sound that is no request */
 };
 
 struct ov_voice_task_options {
     struct ov_voice_config net;
-    double mix[OV_KINDS]; /* shares of the kinds in a batch */
-    int batch;            /* examples a shard */
+    double mix[OV_MIXED_KINDS]; /* shares of the kinds in a batch */
+    double talk; /* share of conversations of two or three turns */
+    int batch;   /* turns a shard */
     double drop;
     double ctc;     /* weight of the encoder's CTC loss */
+    double decide;  /* weight of the decision who speaks next */
     double balance; /* a family of n questions is drawn n^balance
                            * times: 1 as they are, 0 all alike */
     uint64_t seed;
 };
 
-/* The special tokens, in the order of their ids in tokenizer.json. */
+/* The special tokens: the first OV_TOKENS_FIRST have these ids, the others
+ * the last ids of tokenizer.json, and are not in older ones. */
 enum {
     OV_TOKEN_PAD,
     OV_TOKEN_END,
@@ -41,7 +45,16 @@ enum {
     OV_TOKEN_CHAT,
     OV_TOKEN_TRANSCRIBE,
     OV_TOKEN_SPEAK,
-    OV_TOKENS
+    OV_TOKENS_FIRST,
+    OV_TOKEN_LISTEN = OV_TOKENS_FIRST, /* decisions: go on listening, */
+    OV_TOKEN_ANSWER,                   /* the question is complete, */
+    OV_TOKEN_IGNORE,                   /* it is no request */
+    OV_TOKEN_CUT,                      /* the answer was broken off */
+    OV_TOKEN_IMAGE,
+    OV_TOKEN_IMAGE_END,
+    OV_TOKEN_CAPTION,
+    OV_TOKEN_RESERVED,
+    OV_TOKENS = OV_TOKEN_RESERVED + 3
 };
 extern const char *const ov_token_names[OV_TOKENS];
 

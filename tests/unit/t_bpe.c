@@ -42,7 +42,7 @@ enum { S = 3 };
 static int
 train(const char *const *lines, size_t n, int size, const char *name)
 {
-    return ov_bpe_train(lines, n, size, specials, S, at(name), &err);
+    return ov_bpe_train(lines, n, size, specials, S, S, at(name), &err);
 }
 
 /* training --------------------------------------------------------------- */
@@ -106,9 +106,9 @@ test_train_limits(void)
     struct ov_bpe *b = NULL;
 
     ok(train(lines, 2, 255, "x") == OV_EUSAGE, "too small: %s", err.text);
-    ok(ov_bpe_train(lines, 2, 300, clash, 2, at("x"), &err) == OV_EUSAGE,
+    ok(ov_bpe_train(lines, 2, 300, clash, 2, 2, at("x"), &err) == OV_EUSAGE,
        "a special that is a byte: %s", err.text);
-    ok(ov_bpe_train(lines, 2, 300, twice, 2, at("x"), &err) == OV_EUSAGE,
+    ok(ov_bpe_train(lines, 2, 300, twice, 2, 2, at("x"), &err) == OV_EUSAGE,
        "a special twice: %s", err.text);
     ok(access(at("x"), F_OK) != 0 && access(at("x.part"), F_OK) != 0,
        "nothing is left of them");
@@ -118,7 +118,7 @@ test_train_limits(void)
            ov_bpe_size(b) == 256 + S + 1,
        "a text with one pair gives one merge");
     ov_bpe_close(b);
-    ok(ov_bpe_train(lines, 2, 300, word, 1, at("w.json"), &err) == OV_OK &&
+    ok(ov_bpe_train(lines, 2, 300, word, 1, 1, at("w.json"), &err) == OV_OK &&
            ov_bpe_open(&b, at("w.json"), &err) == OV_OK &&
            ov_bpe_size(b) == 257,
        "what is the name of a special is not merged: %s", err.text);

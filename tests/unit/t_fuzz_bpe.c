@@ -74,7 +74,7 @@ good(uint8_t *p)
     FILE *f;
 
     snprintf(path, sizeof path, "/tmp/t_fuzz_bpe.%ld", (long)getpid());
-    if (ov_bpe_train(lines, 2, 280, specials, 2, path, &err) < 0)
+    if (ov_bpe_train(lines, 2, 280, specials, 2, 2, path, &err) < 0)
         abort();
     f = fopen(path, "rb");
     if (f == NULL)
