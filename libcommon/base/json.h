@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* JSON, strictly: the one place that knows the JSON library.
+/* JSON, strictly, as a tree.
  * In: text of JSON.  Out: a tree of values; strings quoted for writing. */
 #ifndef OV_BASE_JSON_H
 #define OV_BASE_JSON_H
@@ -10,17 +10,31 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/json_pull.h"
 
 /* A value.  Only the root is freed; what hangs below it belongs to it. */
 struct ov_json;
 
 /* Parse n bytes that are one JSON value and white space.  Refused: a key
- * twice in an object, bytes that are not UTF-8, \u0000, trailing text,
- * nesting deeper than the library's 2048.  code OV_EMODEL (place, line,
- * fact). */
+ * twice in an object, and what ov_json_pull_next refuses; code OV_EMODEL
+ * (place, line, column, fact). */
 int ov_json_parse(struct ov_json **root, const char *text, size_t n,
                   const char *place, struct ov_err *err);
-/* The same with a file of at most max bytes. */
+/* The same, but large values are not kept: that of a member at one of these
+ * paths (objects only, "model.vocab") is null in the tree, and read is to
+ * pull all of it, whose first event is e. */
+struct ov_json_tap {
+    const char *path;
+    int (*read)(void *arg, struct ov_json_pull *p, int e, struct ov_err *err);
+};
+int ov_json_parse_tapped(struct ov_json **root, const char *text, size_t n,
+                         const char *place, const struct ov_json_tap *taps,
+                         size_t n_taps, void *arg, struct ov_err *err);
+/* A file of at most max bytes, malloc'd; *n its length.  OV_EMODEL: it cannot
+ * be opened or is larger. */
+int ov_json_slurp(char **text, size_t *n, const char *path, size_t max,
+                  struct ov_err *err);
+/* ov_json_parse of a file of at most max bytes. */
 int ov_json_read(struct ov_json **root, const char *path, size_t max,
                  struct ov_err *err);
 void ov_json_free(struct ov_json *root);

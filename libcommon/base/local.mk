@@ -4,9 +4,11 @@ libov_a_SOURCES += \
 
 libov_a_SOURCES += \
 	libcommon/base/crc32.c libcommon/base/crc32.h \
-	libcommon/base/json.c libcommon/base/json.h
+	libcommon/base/json.c libcommon/base/json.h \
+	libcommon/base/json_pull.c libcommon/base/json_pull.h
 
 libov_a_SOURCES += \
 	libcommon/base/buf.c libcommon/base/buf.h \
 	libcommon/base/clock.c libcommon/base/clock.h
 libov_a_SOURCES += libcommon/base/gunzip.c libcommon/base/gunzip.h
+OV_TESTS += tests/unit/t_json tests/unit/t_fuzz_json

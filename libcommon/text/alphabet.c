@@ -4,9 +4,6 @@
 #include "text/alphabet.h"
 
 #include <stdbool.h>
-#include <string.h>
-
-#include "text/utf8.h"
 
 /* The others are, in their order, 0..0x20, 0x7f..0xa0 and 0xad. */
 enum { MOVED = 0x100, N_MOVED = 68 };
@@ -42,19 +39,24 @@ ov_alphabet_byte(uint32_t cp)
 }
 
 long
-ov_alphabet_decode(const char *s, char *bytes)
+ov_alphabet_decode(const char *s, size_t n, char *bytes)
 {
-    size_t n = strlen(s), i, len;
-    uint32_t cp;
-    long k = 0;
+    const unsigned char *p = (const unsigned char *)s, *end = p + n;
+    char *out = bytes;
     int b;
 
-    for (i = 0; i < n; i += len) {
-        len = ov_utf8_get(s + i, n - i, &cp);
-        b = len > 0 ? ov_alphabet_byte(cp) : -1;
+    while (p < end) {
+        if (*p < 0x80) {
+            b = ov_alphabet_byte(*p++);
+        } else { /* none of the alphabet takes more than two bytes */
+            if (end - p < 2 || *p < 0xc2 || *p > 0xdf || (p[1] & 0xc0) != 0x80)
+                return -1;
+            b = ov_alphabet_byte((*p & 0x1fu) << 6 | (p[1] & 0x3fu));
+            p += 2;
+        }
         if (b < 0)
             return -1;
-        bytes[k++] = (char)b;
+        *out++ = (char)b;
     }
-    return k;
+    return out - bytes;
 }

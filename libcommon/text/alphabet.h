@@ -13,8 +13,8 @@
 uint32_t ov_alphabet_char(unsigned char b);
 /* The byte of a character, -1 if it stands for none. */
 int ov_alphabet_byte(uint32_t cp);
-/* The bytes that s (UTF-8, NUL-terminated) stands for, into bytes, which
- * has room for strlen(s).  Their count, or -1 if a character is foreign. */
-long ov_alphabet_decode(const char *s, char *bytes);
+/* The bytes that s [n] (UTF-8) stands for, into bytes, which has room for n.
+ * Their count, or -1 if a character is foreign. */
+long ov_alphabet_decode(const char *s, size_t n, char *bytes);
 
 #endif

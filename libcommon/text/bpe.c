@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "text/alphabet.h"
 #include "text/bpe_table.h"
@@ -19,6 +20,26 @@
 enum { TEXT_MAX = 1 << 28 };
 
 /* reading ---------------------------------------------------------------- */
+
+/* A member of model.vocab. */
+struct entry {
+    uint32_t at; /* of its key in keys */
+    int32_t id;  /* -1: not in 0..OV_BPE_ID_MAX-1 */
+};
+
+/* An element of model.merges: two parts, one behind the other. */
+struct rule {
+    uint32_t at;          /* in keys */
+    uint32_t left, right; /* lengths; both 0: it is not two tokens */
+};
+
+/* What is large in the file, as it was read: the order of its members must
+ * not matter. */
+struct source {
+    struct ov_buf keys; /* each with a 0 behind it */
+    struct ov_buf vocab, merges;
+    bool with_merges, vocab_there, merges_there;
+};
 
 static int
 bad(const struct ov_bpe *b, const char *what, const char *name,
@@ -31,9 +52,15 @@ bad(const struct ov_bpe *b, const char *what, const char *name,
 }
 
 static int
-no_memory(const struct ov_bpe *b, struct ov_err *err)
+no_memory(const char *path, struct ov_err *err)
 {
-    return ov_err_set(err, OV_ERUN, "%s: out of memory", b->path);
+    return ov_err_set(err, OV_ERUN, "%s: out of memory", path);
+}
+
+static bool
+is_id(int64_t k)
+{
+    return k >= 0 && k < OV_BPE_ID_MAX;
 }
 
 /* A number of the file that must be a token id. */
@@ -43,27 +70,131 @@ id_of(const struct ov_json *v, int32_t *id)
     int64_t k;
 
     *id = 0;
-    if (!ov_json_int(v, &k) || k < 0 || k >= OV_BPE_ID_MAX)
+    if (!ov_json_int(v, &k) || !is_id(k))
         return false;
     *id = (int32_t)k;
     return true;
 }
 
+static int
+pull_entry(struct source *s, struct ov_json_pull *in, struct ov_err *err)
+{
+    struct entry v = {(uint32_t)s->keys.n, -1};
+    int e;
+
+    if (ov_buf_put(&s->keys, in->string, in->string_n) < 0 ||
+        ov_buf_put(&s->keys, "", 1) < 0)
+        return no_memory(in->place, err);
+    e = ov_json_pull_next(in, err);
+    if (e == OV_JSON_INT && is_id(in->integer))
+        v.id = (int32_t)in->integer;
+    if (ov_buf_put(&s->vocab, &v, sizeof v) < 0)
+        return no_memory(in->place, err);
+    return e < 0 ? e : ov_json_pull_skip(in, e, err);
+}
+
+/* model.vocab: {"token": id, ...} */
+static int
+pull_vocab(void *arg, struct ov_json_pull *in, int e, struct ov_err *err)
+{
+    struct source *s = arg;
+    int rc = OV_OK;
+
+    s->vocab_there = e == OV_JSON_OBJECT;
+    if (!s->vocab_there)
+        return ov_json_pull_skip(in, e, err);
+    while (rc == OV_OK && (e = ov_json_pull_next(in, err)) == OV_JSON_KEY)
+        rc = pull_entry(s, in, err);
+    return rc < 0 ? rc : e < 0 ? e : OV_OK;
+}
+
+/* "a b", whose string is in->string. */
+static int
+pull_joined(struct source *s, struct rule *r, const struct ov_json_pull *in,
+            struct ov_err *err)
+{
+    const char *p = in->string, *end = p + in->string_n;
+    const char *space = memchr(p, ' ', in->string_n);
+
+    if (space == NULL ||
+        memchr(space + 1, ' ', (size_t)(end - space - 1)) != NULL)
+        return OV_OK;
+    r->left = (uint32_t)(space - p);
+    r->right = (uint32_t)(end - space - 1);
+    return ov_buf_put(&s->keys, p, r->left) < 0 ||
+                   ov_buf_put(&s->keys, space + 1, r->right) < 0
+               ? no_memory(in->place, err)
+               : OV_OK;
+}
+
+/* ["a", "b"], whose '[' is read. */
+static int
+pull_pair(struct source *s, struct rule *r, struct ov_json_pull *in,
+          struct ov_err *err)
+{
+    uint32_t n[2] = {0};
+    size_t i;
+    int e, rc;
+
+    for (i = 0; (e = ov_json_pull_next(in, err)) != OV_JSON_CLOSE; i++) {
+        if (e == OV_JSON_STRING && i < 2) {
+            n[i] = (uint32_t)in->string_n;
+            if (ov_buf_put(&s->keys, in->string, in->string_n) < 0)
+                return no_memory(in->place, err);
+            continue;
+        }
+        rc = e < 0 ? e : ov_json_pull_skip(in, e, err);
+        if (rc < 0)
+            return rc;
+        i = 2; /* whatever comes, it is no pair */
+    }
+    if (i == 2) {
+        r->left = n[0];
+        r->right = n[1];
+    }
+    return OV_OK;
+}
+
+/* model.merges: ["a b", ...] or [["a", "b"], ...] */
+static int
+pull_merges(void *arg, struct ov_json_pull *in, int e, struct ov_err *err)
+{
+    struct source *s = arg;
+    struct rule r;
+    int rc = OV_OK;
+
+    s->merges_there = e == OV_JSON_ARRAY;
+    if (!s->merges_there || !s->with_merges)
+        return ov_json_pull_skip(in, e, err);
+    while (rc == OV_OK && (e = ov_json_pull_next(in, err)) >= 0 &&
+           e != OV_JSON_CLOSE) {
+        r = (struct rule){(uint32_t)s->keys.n, 0, 0};
+        if (e == OV_JSON_STRING)
+            rc = pull_joined(s, &r, in, err);
+        else if (e == OV_JSON_ARRAY)
+            rc = pull_pair(s, &r, in, err);
+        else
+            rc = ov_json_pull_skip(in, e, err);
+        if (rc == OV_OK && ov_buf_put(&s->merges, &r, sizeof r) < 0)
+            rc = no_memory(in->place, err);
+    }
+    return rc < 0 ? rc : e < 0 ? e : OV_OK;
+}
+
 /* The table of tokens, sized by the largest id. */
 static int
-make_tokens(struct ov_bpe *b, const struct ov_json *vocab,
+make_tokens(struct ov_bpe *b, const struct source *s,
             const struct ov_json *added, struct ov_err *err)
 {
-    const struct ov_json *v;
-    const char *key;
+    const struct entry *v = (const struct entry *)s->vocab.p;
+    size_t i, n = s->vocab.n / sizeof *v;
     int32_t id, top = -1;
-    void *at = NULL;
-    size_t i;
 
-    while (ov_json_next(vocab, &at, &key, &v)) {
-        if (!id_of(v, &id))
-            return bad(b, "its id is not in 0..2097151", key, err);
-        top = id > top ? id : top;
+    for (i = 0; i < n; i++) {
+        if (v[i].id < 0)
+            return bad(b, "its id is not in 0..2097151", s->keys.p + v[i].at,
+                       err);
+        top = v[i].id > top ? v[i].id : top;
     }
     for (i = 0; i < ov_json_size(added); i++) {
         if (!id_of(ov_json_get(ov_json_at(added, i), "id"), &id))
@@ -122,121 +253,91 @@ read_added(struct ov_bpe *b, const struct ov_json *added, struct ov_err *err)
 
 /* After read_added: an entry that is an added token is only compared. */
 static int
-read_vocab(struct ov_bpe *b, const struct ov_json *vocab, struct ov_err *err)
+read_entry(struct ov_bpe *b, const char *key, size_t n, int32_t id,
+           struct ov_err *err)
 {
-    const struct ov_json *v;
-    const char *key;
-    struct ov_bpe_token *t;
-    void *at = NULL;
-    int32_t id;
-    long n;
+    struct ov_bpe_token *t = &b->tokens[id];
+    long len;
 
-    while (ov_json_next(vocab, &at, &key, &v)) {
-        id_of(v, &id);
-        t = &b->tokens[id];
-        if (t->special) {
-            if (ov_bpe_special(b, key) != id)
-                return bad(b, "an added token has its id", key, err);
-            continue;
-        }
-        if (t->used)
-            return bad(b, "another token has its id", key, err);
-        t->bytes = malloc(strlen(key) + 1);
-        if (t->bytes == NULL)
-            return no_memory(b, err);
-        n = ov_alphabet_decode(key, t->bytes);
-        if (n < 0)
-            return bad(b, "is not byte-level", key, err);
-        t->used = true;
-        t->n = (size_t)n;
-        if (n == 1)
-            b->bytes[(unsigned char)t->bytes[0]] = id;
+    if (t->special) {
+        if (ov_bpe_special(b, key) != id)
+            return bad(b, "an added token has its id", key, err);
+        if (t->named)
+            return bad(b, "is there twice", key, err);
+        t->named = true;
+        return OV_OK;
     }
-    for (n = 0; n < 256; n++)
-        if (b->bytes[n] < 0)
-            return ov_err_set(err, OV_EMODEL, "%s: byte 0x%02lx has no token",
-                              b->path, n);
+    if (t->used)
+        return bad(b, "another token has its id", key, err);
+    len = ov_alphabet_decode(key, n, b->text + b->text_n);
+    if (len < 0)
+        return bad(b, "is not byte-level", key, err);
+    ov_bpe_table_token(b, id, NULL, (size_t)len);
     return OV_OK;
 }
 
-/* The two parts of an entry of merges: "a b" or ["a", "b"], into a buffer
- * that holds both. */
-static bool
-merge_parts(const struct ov_json *v, char **buf, size_t *room,
-            const char **left, const char **right)
-{
-    const char *s = ov_json_string(v), *t = "";
-    size_t n, m;
-    char *p;
-
-    if (s == NULL) {
-        s = ov_json_string(ov_json_at(v, 0));
-        t = ov_json_string(ov_json_at(v, 1));
-        if (s == NULL || t == NULL || ov_json_size(v) != 2)
-            return false;
-    }
-    n = strlen(s);
-    m = strlen(t);
-    if (n + m + 2 > *room) {
-        p = realloc(*buf, 2 * (n + m + 2));
-        if (p == NULL)
-            return false;
-        *buf = p;
-        *room = 2 * (n + m + 2);
-    }
-    memcpy(*buf, s, n + 1);
-    memcpy(*buf + n + 1, t, m + 1);
-    *left = *buf;
-    if (ov_json_is_array(v)) {
-        *right = *buf + n + 1;
-        return true;
-    }
-    p = strchr(*buf, ' ');
-    if (p == NULL || strchr(p + 1, ' ') != NULL)
-        return false;
-    *p = '\0';
-    *right = p + 1;
-    return true;
-}
-
-/* The id of a token that merges may use. */
-static bool
-merge_id(const struct ov_bpe *b, const struct ov_json *vocab, const char *name,
-         int32_t *id)
-{
-    return *name != '\0' && id_of(ov_json_get(vocab, name), id) &&
-           !b->tokens[*id].special;
-}
-
 static int
-read_merge(struct ov_bpe *b, const struct ov_json *vocab,
-           const struct ov_json *v, size_t rank, char **buf, size_t *room,
-           struct ov_err *err)
+read_vocab(struct ov_bpe *b, const struct source *s, struct ov_err *err)
 {
-    const char *left, *right;
-    int32_t x, y, z;
-    const struct ov_bpe_merge *m;
-    char *joined;
-    size_t n;
-    bool found;
+    const struct entry *v = (const struct entry *)s->vocab.p;
+    size_t i, n = s->vocab.n / sizeof *v, len;
+    int32_t again = -1;
+    int rc = ov_bpe_table_text(b, s->keys.n, err);
 
-    if (!merge_parts(v, buf, room, &left, &right))
+    for (i = 0; rc == OV_OK && i < n; i++) {
+        len = strlen(s->keys.p + v[i].at);
+        rc = read_entry(b, s->keys.p + v[i].at, len, v[i].id, err);
+    }
+    for (i = 0; rc == OV_OK && i < 256; i++)
+        if (b->bytes[i] < 0)
+            return ov_err_set(err, OV_EMODEL, "%s: byte 0x%02zx has no token",
+                              b->path, i);
+    if (rc == OV_OK)
+        rc = ov_bpe_table_names(b, &again, err);
+    for (i = 0; rc == OV_OK && again >= 0; i++)
+        if (v[i].id == again)
+            return bad(b, "is there twice", s->keys.p + v[i].at, err);
+    return rc;
+}
+
+/* The token of these bytes; most times it is the one that is expected. */
+static int32_t
+find_near(const struct ov_bpe *b, const char *s, size_t n, int32_t expected)
+{
+    const struct ov_bpe_token *t = &b->tokens[expected];
+
+    if (n > 0 && t->n == n && memcmp(t->bytes, s, n) == 0)
+        return expected;
+    return ov_bpe_table_find(b, s, n);
+}
+
+/* bytes has room for both parts; *last is the result of the merge before. */
+static int
+read_rule(struct ov_bpe *b, const char *key, const struct rule *r, size_t rank,
+          char *bytes, int32_t *last, struct ov_err *err)
+{
+    const struct ov_bpe_merge *m;
+    long left, right;
+    int32_t x, y;
+
+    if (r->left == 0 && r->right == 0)
         return ov_err_set(err, OV_EMODEL, "%s: merge %zu is not two tokens",
                           b->path, rank);
-    n = strlen(left);
-    joined = malloc(n + strlen(right) + 1);
-    if (joined == NULL)
-        return no_memory(b, err);
-    memcpy(joined, left, n);
-    memcpy(joined + n, right, strlen(right) + 1);
-    found = merge_id(b, vocab, left, &x) && merge_id(b, vocab, right, &y) &&
-            merge_id(b, vocab, joined, &z);
-    free(joined);
-    if (!found)
+    left = ov_alphabet_decode(key, r->left, bytes);
+    right = left < 0
+                ? -1
+                : ov_alphabet_decode(key + r->left, r->right, bytes + left);
+    x = right < 0 ? -1 : ov_bpe_table_find(b, bytes, (size_t)left);
+    y = x < 0 ? -1 : ov_bpe_table_find(b, bytes + left, (size_t)right);
+    /* most files number the results as the merges */
+    *last = y < 0 ? -1
+                  : find_near(b, bytes, (size_t)(left + right),
+                              *last + 1 < b->size ? *last + 1 : 0);
+    if (*last < 0)
         return ov_err_set(err, OV_EMODEL,
                           "%s: merge %zu: a token is not in the vocabulary",
                           b->path, rank);
-    m = ov_bpe_table_put(b, x, y, (int32_t)rank, z);
+    m = ov_bpe_table_put(b, x, y, (int32_t)rank, *last);
     if (m != NULL)
         return ov_err_set(err, OV_EMODEL,
                           "%s: merge %zu is the same as merge %d", b->path,
@@ -245,19 +346,23 @@ read_merge(struct ov_bpe *b, const struct ov_json *vocab,
 }
 
 static int
-read_merges(struct ov_bpe *b, const struct ov_json *vocab,
-            const struct ov_json *merges, struct ov_err *err)
+read_merges(struct ov_bpe *b, const struct source *s, struct ov_err *err)
 {
-    size_t n = ov_json_size(merges), room = 0, i;
-    char *buf = NULL;
-    int rc;
+    const struct rule *r = (const struct rule *)s->merges.p;
+    size_t n = s->merges.n / sizeof *r, longest = 0, i;
+    int32_t last = -1;
+    char *bytes;
+    int rc = ov_bpe_table_merges(b, n, err);
 
-    if (!ov_json_is_array(merges))
-        return bad(b, "model.merges is not a list", NULL, err);
-    rc = ov_bpe_table_merges(b, n, err);
+    for (i = 0; i < n; i++)
+        if (r[i].left + r[i].right > longest)
+            longest = r[i].left + r[i].right;
+    bytes = malloc(longest + 1);
+    if (bytes == NULL)
+        return no_memory(b->path, err);
     for (i = 0; i < n && rc == OV_OK; i++)
-        rc = read_merge(b, vocab, ov_json_at(merges, i), i, &buf, &room, err);
-    free(buf);
+        rc = read_rule(b, s->keys.p + r[i].at, &r[i], i, bytes, &last, err);
+    free(bytes);
     return rc;
 }
 
@@ -366,41 +471,51 @@ check_kind(struct ov_bpe *b, const struct ov_json *root, struct ov_err *err)
 }
 
 static int
-read_root(struct ov_bpe *b, const struct ov_json *root, bool merges,
+read_root(struct ov_bpe *b, const struct ov_json *root, const struct source *s,
           struct ov_err *err)
 {
-    const struct ov_json *vocab = ov_json_path(root, "model.vocab");
     const struct ov_json *added = ov_json_get(root, "added_tokens");
     int rc;
 
     rc = check_kind(b, root, err);
-    if (rc == OV_OK && !ov_json_is_object(vocab))
+    if (rc == OV_OK && !s->vocab_there)
         rc = bad(b, "model.vocab is not an object", NULL, err);
     if (rc == OV_OK)
-        rc = make_tokens(b, vocab, added, err);
+        rc = make_tokens(b, s, added, err);
     if (rc == OV_OK)
         rc = read_added(b, added, err);
     if (rc == OV_OK)
-        rc = read_vocab(b, vocab, err);
+        rc = read_vocab(b, s, err);
+    if (rc == OV_OK && s->with_merges && !s->merges_there)
+        rc = bad(b, "model.merges is not a list", NULL, err);
     if (rc == OV_OK)
-        rc = merges ? read_merges(b, vocab, ov_json_path(root, "model.merges"),
-                                  err)
-                    : ov_bpe_table_merges(b, 0, err);
-    if (rc == OV_OK && b->whole)
-        rc = ov_bpe_table_names(b, err);
+        rc = read_merges(b, s, err);
+    if (rc == OV_OK && !b->whole)
+        ov_bpe_table_forget_names(b);
     return rc;
 }
 
 static int
-read_all(struct ov_bpe **out, struct ov_json *root, bool merges,
-         const char *path, struct ov_err *err)
+parse(struct ov_bpe **out, const char *text, size_t n, bool merges,
+      const char *name, struct ov_err *err)
 {
-    struct ov_bpe *b = ov_bpe_table_new(path);
+    static const struct ov_json_tap taps[] = {{"model.vocab", pull_vocab},
+                                              {"model.merges", pull_merges}};
+    struct source s = {.with_merges = merges};
+    struct ov_json *root = NULL;
+    struct ov_bpe *b = ov_bpe_table_new(name);
     int rc;
 
-    if (b == NULL)
-        return ov_err_set(err, OV_ERUN, "%s: out of memory", path);
-    rc = read_root(b, root, merges, err);
+    *out = NULL;
+    rc = b == NULL
+             ? no_memory(name, err)
+             : ov_json_parse_tapped(&root, text, n, name, taps, 2, &s, err);
+    if (rc == OV_OK)
+        rc = read_root(b, root, &s, err);
+    ov_json_free(root);
+    ov_buf_free(&s.keys);
+    ov_buf_free(&s.vocab);
+    ov_buf_free(&s.merges);
     if (rc < 0)
         ov_bpe_close(b);
     else
@@ -412,14 +527,15 @@ static int
 open_file(struct ov_bpe **out, const char *path, bool merges,
           struct ov_err *err)
 {
-    struct ov_json *root;
+    char *text;
+    size_t n;
     int rc;
 
     *out = NULL;
-    rc = ov_json_read(&root, path, OV_BPE_FILE_MAX, err);
+    rc = ov_json_slurp(&text, &n, path, OV_BPE_FILE_MAX, err);
     if (rc == OV_OK)
-        rc = read_all(out, root, merges, path, err);
-    ov_json_free(root);
+        rc = parse(out, text, n, merges, path, err);
+    free(text);
     return rc;
 }
 
@@ -439,15 +555,7 @@ int
 ov_bpe_parse(struct ov_bpe **out, const char *text, size_t n, const char *name,
              struct ov_err *err)
 {
-    struct ov_json *root;
-    int rc;
-
-    *out = NULL;
-    rc = ov_json_parse(&root, text, n, name, err);
-    if (rc == OV_OK)
-        rc = read_all(out, root, true, name, err);
-    ov_json_free(root);
-    return rc;
+    return parse(out, text, n, true, name, err);
 }
 
 void
@@ -457,10 +565,9 @@ ov_bpe_close(struct ov_bpe *b)
 
     if (b == NULL)
         return;
-    for (i = 0; b->tokens != NULL && i < (size_t)b->size; i++)
-        free(b->tokens[i].bytes);
     for (i = 0; i < b->n_added; i++)
         free(b->added[i].name);
+    free(b->text);
     free(b->tokens);
     free(b->added);
     free(b->merges);

@@ -9,10 +9,10 @@
 static uint64_t
 pair_of(int32_t a, int32_t b)
 {
-    return (uint64_t)(uint32_t)a << 32 | (uint32_t)b;
+    return (uint64_t)((uint32_t)a + 1) << 32 | (uint32_t)b;
 }
 
-static uint64_t
+static uint32_t
 hash_of(const char *s, size_t n)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
@@ -20,7 +20,7 @@ hash_of(const char *s, size_t n)
 
     for (i = 0; i < n; i++)
         h = (h ^ (unsigned char)s[i]) * UINT64_C(0x100000001b3);
-    return h ^ h >> 29;
+    return (uint32_t)(h ^ h >> 29);
 }
 
 static int
@@ -73,28 +73,50 @@ ov_bpe_table_size(struct ov_bpe *b, int size, struct ov_err *err)
 }
 
 int
+ov_bpe_table_text(struct ov_bpe *b, size_t n, struct ov_err *err)
+{
+    b->text = malloc(n + 1);
+    if (b->text == NULL)
+        return no_memory(b, err);
+    b->text_room = n;
+    return OV_OK;
+}
+
+void
+ov_bpe_table_token(struct ov_bpe *b, int32_t id, const char *bytes, size_t n)
+{
+    struct ov_bpe_token *t = &b->tokens[id];
+
+    t->bytes = b->text + b->text_n;
+    if (bytes != NULL)
+        memcpy(b->text + b->text_n, bytes, n);
+    t->n = (uint32_t)n;
+    t->used = true;
+    b->text_n += n;
+    if (n == 1)
+        b->bytes[(unsigned char)*t->bytes] = id;
+}
+
+int
 ov_bpe_table_merges(struct ov_bpe *b, size_t n, struct ov_err *err)
 {
-    size_t slots = 16, i;
+    size_t slots = 16;
 
-    while (slots < 2 * n)
+    while (slots < n + n / 2)
         slots *= 2;
     b->mask = slots - 1;
-    b->merges = malloc(slots * sizeof *b->merges);
-    if (b->merges == NULL)
-        return no_memory(b, err);
-    for (i = 0; i < slots; i++)
-        b->merges[i].rank = -1;
-    return OV_OK;
+    b->merges = calloc(slots, sizeof *b->merges);
+    return b->merges != NULL ? OV_OK : no_memory(b, err);
 }
 
 /* Where the pair is, or the free place where it belongs. */
 static struct ov_bpe_merge *
 slot(const struct ov_bpe *b, uint64_t pair)
 {
-    size_t i = (size_t)(pair * UINT64_C(0x9e3779b97f4a7c15) >> 20) & b->mask;
+    uint64_t h = (pair ^ pair >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    size_t i = (size_t)(h ^ h >> 32) & b->mask;
 
-    while (b->merges[i].rank >= 0 && b->merges[i].pair != pair)
+    while (b->merges[i].pair != 0 && b->merges[i].pair != pair)
         i = (i + 1) & b->mask;
     return &b->merges[i];
 }
@@ -104,7 +126,7 @@ ov_bpe_table_get(const struct ov_bpe *b, int32_t x, int32_t y)
 {
     const struct ov_bpe_merge *m = slot(b, pair_of(x, y));
 
-    return m->rank >= 0 ? m : NULL;
+    return m->pair != 0 ? m : NULL;
 }
 
 const struct ov_bpe_merge *
@@ -113,7 +135,7 @@ ov_bpe_table_put(struct ov_bpe *b, int32_t x, int32_t y, int32_t rank,
 {
     struct ov_bpe_merge *m = slot(b, pair_of(x, y));
 
-    if (m->rank >= 0)
+    if (m->pair != 0)
         return m;
     *m = (struct ov_bpe_merge){pair_of(x, y), rank, id};
     return NULL;
@@ -192,46 +214,60 @@ ov_bpe_table_added(const struct ov_bpe *b, const char *name, size_t n)
 }
 
 /* Where the bytes are in the hash of names, or where they belong. */
-static size_t
-name_slot(const struct ov_bpe *b, const char *s, size_t n)
+static struct ov_bpe_place *
+name_place(const struct ov_bpe *b, const char *s, size_t n, uint32_t hash)
 {
-    size_t i = hash_of(s, n) & b->names_mask;
+    size_t i = hash & b->names_mask;
     const struct ov_bpe_token *t;
 
-    for (; b->names[i] >= 0; i = (i + 1) & b->names_mask) {
-        t = &b->tokens[b->names[i]];
-        if (t->n == n && memcmp(t->bytes, s, n) == 0)
+    for (; b->names[i].token != 0; i = (i + 1) & b->names_mask) {
+        t = &b->tokens[b->names[i].token - 1];
+        if (b->names[i].hash == hash && t->n == n &&
+            memcmp(t->bytes, s, n) == 0)
             break;
     }
-    return i;
+    return &b->names[i];
 }
 
 int
-ov_bpe_table_names(struct ov_bpe *b, struct ov_err *err)
+ov_bpe_table_names(struct ov_bpe *b, int32_t *again, struct ov_err *err)
 {
-    size_t slots = 1024, i;
+    struct ov_bpe_place *p;
+    const struct ov_bpe_token *t;
+    size_t slots = 1024;
+    uint32_t hash;
     int id;
 
+    *again = -1;
     while (slots < 2 * (size_t)b->size)
         slots *= 2;
     b->names_mask = slots - 1;
-    b->names = malloc(slots * sizeof *b->names);
+    b->names = calloc(slots, sizeof *b->names);
     if (b->names == NULL)
         return no_memory(b, err);
-    for (i = 0; i < slots; i++)
-        b->names[i] = -1;
     for (id = 0; id < b->size; id++) {
-        if (b->tokens[id].bytes == NULL || b->tokens[id].n == 0)
+        t = &b->tokens[id];
+        if (t->bytes == NULL || t->n == 0)
             continue;
-        i = name_slot(b, b->tokens[id].bytes, b->tokens[id].n);
-        if (b->names[i] < 0)
-            b->names[i] = id;
+        hash = hash_of(t->bytes, t->n);
+        p = name_place(b, t->bytes, t->n, hash);
+        if (p->token != 0)
+            *again = id;
+        else
+            *p = (struct ov_bpe_place){hash, id + 1};
     }
     return OV_OK;
+}
+
+void
+ov_bpe_table_forget_names(struct ov_bpe *b)
+{
+    free(b->names);
+    b->names = NULL;
 }
 
 int32_t
 ov_bpe_table_find(const struct ov_bpe *b, const char *s, size_t n)
 {
-    return n == 0 ? -1 : b->names[name_slot(b, s, n)];
+    return n == 0 ? -1 : name_place(b, s, n, hash_of(s, n))->token - 1;
 }

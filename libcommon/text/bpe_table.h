@@ -17,16 +17,23 @@ enum {
 };
 
 struct ov_bpe_token {
-    char *bytes;
-    size_t n;
+    const char *bytes; /* in ov_bpe.text; NULL: none */
+    uint32_t n;
     bool used, special;
+    bool named; /* special, and the vocabulary has it, too */
 };
 
 /* Merging the pair (a, b), packed by pair_of, gives id; the lowest rank goes
- * first.  Open addressing; rank < 0: free. */
+ * first. */
 struct ov_bpe_merge {
-    uint64_t pair;
+    uint64_t pair; /* 0: free; the first of the pair counts from 1 */
     int32_t rank, id;
+};
+
+/* A place in the hash of all tokens' bytes. */
+struct ov_bpe_place {
+    uint32_t hash;
+    int32_t token; /* 0: free; counts from 1 */
 };
 
 /* A token that stands in the text under its name. */
@@ -38,6 +45,8 @@ struct ov_bpe_added {
 
 struct ov_bpe {
     char *path;
+    char *text; /* the bytes of all tokens: text_n of text_room */
+    size_t text_n, text_room;
     struct ov_bpe_token *tokens; /* [size] */
     int size;
     struct ov_bpe_merge *merges; /* [mask + 1] */
@@ -49,10 +58,10 @@ struct ov_bpe {
     int32_t bytes[256];               /* the token of each single byte */
 
     /* How text is prepared. */
-    bool nfc;       /* canonical composition first */
-    int digits;     /* 0: pieces as GPT-2; else as Qwen2, so many digits */
-    bool whole;     /* a piece that is a token is not put together */
-    int32_t *names; /* hash of all tokens' bytes, -1: free; for whole */
+    bool nfc;   /* canonical composition first */
+    int digits; /* 0: pieces as GPT-2; else as Qwen2, so many digits */
+    bool whole; /* a piece that is a token is not put together */
+    struct ov_bpe_place *names; /* [names_mask + 1]; NULL: not asked for */
     size_t names_mask;
 };
 
@@ -60,6 +69,12 @@ struct ov_bpe {
 struct ov_bpe *ov_bpe_table_new(const char *path);
 /* Room for ids 0..size-1 (it only grows); OV_ERUN without memory. */
 int ov_bpe_table_size(struct ov_bpe *b, int size, struct ov_err *err);
+/* Room for n bytes of all tokens together: once. */
+int ov_bpe_table_text(struct ov_bpe *b, size_t n, struct ov_err *err);
+/* Give id, which is below size and not in use, these bytes [n]; there must be
+ * room.  A NULL for bytes: they are at text + text_n already. */
+void ov_bpe_table_token(struct ov_bpe *b, int32_t id, const char *bytes,
+                        size_t n);
 /* Room for n merges, which must be empty so far. */
 int ov_bpe_table_merges(struct ov_bpe *b, size_t n, struct ov_err *err);
 /* The merge of the pair, NULL if there is none. */
@@ -79,8 +94,10 @@ int ov_bpe_table_add(struct ov_bpe *b, const char *name, size_t n, int32_t id,
 int ov_bpe_table_sort(struct ov_bpe *b, struct ov_err *err);
 /* The id of the added token of that name [n], or -1. */
 int32_t ov_bpe_table_added(const struct ov_bpe *b, const char *name, size_t n);
-/* Hash the tokens by their bytes, for ov_bpe_table_find. */
-int ov_bpe_table_names(struct ov_bpe *b, struct ov_err *err);
+/* Hash the tokens by their bytes, for ov_bpe_table_find; of two with the same
+ * the first counts.  *again: one of the others, or -1. */
+int ov_bpe_table_names(struct ov_bpe *b, int32_t *again, struct ov_err *err);
+void ov_bpe_table_forget_names(struct ov_bpe *b);
 /* The token of these bytes, -1: none. */
 int32_t ov_bpe_table_find(const struct ov_bpe *b, const char *s, size_t n);
 

@@ -85,7 +85,6 @@ rank_of(const char *s, const char *end)
 static int
 add_token(struct reader *r, int32_t rank, const unsigned char *bytes, size_t n)
 {
-    struct ov_bpe_token *t;
     int rc = OV_OK, size = r->b->size;
 
     if (rank >= size) {
@@ -94,17 +93,9 @@ add_token(struct reader *r, int32_t rank, const unsigned char *bytes, size_t n)
     }
     if (rc < 0)
         return rc;
-    t = &r->b->tokens[rank];
-    if (t->used)
+    if (r->b->tokens[rank].used)
         return bad(r, "this rank was there before");
-    t->bytes = malloc(n + 1);
-    if (t->bytes == NULL)
-        return ov_err_set(r->err, OV_ERUN, "%s: out of memory", r->b->path);
-    memcpy(t->bytes, bytes, n);
-    t->n = n;
-    t->used = true;
-    if (n == 1)
-        r->b->bytes[bytes[0]] = rank;
+    ov_bpe_table_token(r->b, rank, (const char *)bytes, n);
     return OV_OK;
 }
 
@@ -164,20 +155,17 @@ make_merges(struct reader *r)
 {
     struct ov_bpe *b = r->b;
     size_t n = 0;
-    int32_t id;
-    int rc = ov_bpe_table_names(b, r->err);
+    int32_t id, again;
+    int rc = ov_bpe_table_names(b, &again, r->err);
 
     if (rc < 0)
         return rc;
-    for (id = 0; id < b->size; id++) {
-        const struct ov_bpe_token *t = &b->tokens[id];
-
-        if (t->used && t->n > 0 && ov_bpe_table_find(b, t->bytes, t->n) != id)
-            return ov_err_set(r->err, OV_EMODEL,
-                              "%s: rank %ld: its bytes have another rank, too",
-                              b->path, (long)id);
+    if (again >= 0)
+        return ov_err_set(r->err, OV_EMODEL,
+                          "%s: rank %ld: its bytes have another rank, too",
+                          b->path, (long)again);
+    for (id = 0; id < b->size; id++)
         n += each_pair(b, id, false);
-    }
     rc = ov_bpe_table_merges(b, n, r->err);
     for (id = 0; rc == OV_OK && id < b->size; id++)
         each_pair(b, id, true);
@@ -188,8 +176,10 @@ static int
 read_all(struct reader *r)
 {
     int32_t top = -1;
-    int rc = OV_OK, i;
+    int rc, i;
 
+    /* a token is shorter than its line */
+    rc = ov_bpe_table_text(r->b, (size_t)(r->end - r->at), r->err);
     while (rc == OV_OK && r->at < r->end)
         rc = read_line(r, &top);
     if (rc < 0)

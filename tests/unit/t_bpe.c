@@ -337,6 +337,12 @@ test_reading(void)
          "\"added_tokens\":[{\"id\":0,\"content\":\"x\"},{\"id\":1,"
          "\"content\":\"x\"}]," LEVEL,
          BPE, AA, "", "twice"},
+        {"a token twice", TOP LEVEL, BPE, "\"aa\":259,\"aa\":260,", "",
+         "\"aa\": is there twice"},
+        {"an added token in the vocabulary twice", TOP LEVEL, BPE,
+         "\"<|end|>\":1,", "", "is there twice"},
+        {"merges that are no list", TOP LEVEL, BPE "\"merges\":{},", AA, "",
+         "a second time"},
         {"an added token with no id",
          "\"added_tokens\":[{\"content\":\"x\"}]," LEVEL, BPE, AA, "",
          "added token"},

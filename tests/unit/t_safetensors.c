@@ -71,7 +71,7 @@ test_strict(void)
         {"a name twice",
          "{\"a\":" ENTRY("U8", "[1]", "[0,1]") ",\"a\":" ENTRY("U8", "[1]",
                                                                "[1,2]") "}",
-         2, "duplicate"},
+         2, "a second time"},
         {"unknown dtype", "{\"a\":" ENTRY("F33", "[1]", "[0,4]") "}", 4,
          "dtype"},
         {"dtype is a number",
@@ -95,7 +95,7 @@ test_strict(void)
          "impossible"},
         {"integer too big",
          "{\"a\":" ENTRY("F32", "[99999999999999999999]", "[0,0]") "}", 0,
-         "too big"},
+         "beyond 64 bits"},
         {"nine dimensions",
          "{\"a\":" ENTRY("U8", "[1,1,1,1,1,1,1,1,1]", "[0,1]") "}", 1,
          "more than 8"},
@@ -120,11 +120,11 @@ test_strict(void)
         {"metadata is a list", "{\"__metadata__\":[]}", 0, "not an object"},
         {"metadata holds a number", "{\"__metadata__\":{\"a\":1}}", 0,
          "not a string"},
-        {"text after the header", "{}x", 0, "end of file"},
+        {"text after the header", "{}x", 0, "the end of the text"},
         {"a name with NUL", "{\"a\\u0000b\":" ENTRY("U8", "[1]", "[0,1]") "}",
-         1, "NUL"},
+         1, "\\u0000"},
         {"not UTF-8", "{\"a\xff\":" ENTRY("U8", "[1]", "[0,1]") "}", 1,
-         "decode"},
+         "not UTF-8"},
     };
     size_t i;
 

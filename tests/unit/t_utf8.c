@@ -118,8 +118,7 @@ test_alphabet(void)
         cp = ov_alphabet_char((unsigned char)b);
         bad += ov_alphabet_byte(cp) != b || cp >= 0x144;
         n = ov_utf8_put(s, cp);
-        s[n] = '\0';
-        bad += ov_alphabet_decode(s, s + 4) != 1 || (unsigned char)s[4] != b;
+        bad += ov_alphabet_decode(s, n, s + 4) != 1 || (unsigned char)s[4] != b;
     }
     ok(bad == 0, "a character per byte");
     ok(ov_alphabet_char(' ') == 0x120 && ov_alphabet_char('\n') == 0x10a &&
@@ -128,7 +127,7 @@ test_alphabet(void)
     for (bad = 0, cp = 0; cp < 0x1000; cp++)
         bad += ov_alphabet_byte(cp) >= 0;
     ok(bad == 256, "no others");
-    ok(ov_alphabet_decode(" ", s) == -1, "a space is none of them");
+    ok(ov_alphabet_decode(" ", 1, s) == -1, "a space is none of them");
 }
 
 /* The pieces of text, joined by '|'. */
