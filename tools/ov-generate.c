@@ -6,6 +6,7 @@
 #include <malloc.h>
 #endif
 
+#include "base/buf.h"
 #include "stage/generate.h"
 #include "tools/filter.h"
 #include "tools/subtitles.h"
@@ -15,15 +16,16 @@ struct generate {
     struct ov_generate *g;
     int words, codebooks, hop;
     int text_channel, code_channel;
-    uint64_t clock; /* of the answer: samples of sound so far */
-    uint64_t steps; /* of this turn */
+    uint64_t clock;          /* of the answer: samples of sound so far */
+    uint64_t steps;          /* of this turn */
     bool sounding, speaking; /* this turn has begun to sound, to print */
-    char part[8];   /* the begin of a character of several bytes */
+    char part[8];            /* the begin of a character of several bytes */
     size_t part_n;
     uint64_t mark_pts;
     FILE *text; /* --text, --format */
     struct subtitles subtitles;
-    double rate_hz, begin_s; /* ticks of what comes, where this turn began */
+    struct ov_buf said, tokens; /* of this turn, for --format without times */
+    double rate_hz, begin_s;    /* ticks of what comes, where this turn began */
     struct filter *f;
 };
 
@@ -37,7 +39,7 @@ static bool text_only;
 
 static const struct tool_option options[] = {
     {"text", 't', TOOL_FLAG, &text_only, 0, 0, NULL, NULL,
-     "print the text as it comes, a line for each turn; no stream"},
+     "print the text as it comes, a line end after each turn; no stream"},
     {"temperature", 0, TOOL_REAL, &go.temperature, 0, 100, NULL, "X",
      "0: always the likeliest token (default)"},
     {"top-k", 0, TOOL_INT, &go.top_k, 0, 1000000, NULL, "N",
@@ -111,14 +113,13 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
     s->rate_hz = c->rate_num > 0 ? (double)c->rate_num / c->rate_den : 0;
     if (s->text != NULL)
         return 0;
-    s->text_channel =
-        declare_tokens(f, "text", 1, ov_generate_text_card(s->g),
-                       ov_generate_rate_hz(s->g), s->hop, err);
+    s->text_channel = declare_tokens(f, "text", 1, ov_generate_text_card(s->g),
+                                     ov_generate_rate_hz(s->g), s->hop, err);
     if (s->text_channel < 0 || s->codebooks == 0)
         return s->text_channel < 0 ? s->text_channel : 0;
-    s->code_channel = declare_tokens(
-        f, "codec", s->codebooks, ov_generate_code_card(s->g),
-        ov_generate_rate_hz(s->g), s->hop, err);
+    s->code_channel =
+        declare_tokens(f, "codec", s->codebooks, ov_generate_code_card(s->g),
+                       ov_generate_rate_hz(s->g), s->hop, err);
     return s->code_channel < 0 ? s->code_channel : 0;
 }
 
@@ -134,7 +135,7 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
         s->clock = *pts;
     *pts = s->clock;
     s->steps = 0;
-    s->part_n = 0;
+    s->part_n = s->said.n = s->tokens.n = 0;
     s->sounding = s->speaking = false;
     ov_generate_begin(s->g);
     return 0;
@@ -181,6 +182,17 @@ print_text(struct generate *s, const char *p, size_t n, struct ov_err *err)
     return 0;
 }
 
+/* Keep what is said until the turn ends. */
+static int
+collect(struct generate *s, int32_t id, const char *p, size_t n,
+        struct ov_err *err)
+{
+    return ov_buf_put(&s->said, p, n) < 0 ||
+                   ov_buf_put(&s->tokens, &id, sizeof id) < 0
+               ? ov_err_set(err, OV_ERUN, "out of memory")
+               : 0;
+}
+
 /* The text token and, when it completes characters, what it says. */
 static int
 write_text(struct generate *s, struct filter *f, int32_t id, uint64_t pts,
@@ -191,6 +203,8 @@ write_text(struct generate *s, struct filter *f, int32_t id, uint64_t pts,
     size_t n = ov_generate_text(s->g, id, &p), w;
     int r;
 
+    if (format >= 0)
+        return collect(s, id, p, n, err);
     if (s->text != NULL)
         return n == 0 ? 0 : print_text(s, p, n, err);
     r = filter_data(f, s->text_channel, pts, 0, &id, 4, err);
@@ -242,6 +256,21 @@ end_segments(struct generate *s, struct filter *f, struct ov_err *err)
     return r;
 }
 
+/* The answer is complete. */
+static int
+end_text(struct generate *s, struct filter *f, struct ov_err *err)
+{
+    if (format < 0)
+        return print_text(s, "\n", 1, err);
+    subtitles_plain(&s->subtitles, filter_turn(f),
+                    s->said.n > 0 ? s->said.p : "", s->said.n,
+                    (const int32_t *)(const void *)s->tokens.p,
+                    s->tokens.n / sizeof(int32_t));
+    return ferror(s->text)
+               ? ov_err_errno(err, "%s: write error", tool_output_name())
+               : 0;
+}
+
 /* The prompt is complete: step until the answer is, or nobody wants it. */
 static int
 end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
@@ -251,7 +280,7 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     uint64_t begun = s->clock;
     int r;
 
-    if (format >= 0)
+    if (format >= 0 && ov_generate_has_times(s->g))
         return end_segments(s, f, err);
     r = ov_generate_flush(s->g, err);
     while (r == 0 && !filter_stale(f) &&
@@ -271,9 +300,7 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
                   (unsigned long long)s->steps);
     }
     *pts = s->clock;
-    if (r == 0 && s->text != NULL)
-        r = print_text(s, "\n", 1, err);
-    return r;
+    return r == 0 && s->text != NULL ? end_text(s, f, err) : r;
 }
 
 static struct filter_stage stage = {.name = "generate",
@@ -305,7 +332,10 @@ set_options(struct generate *s)
                {"length-penalty", length_penalty},
                {"fallback", fallback ? "yes" : NULL},
                {"previous", no_previous ? "no" : NULL},
-               {"words", words || format == SUBTITLES_JSON ? "yes" : NULL}};
+               {"words", words || (format == SUBTITLES_JSON &&
+                                   ov_generate_has_times(s->g))
+                             ? "yes"
+                             : NULL}};
     struct ov_err err;
     size_t i;
 
@@ -335,11 +365,17 @@ main(int argc, char **argv)
         tool_expect_stream();
     go.seed = tool.seed;
     go.threads = tool.threads;
-    go.text_only = text_only;
+    go.text_only = text_only || format >= 0;
     go.stop = stop;
     go.stop_ctx = &s;
     if (ov_generate_open(&s.g, tool_model_dir(), &go, &err) != 0)
         tool_die_err(&err);
+    if ((format == SUBTITLES_SRT || format == SUBTITLES_VTT) &&
+        !ov_generate_has_times(s.g))
+        tool_die(OV_EUSAGE,
+                 "this model tells no times: --format %s is not "
+                 "for it (txt and json are)",
+                 subtitles_formats[format]);
     set_options(&s);
     s.words = ov_generate_words(s.g);
     s.codebooks = ov_generate_codebooks(s.g);
@@ -353,5 +389,7 @@ main(int argc, char **argv)
     if (format >= 0)
         subtitles_end(&s.subtitles);
     ov_generate_close(s.g);
+    ov_buf_free(&s.said);
+    ov_buf_free(&s.tokens);
     return tool_finish(status);
 }

@@ -90,22 +90,36 @@ put_words(FILE *f, const struct ov_transcribe_segment *g, double offset_s)
 }
 
 static void
+put_tokens(FILE *f, const int32_t *tokens, size_t n)
+{
+    size_t i;
+
+    fputs(",\"tokens\":[", f);
+    for (i = 0; i < n; i++)
+        fprintf(f, "%s%ld", i > 0 ? "," : "", (long)tokens[i]);
+    fputc(']', f);
+}
+
+static void
+begin_json(const struct subtitles *s, unsigned turn)
+{
+    fprintf(s->f, "%s\n{\"id\":%lu,\"turn\":%u", s->count > 0 ? "," : "",
+            s->count, turn);
+}
+
+static void
 put_json(const struct subtitles *s, const struct ov_transcribe_segment *g,
          unsigned turn, double offset_s)
 {
     FILE *f = s->f;
-    size_t i;
 
-    fprintf(f, "%s\n{\"id\":%lu,\"turn\":%u", s->count > 0 ? "," : "", s->count,
-            turn);
+    begin_json(s, turn);
     put_number(f, "start", offset_s + g->begin_s, 2);
     put_number(f, "end", offset_s + g->end_s, 2);
     fputs(",\"text\":", f);
     ov_json_quote(f, g->text, g->text_n);
-    fputs(",\"tokens\":[", f);
-    for (i = 0; i < g->n; i++)
-        fprintf(f, "%s%ld", i > 0 ? "," : "", (long)g->tokens[i]);
-    fputs("],\"language\":", f);
+    put_tokens(f, g->tokens, g->n);
+    fputs(",\"language\":", f);
     ov_json_quote(f, g->language, strlen(g->language));
     put_number(f, "temperature", g->temperature, 1);
     put_number(f, "avg_logprob", g->avg_logprob, 6);
@@ -134,5 +148,22 @@ subtitles_put(struct subtitles *s, const struct ov_transcribe_segment *g,
         put_text(s, g->text, g->text_n);
     if (s->format == SUBTITLES_SRT || s->format == SUBTITLES_VTT)
         fputc('\n', s->f);
+    fflush(s->f);
+}
+
+void
+subtitles_plain(struct subtitles *s, unsigned turn, const char *text, size_t n,
+                const int32_t *tokens, size_t n_tokens)
+{
+    if (s->format == SUBTITLES_JSON) {
+        begin_json(s, turn);
+        fputs(",\"text\":", s->f);
+        ov_json_quote(s->f, text, n);
+        put_tokens(s->f, tokens, n_tokens);
+        fputc('}', s->f);
+    } else {
+        put_text(s, text, n);
+    }
+    s->count++;
     fflush(s->f);
 }

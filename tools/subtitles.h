@@ -4,6 +4,8 @@
 #ifndef OV_TOOLS_SUBTITLES_H
 #define OV_TOOLS_SUBTITLES_H
 
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct ov_transcribe_segment;
@@ -32,5 +34,9 @@ void subtitles_end(struct subtitles *s);
 /* One segment of that turn, whose times count from offset_s. */
 void subtitles_put(struct subtitles *s, const struct ov_transcribe_segment *g,
                    unsigned turn, double offset_s);
+/* What a model that tells no times said in a turn: text [n], of these tokens
+ * [n_tokens].  Not for SRT and VTT. */
+void subtitles_plain(struct subtitles *s, unsigned turn, const char *text,
+                     size_t n, const int32_t *tokens, size_t n_tokens);
 
 #endif

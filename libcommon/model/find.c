@@ -169,9 +169,9 @@ ends_in(const char *s, const char *tail)
 static bool
 is_part(const char *name)
 {
-    return ends_in(name, ".safetensors") ||
-           ends_in(name, ".safetensors.zst") || ends_in(name, ".pt") ||
-           ends_in(name, ".pth") || ends_in(name, ".th") ||
+    return ends_in(name, ".safetensors") || ends_in(name, ".safetensors.zst") ||
+           ends_in(name, ".pt") || ends_in(name, ".pth") ||
+           ends_in(name, ".th") ||
            (strncmp(name, "pytorch_model", 13) == 0 && ends_in(name, ".bin"));
 }
 
@@ -189,12 +189,14 @@ is_weights(const char *name)
     return is_part(name);
 }
 
-/* The names in directory dir that are so, in order. */
+/* The names of files in directory dir that are so, in order; pipes and
+ * devices are none. */
 static int
 names_in(const char *dir, bool (*is)(const char *name), struct list *l,
          struct ov_err *err)
 {
     struct dirent *e;
+    struct stat st;
     bool good;
     DIR *d = opendir(dir);
 
@@ -203,7 +205,8 @@ names_in(const char *dir, bool (*is)(const char *name), struct list *l,
     l->v = calloc(1, sizeof *l->v);
     good = l->v != NULL;
     while (good && (e = readdir(d)) != NULL && l->n < FILES_MAX)
-        if (e->d_name[0] != '.' && is(e->d_name))
+        if (e->d_name[0] != '.' && is(e->d_name) &&
+            (fstatat(dirfd(d), e->d_name, &st, 0) != 0 || S_ISREG(st.st_mode)))
             good = append(l, strdup(e->d_name));
     closedir(d);
     if (!good) {
@@ -214,13 +217,21 @@ names_in(const char *dir, bool (*is)(const char *name), struct list *l,
     return OV_OK;
 }
 
+static bool
+is_file(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 /* Is there a config.json or a file of weights in path? */
 static bool
 is_model(const char *path)
 {
     char *file = join(path, "config.json");
     struct list l = {0};
-    bool yes = file != NULL && access(file, F_OK) == 0;
+    bool yes = file != NULL && is_file(file);
 
     free(file);
     if (!yes && names_in(path, is_weights, &l, NULL) == OV_OK) {
@@ -242,14 +253,6 @@ try(const char *dir, const char *name, char **found)
     else
         free(path);
     return yes;
-}
-
-static bool
-is_file(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static int
@@ -389,13 +392,16 @@ add_file(const char *dir, const char *name, bool all, uint32_t *crc,
          struct ov_err *err)
 {
     char *path = join(dir, name), *buf = malloc(HEAD_BYTES), size[32];
-    FILE *f = path != NULL ? fopen(path, "rbe") : NULL;
     struct stat st;
+    bool other = path != NULL && stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    FILE *f = path != NULL && !other ? fopen(path, "rbe") : NULL;
     int rc = OV_OK;
     size_t k;
 
     if (path == NULL || buf == NULL) {
         rc = ov_err_set(err, OV_ERUN, "model: out of memory");
+    } else if (other) {
+        rc = ov_err_set(err, OV_EMODEL, "%s: is not a file", path);
     } else if (f == NULL || fstat(fileno(f), &st) < 0) {
         rc = ov_err_set(err, OV_EMODEL, "%s: %s", path, strerror(errno));
     } else {
@@ -429,7 +435,7 @@ static bool
 has_config(const char *dir)
 {
     char *path = join(dir, "config.json");
-    bool yes = path != NULL && access(path, F_OK) == 0;
+    bool yes = path != NULL && is_file(path);
 
     free(path);
     return yes;
@@ -474,8 +480,8 @@ static int
 add_alone(const char *path, uint32_t *crc, struct ov_err *err)
 {
     const char *slash = strrchr(path, '/');
-    char *dir = slash != NULL ? strndup(path, (size_t)(slash - path) + 1)
-                              : strdup(".");
+    char *dir =
+        slash != NULL ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
     int rc = dir == NULL ? ov_err_set(err, OV_ERUN, "model: out of memory")
                          : add_file(dir, slash != NULL ? slash + 1 : path,
                                     false, crc, err);

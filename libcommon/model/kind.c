@@ -253,13 +253,22 @@ look_at_file(struct ov_model_kind *k, const char *path, struct ov_err *err)
 
 /* --- a directory --- */
 
+/* A pipe would be waited for. */
+static bool
+is_file(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static bool
 there(const char *dir, const char *name)
 {
     char path[PATH_BYTES];
 
     return snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path &&
-           access(path, R_OK) == 0;
+           access(path, R_OK) == 0 && is_file(path);
 }
 
 static void
@@ -359,7 +368,8 @@ by_files(struct ov_model_kind *k, const char *dir)
         if (k->type == OV_MODEL_UNKNOWN && looked < FILES_MAX &&
             might_be_weights(name) && strlen(name) < sizeof k->file &&
             snprintf(path, sizeof path, "%s/%s", dir, name) <
-                (int)sizeof path) {
+                (int)sizeof path &&
+            is_file(path)) {
             looked++;
             one = (struct ov_model_kind){.type = OV_MODEL_UNKNOWN};
             if (look_at_file(&one, path, &err) == OV_OK &&
@@ -475,6 +485,14 @@ by_names(struct ov_model_kind *k, const char *dir)
     return false;
 }
 
+static const char *
+what_else(mode_t mode)
+{
+    if (S_ISFIFO(mode))
+        return "a pipe";
+    return S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
 int
 ov_model_kind(struct ov_model_kind *k, const char *path, struct ov_err *err)
 {
@@ -483,6 +501,10 @@ ov_model_kind(struct ov_model_kind *k, const char *path, struct ov_err *err)
     *k = (struct ov_model_kind){.type = OV_MODEL_UNKNOWN, .name = "unknown"};
     if (stat(path, &st) != 0)
         return ov_err_set(err, OV_EMODEL, "%s: %s", path, strerror(errno));
+    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+        return ov_err_set(err, OV_EMODEL,
+                          "%s: is %s, neither a file nor a directory", path,
+                          what_else(st.st_mode));
     if (!S_ISDIR(st.st_mode))
         return look_at_file(k, path, err);
     if (there(path, "config.json") && by_config(k, path))

@@ -49,7 +49,8 @@ struct ov_model_kind {
 /* Look at path: a directory by its config.json, then by the files in it; a
  * file by its first bytes and the names of its tensors.  What cannot be
  * recognised is OV_MODEL_UNKNOWN with the reason in why, and no error.
- * OV_EMODEL: path cannot be read. */
+ * Pipes and devices are not opened.  OV_EMODEL: path cannot be read, or is
+ * one of these. */
 int ov_model_kind(struct ov_model_kind *k, const char *path,
                   struct ov_err *err);
 /* "GPT-2"; never NULL. */

@@ -128,13 +128,18 @@ ov_generate_pull(struct ov_generate *g, struct ov_generate_step *s,
     return g->ops->pull(g->self, s, err);
 }
 
+bool
+ov_generate_has_times(const struct ov_generate *g)
+{
+    return g->ops->segment != NULL;
+}
+
 int
 ov_generate_segment(struct ov_generate *g, struct ov_transcribe_segment *s,
                     struct ov_err *err)
 {
     if (g->ops->segment == NULL)
-        return ov_err_set(err, OV_EUSAGE,
-                          "this model tells no times: no --format");
+        return ov_err_set(err, OV_EUSAGE, "this model tells no times");
     return g->ops->segment(g->self, s, err);
 }
 

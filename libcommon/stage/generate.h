@@ -62,6 +62,8 @@ int ov_generate_flush(struct ov_generate *g, struct ov_err *err);
 /* One step.  1: *s is filled; 0: the turn is finished; negative: error. */
 int ov_generate_pull(struct ov_generate *g, struct ov_generate_step *s,
                      struct ov_err *err);
+/* Is there ov_generate_segment? */
+bool ov_generate_has_times(const struct ov_generate *g);
 /* In place of steps, where the model hears: the next segment with its times,
  * until the next call.  1: *s is filled; 0: the turn is finished; OV_EUSAGE:
  * this model tells no times. */

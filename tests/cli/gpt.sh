@@ -70,7 +70,8 @@ for case in "$vectors"/gpt2/* "$vectors"/gptj/* "$vectors"/qwen/* \
     ok "the reference's tokens: ${case#"$vectors/"}" greedy "$case"
 done
 
-# Text needs a tokenizer: one of 257 tokens, the 256 bytes among them.
+# Text needs a tokenizer: one of 257 tokens, the 256 bytes among them; those
+# of the bytes $1 and $2 trade places.
 model=$dir/model/
 mkdir "$model"
 for case in "$vectors"/gpt2/*; do
@@ -78,13 +79,14 @@ for case in "$vectors"/gpt2/*; do
     break
 done
 bytes() {
-    awk 'BEGIN {
+    awk -v x="${1:-0}" -v y="${2:-0}" 'BEGIN {
         printf "{\"model\":{\"type\":\"BPE\",\"merges\":[],\"vocab\":{"
         for (i = 0; i < 256; i++) {
             c = i
             if (i < 33 || (i > 126 && i < 161) || i == 173)
                 c = 256 + k++
-            printf "%s\"\\u%04x\":%d", i ? "," : "", c, i
+            id = i == x ? y : i == y ? x : i
+            printf "%s\"\\u%04x\":%d", i ? "," : "", c, id
         }
         printf "}},\"pre_tokenizer\":{\"type\":\"ByteLevel\","
         printf "\"add_prefix_space\":false,\"use_regex\":true},"
@@ -111,6 +113,30 @@ says() {
 }
 ok "tokens become text, a byte each, and a line" says
 
+# A model that says line ends: its first token is made one.  In a prompt they
+# are tokens as all others; --format does not take them for the end of a turn.
+lines() {
+    ov-encode -m "$model" --text 'a
+b' | ov-inspect --raw 1 - | od -An -v -t d4 -w4 | tr -d ' \n' |
+        grep -qx 971098 &&
+        printf 'Once upon a time\nIt was\n' |
+        ov-encode -m "$model" --text - | ov-fuse -m "$model" >two.ovs &&
+        ov-generate -q -m "$model" --max-steps 12 two.ovs >g.ovs &&
+        tokens g.ovs >g && first=$(awk '$1 < 256 && $1 != 32' g | head -1) &&
+        ends=$(grep -cx "$first" g) && bytes "$first" 10 &&
+        ov-generate -q -m "$model" --max-steps 12 --text two.ovs >said &&
+        test "$(wc -l <said)" = $((ends + 2)) &&
+        ov-generate -q -m "$model" --max-steps 12 --format txt two.ovs >txt &&
+        test "$(wc -l <txt)" = 2 &&
+        ov-generate -q -m "$model" --max-steps 12 --format json two.ovs \
+            >json && test "$(grep -c '"turn":[12],"text":"' json)" = 2 &&
+        test "$(grep -o '\\n' json | wc -l)" = "$ends" &&
+        test "$(sed 's/.*"tokens":\[//; s/\].*//' json | grep '^[0-9]' |
+            tr '\n' , | sed 's/,$//')" = "$(tr '\n' , <g | sed 's/,$//')"
+}
+ok "line ends in prompts and answers" lines
+bytes
+
 seeds() {
     ov-generate -q -m "$model" --max-steps 9 --temperature 2 --seed 1 f.ovs \
         >s1 &&
@@ -133,6 +159,8 @@ refused() { # status, pattern, command...
     "$@" >/dev/null 2>err
     test $? = "$want" && grep -q "$pattern" err && test "$(wc -l <err)" = 1
 }
+ok "no times for a model of text" refused 2 'tells no times' \
+    ov-generate -m "$model" --format srt f.ovs
 ok "no sound for a model of text" refused 4 'recognised GPT-2' \
     ov-encode -m "$model" "$vectors/silero_vad/jfk/audio.wav"
 ok "no other task" refused 2 'no task chat' ov-fuse -m "$model" --task chat \

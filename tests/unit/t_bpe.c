@@ -341,7 +341,7 @@ test_reading(void)
          "\"aa\": is there twice"},
         {"an added token in the vocabulary twice", TOP LEVEL, BPE,
          "\"<|end|>\":1,", "", "is there twice"},
-        {"merges that are no list", TOP LEVEL, BPE "\"merges\":{},", AA, "",
+        {"merges twice", TOP LEVEL, BPE "\"merges\":{},", AA, "",
          "a second time"},
         {"an added token with no id",
          "\"added_tokens\":[{\"content\":\"x\"}]," LEVEL, BPE, AA, "",

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/find.h"
 #include "model/safetensors.h"
 #include "tests/unit/mutate.h"
 #include "tests/unit/tap.h"
@@ -128,6 +129,31 @@ made(void)
     ok(ov_model_kind(&k, at("nowhere"), &err) == OV_EMODEL, "%s", err.text);
 }
 
+/* Nobody writes into these pipes: opening one would be the end. */
+static void
+test_pipes(void)
+{
+    char id[96];
+
+    alarm(60);
+    mkfifo(at("pipe.pt"), 0600);
+    ok(ov_model_kind(&k, at("pipe.pt"), &err) == OV_EMODEL &&
+           strstr(err.text, "pipe.pt: is a pipe") != NULL,
+       "%s", err.text);
+    ok(ov_model_kind(&k, "/dev/null", &err) == OV_EMODEL &&
+           strstr(err.text, "a device") != NULL,
+       "%s", err.text);
+    mkdir(at("pipes"), 0700);
+    mkfifo(at("pipes/config.json"), 0600);
+    mkfifo(at("pipes/model.safetensors"), 0600);
+    mkfifo(at("pipes/g_1"), 0600);
+    is("pipes", OV_MODEL_UNKNOWN, NULL);
+    ok(ov_model_id(at("pipes"), id, &err) == OV_EMODEL &&
+           strstr(err.text, "config.json: is not a file") != NULL,
+       "%s", err.text);
+    alarm(0);
+}
+
 /* Published layouts, where they are. */
 static void
 shared(void)
@@ -216,6 +242,7 @@ main(void)
     if (mkdtemp(top) == NULL)
         return 99;
     made();
+    test_pipes();
     shared();
     fuzz(s != NULL ? atoi(s) : 2000);
     snprintf(command, sizeof command, "rm -rf %s", top);
