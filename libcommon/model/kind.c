@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "model/onnx.h"
 #include "model/safetensors.h"
 
 enum { CONFIG_MAX = 16 << 20, PATH_BYTES = 4096, FILES_MAX = 64, NAMES = 3 };
@@ -78,7 +79,7 @@ static const struct {
     {OV_MODEL_HIFIGAN, {"upsample_rates", "resblock", "num_mels"}},
 };
 
-/* Tensors by which a file is known; NAME* is a beginning. */
+/* Tensors by which a file is known; NAME* is a beginning, *NAME an end. */
 static const struct {
     enum ov_model_type id;
     const char *tensor[NAMES];
@@ -91,6 +92,9 @@ static const struct {
     {OV_MODEL_SILERO, {"stft_conv.weight", "lstm_cell.weight_ih"}},
     {OV_MODEL_SILERO,
      {"_model.stft.forward_basis_buffer", "_model.decoder.rnn.weight_ih"}},
+    {OV_MODEL_SILERO, /* ONNX */
+     {"*stft.forward_basis_buffer", "*encoder.0.reparam_conv.weight",
+      "*decoder.rnn.weight_ih"}},
     {OV_MODEL_LFM2_AUDIO, {"lfm.embed_tokens.weight", "depth_linear.weight"}},
     {OV_MODEL_MOSHI,
      {"text_emb.weight", "emb.0.weight", "transformer.layers*"}},
@@ -160,12 +164,17 @@ static bool
 has(const struct ov_weights *w, const char *name)
 {
     size_t n = strlen(name), i;
+    const char *s;
 
-    if (name[n - 1] != '*')
+    if (name[0] != '*' && name[n - 1] != '*')
         return ov_weights_get(w, name) != NULL;
-    for (i = 0; i < ov_weights_count(w); i++)
-        if (strncmp(ov_weights_at(w, i)->name, name, n - 1) == 0)
+    for (i = 0; i < ov_weights_count(w); i++) {
+        s = ov_weights_at(w, i)->name;
+        if (name[0] == '*' ? strlen(s) >= n - 1 &&
+                                 strcmp(s + strlen(s) - (n - 1), name + 1) == 0
+                           : strncmp(s, name, n - 1) == 0)
             return true;
+    }
     return false;
 }
 
@@ -199,8 +208,7 @@ foreign(struct ov_model_kind *k, const char *name, const char *advice)
 
 /* By the first bytes alone; false: they say nothing. */
 static bool
-by_magic(struct ov_model_kind *k, const unsigned char *p, size_t n,
-         const char *path)
+by_magic(struct ov_model_kind *k, const unsigned char *p, size_t n)
 {
     size_t i;
 
@@ -216,12 +224,21 @@ by_magic(struct ov_model_kind *k, const unsigned char *p, size_t n,
                "files in a directory are wanted");
         return true;
     }
-    n = strlen(path);
-    if (n > 5 && strcmp(path + n - 5, ".onnx") == 0) {
-        foreign(k, "ONNX", "take the safetensors or the TorchScript archive");
-        return true;
-    }
     return false;
+}
+
+/* Of ONNX only weights of known names are of use. */
+static void
+unknown_graph(struct ov_model_kind *k)
+{
+    char why[sizeof k->why];
+
+    memcpy(why, k->why, sizeof why);
+    decide(k, OV_MODEL_FOREIGN, "%s", why);
+    snprintf(k->name, sizeof k->name, "ONNX");
+    snprintf(k->missing, sizeof k->missing,
+             "a network for it (of ONNX, Silero VAD is read; take the "
+             "safetensors or the checkpoint)");
 }
 
 static int
@@ -237,7 +254,7 @@ look_at_file(struct ov_model_kind *k, const char *path, struct ov_err *err)
         return ov_err_set(err, OV_EMODEL, "%s: %s", path, strerror(errno));
     n = fread(p, 1, sizeof p, f);
     fclose(f);
-    if (by_magic(k, p, n, path))
+    if (by_magic(k, p, n))
         return OV_OK;
     if (ov_weights_open(&w, path, &e) != OV_OK) {
         const char *fact = strncmp(e.text, path, strlen(path)) == 0
@@ -248,6 +265,8 @@ look_at_file(struct ov_model_kind *k, const char *path, struct ov_err *err)
     }
     by_tensors(k, w);
     ov_weights_close(w);
+    if (k->type == OV_MODEL_UNKNOWN && ov_onnx_is(p, n))
+        unknown_graph(k);
     return OV_OK;
 }
 

@@ -16,6 +16,7 @@ libov_a_SOURCES += \
 	libcommon/model/sharded.c libcommon/model/sharded.h \
 	libcommon/model/store.h \
 	libcommon/model/torch.c \
+	libcommon/model/onnx.c libcommon/model/onnx.h \
 	libcommon/model/write.c \
 	libcommon/model/zip.c libcommon/model/zip.h
 
@@ -23,7 +24,7 @@ noinst_HEADERS += tests/unit/checkpoint.h tests/unit/mutate.h
 OV_TESTS += tests/unit/t_import tests/unit/t_quantise
 OV_TESTS += tests/unit/t_config tests/unit/t_find \
 	tests/unit/t_safetensors tests/unit/t_fuzz_safetensors \
-	tests/unit/t_torch tests/unit/t_fuzz_torch tests/unit/t_sharded tests/unit/t_kind
+	tests/unit/t_torch tests/unit/t_fuzz_torch tests/unit/t_onnx tests/unit/t_fuzz_onnx tests/unit/t_sharded tests/unit/t_kind
 
 OV_SH_TESTS += tests/cli/t_ov_model.sh
 libov_a_SOURCES += libcommon/model/yaml.c libcommon/model/yaml.h

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "model/pack.h"
+#include "model/onnx.h"
 #include "model/store.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -291,6 +292,8 @@ take(struct ov_weights *w, const char *p, size_t n, struct ov_err *err)
 
     if (ov_torch_is((const unsigned char *)p, n))
         return ov_torch_take(w, (const unsigned char *)p, n, err);
+    if (ov_onnx_is((const unsigned char *)p, n))
+        return ov_onnx_take(w, (const unsigned char *)p, n, err);
     rc = header_length((const unsigned char *)p, n, w->path, &head, err);
     if (rc < 0)
         return rc;

@@ -62,7 +62,10 @@ struct ov_json;
  * of them is executed.  The path to a tensor is its name,
  * "model_state_dict.encoder.conv1.weight"; data that is not in order in the
  * file is copied.  A tensor alone is "tensor", the constants of TorchScript
- * are "constants.0" and so on. */
+ * are "constants.0" and so on.
+ *
+ * Of ONNX files the tensors of floating point are read, whatever the graph
+ * computes: initializers and constants, also of graphs within it. */
 int ov_weights_open(struct ov_weights **w, const char *path,
                     struct ov_err *err);
 void ov_weights_close(struct ov_weights *w);

@@ -5,6 +5,7 @@
 #include "net/silero.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,35 +45,63 @@ struct ov_silero {
     float magnitude[BINS * STEPS], encoded[WIDTH];
 };
 
-/* What the TorchScript archive (silero_vad.jit) calls the same tensors. */
+/* What the TorchScript archive (silero_vad.jit) and ONNX (silero_vad.onnx)
+ * call the same tensors, behind a prefix: they hold the network for 8 kHz
+ * with the same names, too. */
 static const char *const SCRIPT[][2] = {
-    {"stft_conv.weight", "_model.stft.forward_basis_buffer"},
-    {"conv1.weight", "_model.encoder.0.reparam_conv.weight"},
-    {"conv1.bias", "_model.encoder.0.reparam_conv.bias"},
-    {"conv2.weight", "_model.encoder.1.reparam_conv.weight"},
-    {"conv2.bias", "_model.encoder.1.reparam_conv.bias"},
-    {"conv3.weight", "_model.encoder.2.reparam_conv.weight"},
-    {"conv3.bias", "_model.encoder.2.reparam_conv.bias"},
-    {"conv4.weight", "_model.encoder.3.reparam_conv.weight"},
-    {"conv4.bias", "_model.encoder.3.reparam_conv.bias"},
-    {"lstm_cell.weight_ih", "_model.decoder.rnn.weight_ih"},
-    {"lstm_cell.weight_hh", "_model.decoder.rnn.weight_hh"},
-    {"lstm_cell.bias_ih", "_model.decoder.rnn.bias_ih"},
-    {"lstm_cell.bias_hh", "_model.decoder.rnn.bias_hh"},
-    {"final_conv.weight", "_model.decoder.decoder.2.weight"},
-    {"final_conv.bias", "_model.decoder.decoder.2.bias"},
+    {"stft_conv.weight", "stft.forward_basis_buffer"},
+    {"conv1.weight", "encoder.0.reparam_conv.weight"},
+    {"conv1.bias", "encoder.0.reparam_conv.bias"},
+    {"conv2.weight", "encoder.1.reparam_conv.weight"},
+    {"conv2.bias", "encoder.1.reparam_conv.bias"},
+    {"conv3.weight", "encoder.2.reparam_conv.weight"},
+    {"conv3.bias", "encoder.2.reparam_conv.bias"},
+    {"conv4.weight", "encoder.3.reparam_conv.weight"},
+    {"conv4.bias", "encoder.3.reparam_conv.bias"},
+    {"lstm_cell.weight_ih", "decoder.rnn.weight_ih"},
+    {"lstm_cell.weight_hh", "decoder.rnn.weight_hh"},
+    {"lstm_cell.bias_ih", "decoder.rnn.bias_ih"},
+    {"lstm_cell.bias_hh", "decoder.rnn.bias_hh"},
+    {"final_conv.weight", "decoder.decoder.2.weight"},
+    {"final_conv.bias", "decoder.decoder.2.bias"},
 };
+
+/* The prefix of the network for 16 kHz, by the size of its spectrum: its
+ * length, or -1. */
+static int
+prefix(const struct ov_weights *w, const char **at)
+{
+    const char *first = SCRIPT[0][1];
+    const struct ov_array *t;
+    size_t n = strlen(first), len, i;
+
+    for (i = 0; i < ov_weights_count(w); i++) {
+        t = ov_weights_at(w, i);
+        len = strlen(t->name);
+        if (len < n || strcmp(t->name + len - n, first) != 0 || t->rank != 3 ||
+            t->shape[0] != PARTS || t->shape[2] != WINDOW)
+            continue;
+        *at = t->name;
+        return (int)(len - n);
+    }
+    return -1;
+}
 
 /* NULL: by neither name. */
 static const struct ov_array *
 find(const struct ov_weights *w, const char *name)
 {
     const struct ov_array *t = ov_weights_get(w, name);
+    const char *at;
+    char other[256];
     size_t i;
+    int n = t == NULL ? prefix(w, &at) : -1;
 
-    for (i = 0; t == NULL && i < sizeof SCRIPT / sizeof *SCRIPT; i++)
-        if (strcmp(SCRIPT[i][0], name) == 0)
-            t = ov_weights_get(w, SCRIPT[i][1]);
+    for (i = 0; n >= 0 && i < sizeof SCRIPT / sizeof *SCRIPT; i++)
+        if (strcmp(SCRIPT[i][0], name) == 0 &&
+            snprintf(other, sizeof other, "%.*s%s", n, at, SCRIPT[i][1]) <
+                (int)sizeof other)
+            t = ov_weights_get(w, other);
     return t;
 }
 
@@ -131,11 +160,12 @@ load_conv(struct ov_silero *s, const struct ov_weights *w, int i,
 static int
 load(struct ov_silero *s, const struct ov_weights *w, struct ov_err *err)
 {
+    if (get(w, "stft_conv.weight", PARTS, 1, WINDOW, &s->stft, err) != 0)
+        return err->code;
     for (int i = 0; i < CONVS; i++)
         if (load_conv(s, w, i, err) != 0)
             return err->code;
-    if (get(w, "stft_conv.weight", PARTS, 1, WINDOW, &s->stft, err) != 0
-        || get(w, "lstm_cell.weight_ih", GATES, WIDTH, 0, &s->lstm_x, err)
+    if (get(w, "lstm_cell.weight_ih", GATES, WIDTH, 0, &s->lstm_x, err)
         || get(w, "lstm_cell.weight_hh", GATES, WIDTH, 0, &s->lstm_h, err)
         || get(w, "lstm_cell.bias_ih", GATES, 0, 0, &s->bias_x, err) != 0
         || get(w, "lstm_cell.bias_hh", GATES, 0, 0, &s->bias_h, err) != 0
@@ -168,8 +198,8 @@ ov_silero_open(struct ov_silero **out, const char *path, struct ov_err *err)
     ov_weights_close(w);
     if (rc != 0) {
         ov_silero_close(s);
-        return ov_err_set(err, rc, "%s: not Silero VAD, 16 kHz: %s", path,
-                          e.text);
+        return ov_err_set(err, rc, "%s: not Silero VAD for 16 kHz (that for 8 kHz is not "
+                          "supported): %s", path, e.text);
     }
     *out = s;
     return 0;

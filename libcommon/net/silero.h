@@ -22,8 +22,9 @@ struct ov_silero_taps {
 };
 
 /* The weights as published: in a safetensors file (stft_conv.weight, ...) or
- * in the TorchScript archive (_model.stft.forward_basis_buffer, ...).
- * OV_EMODEL if a tensor is missing or has another shape. */
+ * in the TorchScript archive or the ONNX file (...stft.forward_basis_buffer,
+ * ...), of which the half for 8 kHz is left alone.  OV_EMODEL if a tensor is
+ * missing or has another shape. */
 int ov_silero_open(struct ov_silero **s, const char *path,
                    struct ov_err *err);
 void ov_silero_close(struct ov_silero *s);

@@ -118,8 +118,8 @@ made(void)
     is("x.gguf", OV_MODEL_FOREIGN, "safetensors");
     put("x.bin", "lmgg", 4);
     is("x.bin", OV_MODEL_FOREIGN, "openai");
-    put("x.onnx", "\10\7\22", 3);
-    is("x.onnx", OV_MODEL_FOREIGN, "TorchScript");
+    put("x.onnx", "\10\7\22\4test:\17*\r\10\1\20\1B\1wJ\4\0\0\0\0", 25);
+    is("x.onnx", OV_MODEL_FOREIGN, "Silero VAD is read");
     mkdir(at("lyra"), 0700);
     put("lyra/lyragan.tflite", "\34\0\0\0TFL3", 8);
     is("lyra", OV_MODEL_LYRA, "quantizer.tflite");

@@ -11,6 +11,7 @@
 #include "media/soundin.h"
 #include "model/safetensors.h"
 #include "net/silero_speech.h"
+#include "tests/unit/onnx.h"
 #include "tap.h"
 
 enum { MAX_N = 1 << 20, CHUNK = OV_SILERO_CHUNK };
@@ -168,6 +169,102 @@ test_limits(void)
     test_spans("in the last", &r, gaps, last, 2);
 }
 
+/* As silero_vad.onnx has them: both networks in the branches of an If, their
+ * weights constants with the same names behind another prefix.  That for
+ * 8 kHz is made up. */
+static void
+add_constant(struct ov_buf *graph, const char *prefix, const char *name,
+             const struct ov_array *a)
+{
+    struct ov_buf t = {0}, node = {0};
+    char full[200];
+
+    for (int i = 0; i < a->rank; i++)
+        onnx_int(&t, 1, (uint64_t)a->shape[i]);
+    onnx_int(&t, 2, 1);
+    onnx_bytes(&t, 9, a->data, (size_t)a->count * 4);
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    onnx_constant(&node, full, &t);
+    onnx_message(graph, 1, &node);
+}
+
+static const char *const both[][2] = {
+    {"stft_conv.weight", "stft.forward_basis_buffer"},
+    {"conv1.weight", "encoder.0.reparam_conv.weight"},
+    {"conv1.bias", "encoder.0.reparam_conv.bias"},
+    {"conv2.weight", "encoder.1.reparam_conv.weight"},
+    {"conv2.bias", "encoder.1.reparam_conv.bias"},
+    {"conv3.weight", "encoder.2.reparam_conv.weight"},
+    {"conv3.bias", "encoder.2.reparam_conv.bias"},
+    {"conv4.weight", "encoder.3.reparam_conv.weight"},
+    {"conv4.bias", "encoder.3.reparam_conv.bias"},
+    {"lstm_cell.weight_ih", "decoder.rnn.weight_ih"},
+    {"lstm_cell.weight_hh", "decoder.rnn.weight_hh"},
+    {"lstm_cell.bias_ih", "decoder.rnn.bias_ih"},
+    {"lstm_cell.bias_hh", "decoder.rnn.bias_hh"},
+    {"final_conv.weight", "decoder.decoder.2.weight"},
+    {"final_conv.bias", "decoder.decoder.2.bias"},
+};
+
+/* Write them to file; without the network for 16 kHz if it is not whole. */
+static void
+write_onnx(const struct ov_weights *w, bool whole, const char *file)
+{
+    static const float zeros[130 * 128];
+    struct ov_array eight = {.rank = 3, .shape = {130, 1, 128},
+                             .count = 130 * 128, .data = zeros};
+    struct ov_buf graph = {0}, sub = {0}, a = {0}, node = {0}, model = {0};
+    size_t i;
+    FILE *f;
+
+    for (i = 0; i < sizeof both / sizeof *both; i++) {
+        add_constant(&sub, "if_else_", both[i][1],
+                     i == 0 ? &eight : ov_weights_get(w, both[i][0]));
+    }
+    onnx_message(&a, 6, &sub);
+    onnx_message(&node, 5, &a);
+    for (i = 0; whole && i < sizeof both / sizeof *both; i++)
+        add_constant(&sub, "if_then_", both[i][1],
+                     ov_weights_get(w, both[i][0]));
+    onnx_message(&a, 6, &sub);
+    onnx_message(&node, 5, &a);
+    onnx_message(&graph, 1, &node);
+    onnx_model(&model, &graph);
+    f = fopen(file, "wb");
+    if (f == NULL || fwrite(model.p, 1, model.n, f) != model.n || fclose(f))
+        abort();
+    ov_buf_free(&model);
+}
+
+static void
+test_onnx(void)
+{
+    const char *from = path("silero_vad_16k_current.safetensors", "");
+    char file[] = "/tmp/t_silero.XXXXXX";
+    struct ov_silero *s, *t = NULL;
+    struct ov_weights *w;
+    int fd = mkstemp(file), far = 0;
+
+    if (fd < 0 || ov_weights_open(&w, from, &err) != 0
+        || ov_silero_open(&s, from, &err) != 0)
+        abort();
+    close(fd);
+    write_onnx(w, true, file);
+    if (ok(ov_silero_open(&t, file, &err) == 0, "the same as ONNX")) {
+        for (int i = 0; i < 20; i++)
+            far += ov_silero_chunk(s, x + i * CHUNK)
+                   != ov_silero_chunk(t, x + i * CHUNK);
+        ok(far == 0, "hears the same");
+    }
+    ov_silero_close(t);
+    write_onnx(w, false, file);
+    ok(ov_silero_open(&t, file, &err) == OV_EMODEL
+       && strstr(err.text, "16 kHz") != NULL, "8 kHz alone: %s", err.text);
+    ov_silero_close(s);
+    ov_weights_close(w);
+    unlink(file);
+}
+
 int
 main(void)
 {
@@ -190,6 +287,7 @@ main(void)
     test_case("jfk", "safetensors", "silero_vad_16k.safetensors");
     test_case("test_0_12s", "jit", "silero_vad_16k_current.safetensors");
     test_case("test_0_12s", "safetensors", "silero_vad_16k.safetensors");
+    test_onnx();
     ok(ov_silero_open(&s, path("jfk", "expected.safetensors"), &err)
        == OV_EMODEL, "another file: %s", err.text);
     return tap_done();

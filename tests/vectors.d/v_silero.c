@@ -219,6 +219,7 @@ v_silero(struct vcase *c)
     if (vcase_has(c, "jit.probs")) {
         any |= try(c, "jit", "silero_vad_16k_current.safetensors");
         any |= try(c, "jit", "silero_vad.jit");
+        any |= try(c, "jit", "silero_vad.onnx");
     }
     if (vcase_has(c, "safetensors.probs"))
         any |= try(c, "safetensors", "silero_vad_16k.safetensors");
