@@ -198,8 +198,10 @@ ov_silero_open(struct ov_silero **out, const char *path, struct ov_err *err)
     ov_weights_close(w);
     if (rc != 0) {
         ov_silero_close(s);
-        return ov_err_set(err, rc, "%s: not Silero VAD for 16 kHz (that for 8 kHz is not "
-                          "supported): %s", path, e.text);
+        return ov_err_set(err, rc,
+                          "%s: not Silero VAD for 16 kHz (that for 8 kHz is "
+                          "not supported): %s",
+                          path, e.text);
     }
     *out = s;
     return 0;
