@@ -209,12 +209,13 @@ main_vad(int argc, char **argv)
 }
 
 /* The stages of a GPT-4o-like training: what a batch is made of. */
-static const char *const stages[] = { "text", "align", "joint", NULL };
+static const char *const stages[] = { "text", "align", "joint", "talk", NULL };
 static const double mixes[][OV_MIXED_KINDS] = {
     /* text, transcribe, speak, read, chat, hear (with --humans) */
     { 1, 0, 0, 0, 0, 0 },
     { 0.15, 0.6, 0.25, 0, 0, 0.2 },
     { 0.34, 0.08, 0.12, 0.08, 0.38, 0.16 },
+    { 0.16, 0.06, 0.26, 0.14, 0.38, 0.16 },
 };
 
 static int
@@ -236,7 +237,7 @@ main_voice(int argc, char **argv)
         { "humans", 0, TOOL_STRING, &humans, 0, 0, NULL, "DIR",
           "corpus of human speech, for the encoder's own loss" },
         { "stage", 0, TOOL_CHOICE, &stage, 0, 0, stages, "NAME",
-          "text, align or joint" },
+          "text, align, joint or talk" },
         { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
         { "ctc", 0, TOOL_REAL, &ctc, 0, 10, NULL, "X",
           "weight of the encoder's own loss" },
