@@ -408,14 +408,15 @@ static void
 do_show(int n, char **names)
 {
     const char *name = n > 0 ? names[0] : NULL;
+    bool model = !is_file(name);
     char *dir;
 
-    if (!is_file(name)) {
-        show_model(name);
-        return;
-    }
-    if (strchr(name, '/') == NULL && ov_model_find(name, &dir, NULL) == OV_OK) {
+    if (!model && strchr(name, '/') == NULL &&
+        ov_model_find(name, &dir, NULL) == OV_OK) {
+        model = !is_file(dir);
         free(dir);
+    }
+    if (model) {
         show_model(name);
         return;
     }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { FEW = 16, BLOCK_MIN = 4096, BLOCK_MAX = 1 << 20, ROUND = 7 };
 
@@ -374,11 +375,15 @@ int
 ov_json_slurp(char **text, size_t *n, const char *path, size_t max,
               struct ov_err *err)
 {
-    FILE *f = fopen(path, "rbe");
+    struct stat st;
+    FILE *f;
     int rc;
 
     *text = NULL;
     *n = 0;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return ov_err_set(err, OV_EMODEL, "%s: is not a file", path);
+    f = fopen(path, "rbe");
     if (f == NULL)
         return ov_err_set(err, OV_EMODEL, "%s: %s", path, strerror(errno));
     rc = slurp(f, path, max, text, n, err);

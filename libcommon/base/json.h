@@ -31,7 +31,7 @@ int ov_json_parse_tapped(struct ov_json **root, const char *text, size_t n,
                          const char *place, const struct ov_json_tap *taps,
                          size_t n_taps, void *arg, struct ov_err *err);
 /* A file of at most max bytes, malloc'd; *n its length.  OV_EMODEL: it cannot
- * be opened or is larger. */
+ * be opened, is larger, or a pipe or a device. */
 int ov_json_slurp(char **text, size_t *n, const char *path, size_t max,
                   struct ov_err *err);
 /* ov_json_parse of a file of at most max bytes. */

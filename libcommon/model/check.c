@@ -136,16 +136,12 @@ ov_weights_check(const struct ov_weights *w, const char *name,
 }
 
 static int
-check_weights(const char *dir, const char *name, struct ov_check *sum,
-              struct ov_err *err)
+check_weights(const char *path, struct ov_check *sum, struct ov_err *err)
 {
-    char *path = join(dir, name, err);
     struct ov_weights *w = NULL;
     size_t i;
     int rc;
 
-    if (path == NULL)
-        return OV_ERUN;
     rc = ov_weights_open(&w, path, err);
     if (rc == OV_OK)
         rc = ov_weights_check(w, path, err);
@@ -156,6 +152,16 @@ check_weights(const char *dir, const char *name, struct ov_check *sum,
             sum->values += (uint64_t)ov_weights_at(w, i)->count;
     }
     ov_weights_close(w);
+    return rc;
+}
+
+static int
+check_weights_in(const char *dir, const char *name, struct ov_check *sum,
+                 struct ov_err *err)
+{
+    char *path = join(dir, name, err);
+    int rc = path == NULL ? OV_ERUN : check_weights(path, sum, err);
+
     free(path);
     return rc;
 }
@@ -238,12 +244,16 @@ check_files(const char *dir, const struct ov_config *c, struct ov_check *sum,
 int
 ov_model_check(const char *dir, struct ov_check *sum, struct ov_err *err)
 {
-    char *path = join(dir, "config.json", err), **files = NULL;
+    char *path, **files = NULL;
     struct ov_config *c = NULL;
+    struct stat st;
     size_t i;
     int rc;
 
     memset(sum, 0, sizeof *sum);
+    if (stat(dir, &st) == 0 && S_ISREG(st.st_mode))
+        return check_weights(dir, sum, err);
+    path = join(dir, "config.json", err);
     if (path == NULL)
         return OV_ERUN;
     rc = ov_model_files(dir, &files, err);
@@ -254,7 +264,7 @@ ov_model_check(const char *dir, struct ov_check *sum, struct ov_err *err)
             rc = check_files(dir, c, sum, err);
     }
     for (i = 0; rc == OV_OK && files[i] != NULL; i++)
-        rc = check_weights(dir, files[i], sum, err);
+        rc = check_weights_in(dir, files[i], sum, err);
     ov_model_list_free(files);
     ov_config_close(c);
     free(path);

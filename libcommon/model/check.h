@@ -20,7 +20,8 @@ struct ov_check {
 
 /* Read every file of the model in dir: config.json; the files of its member
  * "files", {"NAME": {"size": BYTES, "crc32": "8 hex digits"}}, if it has
- * one; the header and the values of every weight file.  OV_EMODEL with file
+ * one; the header and the values of every weight file.  dir may also be a
+ * file of weights alone.  OV_EMODEL with file
  * and fact at the first that is missing, damaged or not finite. */
 int ov_model_check(const char *dir, struct ov_check *sum, struct ov_err *err);
 

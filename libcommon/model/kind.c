@@ -141,6 +141,12 @@ ov_model_type_name(enum ov_model_type id)
 }
 
 bool
+ov_model_kind_is_own(const struct ov_model_kind *k)
+{
+    return k->type == OV_MODEL_OV || (k->type == OV_MODEL_UNKNOWN && k->config);
+}
+
+bool
 ov_model_type_is_gpt(enum ov_model_type id)
 {
     return id >= OV_MODEL_GPT2 && id <= OV_MODEL_QWEN3_MOE;
@@ -372,7 +378,7 @@ might_be_weights(const char *name)
     return strncmp(name, "g_", 2) == 0; /* HiFi-GAN's g_02500000 */
 }
 
-/* The first file that is recognised. */
+/* The first file that is recognised; if none is, why the first is not. */
 static void
 by_files(struct ov_model_kind *k, const char *dir)
 {
@@ -393,8 +399,11 @@ by_files(struct ov_model_kind *k, const char *dir)
             one = (struct ov_model_kind){.type = OV_MODEL_UNKNOWN};
             if (look_at_file(&one, path, &err) == OV_OK &&
                 one.type != OV_MODEL_UNKNOWN) {
+                one.config = k->config;
                 *k = one;
                 snprintf(k->file, sizeof k->file, "%s", name);
+            } else if (one.why[0] != '\0' && looked == 1) {
+                decide(k, OV_MODEL_UNKNOWN, "%.60s: %s", name, one.why);
             }
         }
         free(list[i]);
@@ -526,7 +535,8 @@ ov_model_kind(struct ov_model_kind *k, const char *path, struct ov_err *err)
                           what_else(st.st_mode));
     if (!S_ISDIR(st.st_mode))
         return look_at_file(k, path, err);
-    if (there(path, "config.json") && by_config(k, path))
+    k->config = there(path, "config.json");
+    if (k->config && by_config(k, path))
         snprintf(k->file, sizeof k->file, "config.json");
     else if (!by_names(k, path))
         by_files(k, path);

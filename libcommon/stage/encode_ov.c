@@ -362,7 +362,7 @@ encode_takes(const struct ov_model_kind *k, enum ov_encode_mode mode)
 {
     (void)mode;
     /* of what is not known, the reason why it is not the default model's */
-    return k->type == OV_MODEL_OV || k->type == OV_MODEL_UNKNOWN;
+    return ov_model_kind_is_own(k);
 }
 
 const struct ov_encode_ops ov_encode_ov = {

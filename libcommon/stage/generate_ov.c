@@ -370,7 +370,7 @@ static bool
 generate_takes(const struct ov_model_kind *k)
 {
     /* of what is not known, the reason why it is not the default model's */
-    return k->type == OV_MODEL_OV || k->type == OV_MODEL_UNKNOWN;
+    return ov_model_kind_is_own(k);
 }
 
 const struct ov_generate_ops ov_generate_ov = {

@@ -184,7 +184,7 @@ static bool
 vocode_takes(const struct ov_model_kind *k)
 {
     /* of what is not known, the reason why it is not the default model's */
-    return k->type == OV_MODEL_OV || k->type == OV_MODEL_UNKNOWN;
+    return ov_model_kind_is_own(k);
 }
 
 const struct ov_vocode_ops ov_vocode_ov = {
