@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,31 @@ size_t
 ov_config_size(const struct ov_config *c, const char *path)
 {
     return ov_json_size(ov_json_path(c->root, path));
+}
+
+int
+ov_config_ints(const struct ov_config *c, const char *path, int max, int lo,
+               int hi, int *to, int *n, struct ov_err *err)
+{
+    const struct ov_json *list = ov_json_path(c->root, path);
+    size_t i, count = ov_json_is_array(list) ? ov_json_size(list) : 0;
+    char fact[80];
+    int64_t v;
+
+    if (count < 1 || count > (size_t)max) {
+        snprintf(fact, sizeof fact, "is not a list of 1 to %d integers", max);
+        return bad(c, path, fact, err);
+    }
+    for (i = 0; i < count; i++) {
+        if (!ov_json_int(ov_json_at(list, i), &v) || v < lo || v > hi) {
+            snprintf(fact, sizeof fact, "element %zu is not in %d..%d", i, lo,
+                     hi);
+            return bad(c, path, fact, err);
+        }
+        to[i] = (int)v;
+    }
+    *n = (int)count;
+    return OV_OK;
 }
 
 const struct ov_json *

@@ -29,6 +29,9 @@ bool ov_config_has(const struct ov_config *c, const char *path);
 /* Elements of a list or members of an object; 0 if it is neither.  Elements
  * have the paths "list.0", "list.1", ... */
 size_t ov_config_size(const struct ov_config *c, const char *path);
+/* A list of 1 to max integers in lo..hi, to to; *n their number. */
+int ov_config_ints(const struct ov_config *c, const char *path, int max, int lo,
+                   int hi, int *to, int *n, struct ov_err *err);
 /* The whole file, for base/json.h; owned by c. */
 const struct ov_json *ov_config_json(const struct ov_config *c);
 

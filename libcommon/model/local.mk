@@ -20,7 +20,8 @@ libov_a_SOURCES += \
 	libcommon/model/write.c \
 	libcommon/model/zip.c libcommon/model/zip.h
 
-noinst_HEADERS += tests/unit/checkpoint.h tests/unit/mutate.h
+noinst_HEADERS += tests/unit/checkpoint.h tests/unit/mutate.h \
+	tests/unit/onnx.h tests/unit/tokens.h
 OV_TESTS += tests/unit/t_import tests/unit/t_quantise
 OV_TESTS += tests/unit/t_config tests/unit/t_find \
 	tests/unit/t_safetensors tests/unit/t_fuzz_safetensors \

@@ -177,21 +177,10 @@ want_ratios(const struct ov_config *f, struct ov_seanet_config *s,
             struct ov_err *err)
 {
     const char *name = pick(f, (struct name){"ratios", "upsampling_ratios"});
-    size_t i, n = name == NULL ? 0 : ov_config_size(f, name);
-    char path[64];
-    int r = OV_OK;
 
-    if (name == NULL)
-        return OV_OK;
-    if (n < 1 || n > OV_SEANET_RATIOS)
-        return ov_err_set(err, OV_EMODEL, "%s has %zu values, not 1 to %d",
-                          name, n, OV_SEANET_RATIOS);
-    s->n = (int)n;
-    for (i = 0; i < n && r == OV_OK; i++) {
-        snprintf(path, sizeof path, "%s.%zu", name, i);
-        r = want_int(f, (struct name){path, NULL}, 1, 1024, &s->ratios[i], err);
-    }
-    return r;
+    return name == NULL ? OV_OK
+                        : ov_config_ints(f, name, OV_SEANET_RATIOS, 1, 1024,
+                                         s->ratios, &s->n, err);
 }
 
 static int

@@ -41,29 +41,6 @@ struct ov_hifigan {
 
 /* --- configuration --- */
 
-static int
-read_list(const struct ov_config *f, const char *name, int max, int hi, int *to,
-          int *n, struct ov_err *err)
-{
-    size_t i, count = ov_config_size(f, name);
-    char path[64];
-    long v;
-    int r;
-
-    if (count < 1 || count > (size_t)max)
-        return ov_err_set(err, OV_EMODEL, "%s has %zu values, not 1 to %d",
-                          name, count, max);
-    for (i = 0; i < count; i++) {
-        snprintf(path, sizeof path, "%s.%zu", name, i);
-        r = ov_config_int(f, path, 1, hi, &v, err);
-        if (r != OV_OK)
-            return r;
-        to[i] = (int)v;
-    }
-    *n = (int)count;
-    return OV_OK;
-}
-
 /* "resblock" is "1" or "2", in some files a number. */
 static int
 read_kind(const struct ov_config *f, bool *pairs, struct ov_err *err)
@@ -91,18 +68,18 @@ read_lists(struct ov_hifigan_config *c, const struct ov_config *f,
     char path[64];
     int i, n, m, r;
 
-    r = read_list(f, "upsample_rates", OV_HIFIGAN_UPS, 1024, c->rates, &c->ups,
-                  err);
+    r = ov_config_ints(f, "upsample_rates", OV_HIFIGAN_UPS, 1, 1024, c->rates,
+                       &c->ups, err);
     if (r == OV_OK)
-        r = read_list(f, "upsample_kernel_sizes", OV_HIFIGAN_UPS, 4096,
-                      c->up_kernels, &n, err);
+        r = ov_config_ints(f, "upsample_kernel_sizes", OV_HIFIGAN_UPS, 1, 4096,
+                           c->up_kernels, &n, err);
     if (r == OV_OK && n != c->ups)
         r = ov_err_set(err, OV_EMODEL,
                        "%d upsample_rates, %d upsample_kernel_sizes", c->ups,
                        n);
     if (r == OV_OK)
-        r = read_list(f, "resblock_kernel_sizes", OV_HIFIGAN_KERNELS, 1024,
-                      c->kernel, &c->kernels, err);
+        r = ov_config_ints(f, "resblock_kernel_sizes", OV_HIFIGAN_KERNELS, 1,
+                           1024, c->kernel, &c->kernels, err);
     m = (int)ov_config_size(f, "resblock_dilation_sizes");
     if (r == OV_OK && m != c->kernels)
         r = ov_err_set(err, OV_EMODEL,
@@ -111,8 +88,8 @@ read_lists(struct ov_hifigan_config *c, const struct ov_config *f,
                        c->kernels, m);
     for (i = 0; i < c->kernels && r == OV_OK; i++) {
         snprintf(path, sizeof path, "resblock_dilation_sizes.%d", i);
-        r = read_list(f, path, OV_HIFIGAN_DILATIONS, 1024, c->dilation[i],
-                      &c->dilations[i], err);
+        r = ov_config_ints(f, path, OV_HIFIGAN_DILATIONS, 1, 1024,
+                           c->dilation[i], &c->dilations[i], err);
     }
     return r;
 }

@@ -75,29 +75,6 @@ struct ov_snac {
 
 /* --- configuration --- */
 
-static int
-read_list(const struct ov_config *f, const char *name, int max, int hi, int *to,
-          int *n, struct ov_err *err)
-{
-    size_t i, count = ov_config_size(f, name);
-    char path[64];
-    long v;
-    int r;
-
-    if (count < 1 || count > (size_t)max)
-        return ov_err_set(err, OV_EMODEL, "%s has %zu values, not 1 to %d",
-                          name, count, max);
-    for (i = 0; i < count; i++) {
-        snprintf(path, sizeof path, "%s.%zu", name, i);
-        r = ov_config_int(f, path, 1, hi, &v, err);
-        if (r != OV_OK)
-            return r;
-        to[i] = (int)v;
-    }
-    *n = (int)count;
-    return OV_OK;
-}
-
 /* Is there a value that is not null? */
 static bool
 given(const struct ov_config *f, const char *name)
@@ -126,14 +103,14 @@ read_config(struct ov_snac_config *c, const struct ov_config *f,
     c->noise = c->depthwise = true;
     c->window = c->latent = 0;
     if (r == OV_OK)
-        r = read_list(f, "encoder_rates", OV_SNAC_RATES, 64, c->enc_rates,
-                      &c->enc_n, err);
+        r = ov_config_ints(f, "encoder_rates", OV_SNAC_RATES, 1, 64,
+                           c->enc_rates, &c->enc_n, err);
     if (r == OV_OK)
-        r = read_list(f, "decoder_rates", OV_SNAC_RATES, 64, c->dec_rates,
-                      &c->dec_n, err);
+        r = ov_config_ints(f, "decoder_rates", OV_SNAC_RATES, 1, 64,
+                           c->dec_rates, &c->dec_n, err);
     if (r == OV_OK)
-        r = read_list(f, "vq_strides", OV_SNAC_BOOKS, 64, c->strides, &c->books,
-                      err);
+        r = ov_config_ints(f, "vq_strides", OV_SNAC_BOOKS, 1, 64, c->strides,
+                           &c->books, err);
     if (r == OV_OK && ov_config_has(f, "noise"))
         r = ov_config_bool(f, "noise", &c->noise, err);
     if (r == OV_OK && ov_config_has(f, "depthwise"))

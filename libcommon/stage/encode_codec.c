@@ -6,16 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "media/resample.h"
+#include "stage/intake.h"
 #include "stage/sound_codec.h"
 
 struct encode {
     struct ov_sound_codec *codec;
-    struct ov_resample *resample; /* of this turn; NULL: none */
-    int in_hz;
+    struct ov_intake in;
     bool first; /* no piece was encoded yet */
-    struct ov_fifo in, out;
-    struct ov_err failed; /* what begin could not say */
+    struct ov_fifo out;
 };
 
 static bool
@@ -30,8 +28,7 @@ close_codec(void *self)
     struct encode *e = self;
 
     ov_sound_codec_close(e->codec);
-    ov_resample_close(e->resample);
-    ov_fifo_free(&e->in);
+    ov_intake_free(&e->in);
     ov_fifo_free(&e->out);
     free(e);
 }
@@ -51,7 +48,7 @@ open_codec(void **self, const char *dir, const struct ov_model_kind *k,
         close_codec(e);
         return r;
     }
-    e->in_hz = ov_sound_codec_facts(e->codec).rate_hz;
+    ov_intake_init(&e->in, ov_sound_codec_facts(e->codec).rate_hz);
     *self = e;
     return OV_OK;
 }
@@ -63,10 +60,7 @@ option(void *self, const char *name, const char *value, struct ov_err *err)
 
     if (strcmp(name, "rate") != 0)
         return ov_sound_codec_option(e->codec, name, value, err);
-    e->in_hz = atoi(value);
-    if (e->in_hz < OV_RATE_MIN_HZ || e->in_hz > OV_RATE_MAX_HZ)
-        return ov_err_set(err, OV_EUSAGE, "no rate: %s", value);
-    return OV_OK;
+    return ov_intake_rate(&e->in, value, err);
 }
 
 static int
@@ -101,18 +95,12 @@ static void
 begin(void *self)
 {
     struct encode *e = self;
-    int rate = rate_hz(e);
 
-    ov_fifo_clear(&e->in);
+    ov_intake_begin(&e->in);
     ov_fifo_clear(&e->out);
-    ov_resample_close(e->resample);
-    e->resample = NULL;
     e->first = true;
-    e->failed.code = OV_OK;
-    if (e->in_hz != rate)
-        ov_resample_open(&e->resample, e->in_hz, rate, &e->failed);
-    if (e->failed.code == OV_OK)
-        ov_sound_codec_begin(e->codec, &e->failed);
+    if (e->in.failed.code == OV_OK)
+        ov_sound_codec_begin(e->codec, &e->in.failed);
 }
 
 /* All pieces that are there; last: and what is left. */
@@ -120,46 +108,35 @@ static int
 work(struct encode *e, bool last, struct ov_err *err)
 {
     struct ov_sound_codec_facts f = ov_sound_codec_facts(e->codec);
+    struct ov_fifo *in = &e->in.ready;
     int r = OV_OK;
 
     for (;;) {
         size_t piece = (size_t)(e->first ? f.enc_first : f.enc_piece);
-        size_t n = ov_fifo_count(&e->in), step = piece;
+        size_t n = ov_fifo_count(in), step = piece;
 
         if (f.enc_step < f.enc_piece)
             step = (size_t)f.enc_step;
         if (n < piece)
             break;
         e->first = false;
-        r = ov_sound_codec_encode(e->codec, ov_fifo_head(&e->in), (int)piece,
-                                  false, &e->out, err);
+        r = ov_sound_codec_encode(e->codec, ov_fifo_head(in), (int)piece, false,
+                                  &e->out, err);
         if (r != OV_OK)
             return r;
-        ov_fifo_drop(&e->in, step);
+        ov_fifo_drop(in, step);
     }
     if (!last)
         return OV_OK;
     do {
-        size_t n = ov_fifo_count(&e->in), step = n;
+        size_t n = ov_fifo_count(in), step = n;
 
         if (f.enc_step < f.enc_piece && (size_t)f.enc_step < n)
             step = (size_t)f.enc_step;
-        r = ov_sound_codec_encode(e->codec, n > 0 ? ov_fifo_head(&e->in) : NULL,
+        r = ov_sound_codec_encode(e->codec, n > 0 ? ov_fifo_head(in) : NULL,
                                   (int)n, step == n, &e->out, err);
-        ov_fifo_drop(&e->in, step);
-    } while (r == OV_OK && ov_fifo_count(&e->in) > 0);
-    return r;
-}
-
-static int
-drain(struct encode *e, struct ov_err *err)
-{
-    float x[1024];
-    size_t n;
-    int r = OV_OK;
-
-    while (r == OV_OK && (n = ov_resample_pull(e->resample, x, 1024)) > 0)
-        r = ov_fifo_put(&e->in, x, n, err);
+        ov_fifo_drop(in, step);
+    } while (r == OV_OK && ov_fifo_count(in) > 0);
     return r;
 }
 
@@ -167,17 +144,8 @@ static int
 push(void *self, const float *x, size_t n, struct ov_err *err)
 {
     struct encode *e = self;
-    int r;
+    int r = ov_intake_push(&e->in, x, n, err);
 
-    if (e->failed.code != OV_OK)
-        return ov_err_set(err, e->failed.code, "%s", e->failed.text);
-    if (e->resample == NULL)
-        r = ov_fifo_put(&e->in, x, n, err);
-    else {
-        r = ov_resample_push(e->resample, x, n, err);
-        if (r == OV_OK)
-            r = drain(e, err);
-    }
     return r == OV_OK ? work(e, false, err) : r;
 }
 
@@ -185,15 +153,8 @@ static int
 flush(void *self, struct ov_err *err)
 {
     struct encode *e = self;
-    int r = OV_OK;
+    int r = ov_intake_flush(&e->in, err);
 
-    if (e->failed.code != OV_OK)
-        return ov_err_set(err, e->failed.code, "%s", e->failed.text);
-    if (e->resample != NULL) {
-        r = ov_resample_flush(e->resample, err);
-        if (r == OV_OK)
-            r = drain(e, err);
-    }
     return r == OV_OK ? work(e, true, err) : r;
 }
 

@@ -7,20 +7,17 @@
 #include <string.h>
 
 #include "media/hifigan_mel.h"
-#include "media/resample.h"
 #include "net/hifigan.h"
-#include "stage/fifo.h"
+#include "stage/intake.h"
 
 /* The frames of a signal whose ends are mirrored: the first ones need what
  * follows the start, the last ones the end. */
 struct encode {
     struct ov_hifigan_config c;
     struct ov_hifigan_mel *mel;
-    struct ov_resample *resample;
-    int in_hz;
+    struct ov_intake in;
     bool begun; /* the mirrored start stands before the samples */
-    struct ov_fifo in, out;
-    struct ov_err failed;
+    struct ov_fifo out;
 };
 
 static bool
@@ -35,8 +32,7 @@ close_mel(void *self)
     struct encode *e = self;
 
     ov_hifigan_mel_free(e->mel);
-    ov_resample_close(e->resample);
-    ov_fifo_free(&e->in);
+    ov_intake_free(&e->in);
     ov_fifo_free(&e->out);
     free(e);
 }
@@ -68,7 +64,7 @@ open_mel(void **self, const char *dir, const struct ov_model_kind *k,
         close_mel(e);
         return r;
     }
-    e->in_hz = e->c.rate_hz;
+    ov_intake_init(&e->in, e->c.rate_hz);
     *self = e;
     return OV_OK;
 }
@@ -80,10 +76,7 @@ option(void *self, const char *name, const char *value, struct ov_err *err)
 
     if (strcmp(name, "rate") != 0)
         return ov_err_set(err, OV_EUSAGE, "this model has no option %s", name);
-    e->in_hz = atoi(value);
-    if (e->in_hz < OV_RATE_MIN_HZ || e->in_hz > OV_RATE_MAX_HZ)
-        return ov_err_set(err, OV_EUSAGE, "no rate: %s", value);
-    return OV_OK;
+    return ov_intake_rate(&e->in, value, err);
 }
 
 static int
@@ -116,21 +109,16 @@ begin(void *self)
 {
     struct encode *e = self;
 
-    ov_fifo_clear(&e->in);
+    ov_intake_begin(&e->in);
     ov_fifo_clear(&e->out);
-    ov_resample_close(e->resample);
-    e->resample = NULL;
     e->begun = false;
-    e->failed.code = OV_OK;
-    if (e->in_hz != e->c.rate_hz)
-        ov_resample_open(&e->resample, e->in_hz, e->c.rate_hz, &e->failed);
 }
 
 /* The samples that are there, n of them, with count mirrored ones before. */
 static int
 start(struct encode *e, struct ov_err *err)
 {
-    size_t n = ov_fifo_count(&e->in), i;
+    size_t n = ov_fifo_count(&e->in.ready), i;
     long margin = ov_hifigan_mel_margin(e->mel);
     struct ov_fifo all = {0};
     int r = ov_fifo_put(&all, NULL, (size_t)margin + n, err);
@@ -138,10 +126,10 @@ start(struct encode *e, struct ov_err *err)
     if (r != OV_OK)
         return r;
     for (i = 0; i < (size_t)margin + n; i++)
-        all.x[i] =
-            ov_hifigan_mel_mirror(ov_fifo_head(&e->in), n, (long)i - margin);
-    ov_fifo_free(&e->in);
-    e->in = all;
+        all.x[i] = ov_hifigan_mel_mirror(ov_fifo_head(&e->in.ready), n,
+                                         (long)i - margin);
+    ov_fifo_free(&e->in.ready);
+    e->in.ready = all;
     e->begun = true;
     return OV_OK;
 }
@@ -152,9 +140,9 @@ frames(struct encode *e, struct ov_err *err)
     float row[1024]; /* bands, at most */
     int r = OV_OK;
 
-    while (r == OV_OK && ov_fifo_count(&e->in) >= (size_t)e->c.dft) {
-        ov_hifigan_mel_frame(e->mel, ov_fifo_head(&e->in), row);
-        ov_fifo_drop(&e->in, (size_t)e->c.hop);
+    while (r == OV_OK && ov_fifo_count(&e->in.ready) >= (size_t)e->c.dft) {
+        ov_hifigan_mel_frame(e->mel, ov_fifo_head(&e->in.ready), row);
+        ov_fifo_drop(&e->in.ready, (size_t)e->c.hop);
         r = ov_fifo_put(&e->out, row, (size_t)e->c.bands, err);
     }
     return r;
@@ -166,38 +154,17 @@ work(struct encode *e, struct ov_err *err)
     int r = OV_OK;
 
     if (!e->begun &&
-        ov_fifo_count(&e->in) > (size_t)ov_hifigan_mel_margin(e->mel))
+        ov_fifo_count(&e->in.ready) > (size_t)ov_hifigan_mel_margin(e->mel))
         r = start(e, err);
     return r == OV_OK && e->begun ? frames(e, err) : r;
-}
-
-static int
-drain(struct encode *e, struct ov_err *err)
-{
-    float x[1024];
-    size_t n;
-    int r = OV_OK;
-
-    while (r == OV_OK && (n = ov_resample_pull(e->resample, x, 1024)) > 0)
-        r = ov_fifo_put(&e->in, x, n, err);
-    return r;
 }
 
 static int
 push(void *self, const float *x, size_t n, struct ov_err *err)
 {
     struct encode *e = self;
-    int r;
+    int r = ov_intake_push(&e->in, x, n, err);
 
-    if (e->failed.code != OV_OK)
-        return ov_err_set(err, e->failed.code, "%s", e->failed.text);
-    if (e->resample == NULL)
-        r = ov_fifo_put(&e->in, x, n, err);
-    else {
-        r = ov_resample_push(e->resample, x, n, err);
-        if (r == OV_OK)
-            r = drain(e, err);
-    }
     return r == OV_OK ? work(e, err) : r;
 }
 
@@ -205,14 +172,15 @@ push(void *self, const float *x, size_t n, struct ov_err *err)
 static int
 finish(struct encode *e, struct ov_err *err)
 {
-    size_t n = ov_fifo_count(&e->in);
+    size_t n = ov_fifo_count(&e->in.ready);
     long margin = ov_hifigan_mel_margin(e->mel), i;
     int r = OV_OK;
 
     for (i = 0; i < margin && r == OV_OK; i++) {
-        float v = ov_hifigan_mel_mirror(ov_fifo_head(&e->in), n, (long)n + i);
+        float v =
+            ov_hifigan_mel_mirror(ov_fifo_head(&e->in.ready), n, (long)n + i);
 
-        r = ov_fifo_put(&e->in, &v, 1, err);
+        r = ov_fifo_put(&e->in.ready, &v, 1, err);
     }
     return r == OV_OK ? frames(e, err) : r;
 }
@@ -221,18 +189,11 @@ static int
 flush(void *self, struct ov_err *err)
 {
     struct encode *e = self;
-    int r = OV_OK;
+    int r = ov_intake_flush(&e->in, err);
 
-    if (e->failed.code != OV_OK)
-        return ov_err_set(err, e->failed.code, "%s", e->failed.text);
-    if (e->resample != NULL) {
-        r = ov_resample_flush(e->resample, err);
-        if (r == OV_OK)
-            r = drain(e, err);
-    }
     if (r == OV_OK)
         r = work(e, err);
-    if (r == OV_OK && !e->begun && ov_fifo_count(&e->in) > 0)
+    if (r == OV_OK && !e->begun && ov_fifo_count(&e->in.ready) > 0)
         r = start(e, err);
     return r == OV_OK && e->begun ? finish(e, err) : r;
 }

@@ -167,7 +167,7 @@ cp dl/model.pt several/again.pt
 ok 'which of two?' fails 4 'more than one \*.pt: say which' several -n b
 cp "$ranks" cut
 head -c 100000 dl/model.pt >cut/model.pt
-ok 'cut off' fails 4 'cut' cut -n b
+ok 'cut off' fails 4 'model.pt: zip archive: .*cut short' cut -n b
 ok 'not there' fails 4 'No such file' nowhere -n b
 mkfifo pipe
 ok 'a pipe' fails 4 'neither a directory nor' pipe -n b

@@ -77,6 +77,16 @@ is "check" 0 $? \
     "tiny-ID: whole: 0 checksums, 1 weight files, 2 tensors, 3 values" "$got"
 got=$("$model" check -q tiny ./models/tiny)
 is "check -q of two" 0 $? "" "$got"
+cp models/tiny/w.safetensors alone.safetensors
+got=$("$model" check alone.safetensors | sed 's/-[0-9a-f]\{8\}:/-ID:/')
+is "check of a file" 0 $? "alone.safetensors-ID: whole: 0 checksums, \
+1 weight files, 2 tensors, 3 values" "$got"
+got=$("$model" show alone.safetensors | head -1)
+is "show of a file by its name" 0 $? "alone.safetensors: 132 bytes" "$got"
+mkdir pipes
+mkfifo pipes/config.json
+says "a pipe in a model's place" 4 "ov-model: */config.json: is not a file" \
+    check ./pipes
 "$model" -o list.txt list
 is "-o" 0 $? "tiny	$dir/models/tiny	unknown" "$(cat list.txt)"
 

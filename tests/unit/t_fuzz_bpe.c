@@ -8,33 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/bpe.h"
+#include "tests/unit/tokens.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-/* What was accepted must encode anything, and back. */
-static void
-use(const struct ov_bpe *b, const char *text, size_t n)
-{
-    int32_t *ids = malloc((n + 1) * sizeof *ids);
-    struct ov_err err;
-    size_t len, at = 0;
-    const char *p;
-    int k, i;
-
-    if (ids == NULL)
-        return;
-    k = ov_bpe_encode(b, text, n, ids, n, &err);
-    for (i = 0; i < k; i++) {
-        p = ov_bpe_bytes(b, ids[i], &len);
-        if (len > n - at || memcmp(p, text + at, len) != 0)
-            abort();
-        at += len;
-    }
-    if (k < 0 || at != n)
-        abort();
-    free(ids);
-}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -44,7 +20,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
     if (ov_bpe_parse(&b, (const char *)data, n, "fuzz", &err) < 0)
         return 0;
-    use(b, (const char *)data, n < 4096 ? n : 4096);
+    tokens_and_back(b, (const char *)data, n < 4096 ? n : 4096);
     ov_bpe_special(b, "<|end|>");
     ov_bpe_close(b);
     return 0;
