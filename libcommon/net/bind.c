@@ -200,52 +200,56 @@ find(struct ov_bind *b, const char *name)
     return a;
 }
 
-struct ov_tensor *
-ov_bind(struct ov_bind *b, int rows, int cols, const char *fmt, ...)
+/* What the three below have in common; must: it is an error if there is no
+ * such tensor. */
+static struct ov_tensor *
+bind_named(struct ov_bind *b, int rows, int cols, bool narrow, bool must,
+           const char *fmt, va_list ap)
 {
     const struct ov_array *a;
     char name[NAME];
-    va_list ap;
 
     if (b->err.code != OV_OK)
         return NULL;
-    va_start(ap, fmt);
     full_name(b, name, fmt, ap);
+    a = must ? find(b, name) : ov_weights_get(b->w, name);
+    return a == NULL ? NULL : take(b, a, rows, cols, narrow);
+}
+
+struct ov_tensor *
+ov_bind(struct ov_bind *b, int rows, int cols, const char *fmt, ...)
+{
+    struct ov_tensor *t;
+    va_list ap;
+
+    va_start(ap, fmt);
+    t = bind_named(b, rows, cols, false, true, fmt, ap);
     va_end(ap);
-    a = find(b, name);
-    return a == NULL ? NULL : take(b, a, rows, cols, false);
+    return t;
 }
 
 struct ov_tensor *
 ov_bind_matrix(struct ov_bind *b, int rows, int cols, const char *fmt, ...)
 {
-    const struct ov_array *a;
-    char name[NAME];
+    struct ov_tensor *t;
     va_list ap;
 
-    if (b->err.code != OV_OK)
-        return NULL;
     va_start(ap, fmt);
-    full_name(b, name, fmt, ap);
+    t = bind_named(b, rows, cols, true, true, fmt, ap);
     va_end(ap);
-    a = find(b, name);
-    return a == NULL ? NULL : take(b, a, rows, cols, true);
+    return t;
 }
 
 struct ov_tensor *
 ov_bind_if(struct ov_bind *b, int rows, int cols, const char *fmt, ...)
 {
-    const struct ov_array *a;
-    char name[NAME];
+    struct ov_tensor *t;
     va_list ap;
 
-    if (b->err.code != OV_OK)
-        return NULL;
     va_start(ap, fmt);
-    full_name(b, name, fmt, ap);
+    t = bind_named(b, rows, cols, false, false, fmt, ap);
     va_end(ap);
-    a = ov_weights_get(b->w, name);
-    return a == NULL ? NULL : take(b, a, rows, cols, false);
+    return t;
 }
 
 struct ov_tensor *

@@ -234,7 +234,7 @@ static void
 bind_dense(struct ov_dense *m, struct ov_bind *b, int out, int in, bool bias,
            const char *name)
 {
-    m->w = ov_bind(b, out, in, "%s.weight", name);
+    m->w = ov_bind_matrix(b, out, in, "%s.weight", name);
     m->b = bias ? ov_bind(b, 1, out, "%s.bias", name) : NULL;
 }
 
@@ -272,8 +272,9 @@ bind_subsampling(struct ov_conformer *c)
         if (i > 0)
             bind_dense(&c->level[i].point, b, n, n, true, name);
     }
-    bind_dense(&c->out, b, c->sizes.width, n * c->bands, true,
-               "pre_encode.out");
+    c->out.w =
+        ov_bind(b, c->sizes.width, n * c->bands, "pre_encode.out.weight");
+    c->out.b = ov_bind(b, 1, c->sizes.width, "pre_encode.out.bias");
 }
 
 /* The last map's columns are [channel, band]; ours are [band, channel]. */

@@ -104,10 +104,10 @@ bind_attention(struct ov_lfm2 *net, struct ov_lfm2_layer *l, int i)
     char at[40];
 
     snprintf(at, sizeof at, "layers.%d.self_attn", i);
-    l->q.w = ov_bind(b, dq, c->d, "%s.q_proj.weight", at);
-    l->k.w = ov_bind(b, dk, c->d, "%s.k_proj.weight", at);
-    l->v.w = ov_bind(b, dk, c->d, "%s.v_proj.weight", at);
-    l->o.w = ov_bind(b, c->d, dq, "%s.out_proj.weight", at);
+    l->q.w = ov_bind_matrix(b, dq, c->d, "%s.q_proj.weight", at);
+    l->k.w = ov_bind_matrix(b, dk, c->d, "%s.k_proj.weight", at);
+    l->v.w = ov_bind_matrix(b, dk, c->d, "%s.v_proj.weight", at);
+    l->o.w = ov_bind_matrix(b, c->d, dq, "%s.out_proj.weight", at);
     l->q_norm = ov_bind(b, 1, c->hd, "%s.q_layernorm.weight", at);
     l->k_norm = ov_bind(b, 1, c->hd, "%s.k_layernorm.weight", at);
 }
@@ -122,8 +122,8 @@ bind_conv(struct ov_lfm2 *net, struct ov_lfm2_layer *l, int i)
     int t, j;
 
     snprintf(at, sizeof at, "layers.%d.conv", i);
-    l->in.w = ov_bind(b, 3 * c->d, c->d, "%s.in_proj.weight", at);
-    l->out.w = ov_bind(b, c->d, c->d, "%s.out_proj.weight", at);
+    l->in.w = ov_bind_matrix(b, 3 * c->d, c->d, "%s.in_proj.weight", at);
+    l->out.w = ov_bind_matrix(b, c->d, c->d, "%s.out_proj.weight", at);
     w = ov_bind(b, c->d, c->reach, "%s.conv.weight", at);
     l->taps = ov_bind_new(b, c->reach, c->d);
     for (t = 0; l->taps != NULL && t < c->reach; t++)
@@ -149,9 +149,12 @@ bind_layer(struct ov_lfm2 *net, int i)
     l->norm2 = ov_bind(b, 1, d, "layers.%d.ffn_norm.weight", i);
     if (!ov_bind_shape(b, 2, ff, "layers.%d.feed_forward.w1.weight", i))
         return;
-    l->ff.gate.w = ov_bind(b, ff[0], d, "layers.%d.feed_forward.w1.weight", i);
-    l->ff.up.w = ov_bind(b, ff[0], d, "layers.%d.feed_forward.w3.weight", i);
-    l->ff.down.w = ov_bind(b, d, ff[0], "layers.%d.feed_forward.w2.weight", i);
+    l->ff.gate.w =
+        ov_bind_matrix(b, ff[0], d, "layers.%d.feed_forward.w1.weight", i);
+    l->ff.up.w =
+        ov_bind_matrix(b, ff[0], d, "layers.%d.feed_forward.w3.weight", i);
+    l->ff.down.w =
+        ov_bind_matrix(b, d, ff[0], "layers.%d.feed_forward.w2.weight", i);
     if (net->c.attends[i])
         bind_attention(net, l, i);
     else
@@ -169,7 +172,8 @@ ov_lfm2_bind(struct ov_lfm2 *net, const struct ov_lfm2_config *c,
     net->layer = calloc((size_t)c->layers, sizeof *net->layer);
     if (net->layer == NULL)
         return ov_err_set(err, OV_ERUN, "no memory");
-    net->tokens = ov_bind(&net->bind, c->vocab, c->d, "embed_tokens.weight");
+    net->tokens =
+        ov_bind_matrix(&net->bind, c->vocab, c->d, "embed_tokens.weight");
     net->last = ov_bind(&net->bind, 1, c->d, "embedding_norm.weight");
     for (i = 0; i < c->layers && net->bind.err.code == OV_OK; i++)
         bind_layer(net, i);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/narrow.h"
 #include "math/ops.h"
 #include "model/sharded.h"
 #include "net/lfm2.h"
@@ -28,9 +29,9 @@ bind_adapter(struct ov_lfm2_audio *net)
     net->adapter_in = n;
     net->ad_w = ov_bind(b, 1, n, "audio_adapter.model.0.weight");
     net->ad_b = ov_bind(b, 1, n, "audio_adapter.model.0.bias");
-    net->ad_up.w = ov_bind(b, h[0], n, "audio_adapter.model.1.weight");
+    net->ad_up.w = ov_bind_matrix(b, h[0], n, "audio_adapter.model.1.weight");
     net->ad_up.b = ov_bind(b, 1, h[0], "audio_adapter.model.1.bias");
-    net->ad_down.w = ov_bind(b, d, h[0], "audio_adapter.model.3.weight");
+    net->ad_down.w = ov_bind_matrix(b, d, h[0], "audio_adapter.model.3.weight");
     net->ad_down.b = ov_bind(b, 1, d, "audio_adapter.model.3.bias");
 }
 
@@ -68,11 +69,12 @@ bind_depth_layer(struct ov_lfm2_audio *net, int i)
                         "%s.operator.bounded_attention.q_layernorm.weight", at);
     l->k_norm = ov_bind(b, 1, hd,
                         "%s.operator.bounded_attention.k_layernorm.weight", at);
-    l->qkv.w = ov_bind(b, d + 2 * kv, d, "%s.operator.qkv_proj.weight", at);
-    l->o.w = ov_bind(b, d, d, "%s.operator.out_proj.weight", at);
-    l->ff.gate.w = ov_bind(b, ff[0], d, "%s.feed_forward.w1.weight", at);
-    l->ff.up.w = ov_bind(b, ff[0], d, "%s.feed_forward.w3.weight", at);
-    l->ff.down.w = ov_bind(b, d, ff[0], "%s.feed_forward.w2.weight", at);
+    l->qkv.w =
+        ov_bind_matrix(b, d + 2 * kv, d, "%s.operator.qkv_proj.weight", at);
+    l->o.w = ov_bind_matrix(b, d, d, "%s.operator.out_proj.weight", at);
+    l->ff.gate.w = ov_bind_matrix(b, ff[0], d, "%s.feed_forward.w1.weight", at);
+    l->ff.up.w = ov_bind_matrix(b, ff[0], d, "%s.feed_forward.w3.weight", at);
+    l->ff.down.w = ov_bind_matrix(b, d, ff[0], "%s.feed_forward.w2.weight", at);
 }
 
 static void
@@ -81,21 +83,21 @@ bind_books(struct ov_lfm2_audio *net, bool tied)
     struct ov_bind *b = &net->bind;
     int k, d = net->depth_d;
 
-    net->frame = ov_bind(b, net->books * net->card, net->lfm.c.d,
-                         "audio_embedding.embedding.weight");
+    net->frame = ov_bind_matrix(b, net->books * net->card, net->lfm.c.d,
+                                "audio_embedding.embedding.weight");
     net->depth_in.w =
-        ov_bind(b, net->books * d, net->lfm.c.d, "depth_linear.weight");
+        ov_bind_matrix(b, net->books * d, net->lfm.c.d, "depth_linear.weight");
     net->depth_in.b = ov_bind(b, 1, net->books * d, "depth_linear.bias");
     for (k = 0; k < net->books; k++) {
         struct ov_lfm2_book *book = &net->book[k];
-        book->embed =
-            ov_bind(b, net->card, d, "depth_embeddings.%d.embedding.weight", k);
+        book->embed = ov_bind_matrix(b, net->card, d,
+                                     "depth_embeddings.%d.embedding.weight", k);
         book->norm =
             ov_bind(b, 1, d, "depth_embeddings.%d.embedding_norm.weight", k);
         book->logits.w =
             tied ? book->embed
-                 : ov_bind(b, net->card, d,
-                           "depth_embeddings.%d.to_logits.weight", k);
+                 : ov_bind_matrix(b, net->card, d,
+                                  "depth_embeddings.%d.to_logits.weight", k);
     }
 }
 
@@ -218,19 +220,23 @@ ov_lfm2_frame(const struct ov_lfm2_audio *net, const int32_t *codes, float *row,
               struct ov_err *err)
 {
     size_t d = (size_t)net->lfm.c.d, j;
+    float *e;
     int k;
 
     for (k = 0; k < net->books; k++)
         if (codes[k] < 0 || codes[k] >= net->card)
             return ov_err_set(err, OV_ESTREAM, "code %d is not in 0..%d",
                               codes[k], net->card - 1);
+    e = malloc(d * sizeof *e);
+    if (e == NULL)
+        return ov_err_set(err, OV_ERUN, "no memory for a frame");
     memset(row, 0, d * sizeof *row);
     for (k = 0; k < net->books; k++) {
-        const float *e = net->frame->x +
-                         ((size_t)k * (size_t)net->card + (size_t)codes[k]) * d;
+        ov_narrow_row(net->frame, k * net->card + codes[k], e);
         for (j = 0; j < d; j++)
             row[j] += e[j];
     }
+    free(e);
     return OV_OK;
 }
 
@@ -362,7 +368,7 @@ ov_lfm2_depth_run(struct ov_lfm2_depth *s, const float *y,
 {
     const struct ov_lfm2_audio *net = s->net;
     size_t d = (size_t)net->depth_d, card = (size_t)net->card, j;
-    const float *z, *before = NULL;
+    const float *z;
     struct ov_tensor *in;
     int i, k;
 
@@ -373,8 +379,12 @@ ov_lfm2_depth_run(struct ov_lfm2_depth *s, const float *y,
     for (i = 0; i < net->depth_layers; i++)
         ov_cache_clear(&s->cache[i]);
     for (k = 0; k < net->books; k++) {
+        if (k == 0)
+            memset(s->x, 0, d * sizeof *s->x);
+        else
+            ov_narrow_row(net->book[k - 1].embed, codes[k - 1], s->x);
         for (j = 0; j < d; j++)
-            s->x[j] = s->in[(size_t)k * d + j] + (before ? before[j] : 0);
+            s->x[j] += s->in[(size_t)k * d + j];
         if ((z = book_logits(s, k)) == NULL)
             return ov_err_set(err, OV_ERUN, "no memory for a frame");
         codes[k] =
@@ -383,7 +393,6 @@ ov_lfm2_depth_run(struct ov_lfm2_depth *s, const float *y,
             return ov_err_set(err, OV_ERUN, "no code was chosen");
         if (logits != NULL)
             memcpy(logits + (size_t)k * card, z, card * sizeof *logits);
-        before = net->book[k].embed->x + (size_t)codes[k] * d;
     }
     return OV_OK;
 }

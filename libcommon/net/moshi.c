@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/narrow.h"
 #include "math/ops.h"
 
 struct ov_moshi_state {
@@ -173,8 +174,8 @@ add_embedding(struct ov_moshi_state *s, const struct ov_moshi_embed *e, int d,
     if (id < 0 || id >= e->w->rows)
         return ov_err_set(err, OV_ESTREAM, "token %d is not in 0..%d", id,
                           e->w->rows - 1);
-    t = ov_tensor_const(s->g, e->w->x + (size_t)id * (size_t)e->w->cols, 1,
-                        e->w->cols);
+    t = ov_tensor_new(s->g, 1, e->w->cols);
+    ov_narrow_row(e->w, id, t->x);
     if (e->wide.w != NULL)
         t = ov_dense_run(s->g, &e->wide, t);
     for (j = 0; j < d; j++)

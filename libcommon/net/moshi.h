@@ -62,7 +62,6 @@ struct ov_moshi_layer {
     struct ov_dense *in, *out;  /* [sets]: qkv and output of attention */
     struct ov_dense *up, *down; /* [sets]: of the MLP */
     struct ov_tensor *scale1, *scale2;
-    struct ov_tensor *views; /* of weights that lie in one tensor */
 };
 
 struct ov_moshi_embed {

@@ -42,25 +42,20 @@ norm(struct ov_bind *b, enum ov_moshi_norm kind, int d, const char *name)
 /* One linear map out x in for each of sets steps: NEW.0.weight, ..., or all
  * one below the other in OLD, as older files have them. */
 static void
-maps(struct ov_bind *b, struct ov_dense *m, struct ov_tensor *views, int sets,
-     int out, int in, const char *at, const char *new, const char *old)
+maps(struct ov_bind *b, struct ov_dense *m, int sets, int out, int in,
+     const char *at, const char *new, const char *old)
 {
     struct ov_tensor *all;
     int i;
 
     if (!ov_bind_has(b, "%s.%s", at, old)) {
         for (i = 0; i < sets; i++)
-            m[i].w = ov_bind(b, out, in, "%s.%s.%d.weight", at, new, i);
+            m[i].w = ov_bind_matrix(b, out, in, "%s.%s.%d.weight", at, new, i);
         return;
     }
-    all = ov_bind(b, sets * out, in, "%s.%s", at, old);
-    for (i = 0; all != NULL && i < sets; i++) {
-        views[i] = (struct ov_tensor){.x = all->x +
-                                           (size_t)i * (size_t)out * (size_t)in,
-                                      .rows = out,
-                                      .cols = in};
-        m[i].w = &views[i];
-    }
+    all = ov_bind_matrix(b, sets * out, in, "%s.%s", at, old);
+    for (i = 0; i < sets; i++)
+        m[i].w = ov_bind_rows(b, all, i * out, out);
 }
 
 /* The MLP of set i; its width is what the file says. */
@@ -79,7 +74,7 @@ mlp(struct ov_bind *b, const struct ov_moshi_part *p, struct ov_moshi_layer *l,
         snprintf(name, sizeof name, "%s.gating.linear_in.weight", at);
     if (!ov_bind_shape(b, 2, up, "%s", name))
         return;
-    l->up[i].w = ov_bind(b, up[0], p->d, "%s", name);
+    l->up[i].w = ov_bind_matrix(b, up[0], p->d, "%s", name);
     if (!p->gated)
         snprintf(name, sizeof name, "%s.linear2.weight", at);
     else if (p->sets > 1)
@@ -88,7 +83,8 @@ mlp(struct ov_bind *b, const struct ov_moshi_part *p, struct ov_moshi_layer *l,
         snprintf(name, sizeof name, "%s.gating.linear_out.weight", at);
     if (p->gated && up[0] % 2 != 0)
         ov_err_set(&b->err, OV_EMODEL, "tensor %s: an odd width", name);
-    l->down[i].w = ov_bind(b, p->d, p->gated ? up[0] / 2 : up[0], "%s", name);
+    l->down[i].w =
+        ov_bind_matrix(b, p->d, p->gated ? up[0] / 2 : up[0], "%s", name);
 }
 
 static void
@@ -100,8 +96,7 @@ layer(struct ov_bind *b, const struct ov_moshi_part *p,
     char name[100];
 
     l->in = calloc(4 * n, sizeof *l->in);
-    l->views = calloc(2 * n, sizeof *l->views);
-    if (l->in == NULL || l->views == NULL) {
+    if (l->in == NULL) {
         ov_err_set(&b->err, OV_ERUN, "no memory");
         return;
     }
@@ -116,10 +111,10 @@ layer(struct ov_bind *b, const struct ov_moshi_part *p,
         l->scale1 = ov_bind(b, 1, p->d, "%s.layer_scale_1.scale", at);
         l->scale2 = ov_bind(b, 1, p->d, "%s.layer_scale_2.scale", at);
     }
-    maps(b, l->in, l->views, p->sets, p->d + 2 * p->kv_heads * hd, p->d, at,
+    maps(b, l->in, p->sets, p->d + 2 * p->kv_heads * hd, p->d, at,
          "self_attn.in_projs", "self_attn.in_proj_weight");
-    maps(b, l->out, l->views + n, p->sets, p->d, p->d, at,
-         "self_attn.out_projs", "self_attn.out_proj.weight");
+    maps(b, l->out, p->sets, p->d, p->d, at, "self_attn.out_projs",
+         "self_attn.out_proj.weight");
     for (i = 0; i < p->sets && b->err.code == OV_OK; i++)
         mlp(b, p, l, i, at);
 }
@@ -145,9 +140,9 @@ embed(struct ov_bind *b, int card, int d, int rank, const char *at)
 {
     struct ov_moshi_embed e = {0};
 
-    e.w = ov_bind(b, card + 1, rank > 0 ? rank : d, "%s.weight", at);
+    e.w = ov_bind_matrix(b, card + 1, rank > 0 ? rank : d, "%s.weight", at);
     if (rank > 0)
-        e.wide.w = ov_bind(b, d, rank, "%s.low_rank.weight", at);
+        e.wide.w = ov_bind_matrix(b, d, rank, "%s.low_rank.weight", at);
     return e;
 }
 
@@ -166,7 +161,7 @@ bind_depth(struct ov_moshi *net)
         sets = c->multi && c->set[k] >= sets ? c->set[k] + 1 : sets;
     for (k = 0; k < sets; k++)
         net->depth_in[k].w =
-            ov_bind(b, d, c->time.d, "depformer_in.%d.weight", k);
+            ov_bind_matrix(b, d, c->time.d, "depformer_in.%d.weight", k);
     for (k = 0; k < c->own; k++) {
         snprintf(at, sizeof at, "depformer_emb.%d", k);
         if (k + 1 < c->own)
@@ -174,7 +169,7 @@ bind_depth(struct ov_moshi *net)
         snprintf(at, sizeof at, "depformer_norms.%d", k);
         if (c->depth_norms)
             net->depth_norm[k] = norm(b, c->depth_norm, d, at);
-        net->head[k].w = ov_bind(b, c->card, d, "linears.%d.weight", k);
+        net->head[k].w = ov_bind_matrix(b, c->card, d, "linears.%d.weight", k);
         net->head[k].b = ov_bind_if(b, 1, c->card, "linears.%d.bias", k);
     }
 }
@@ -194,7 +189,8 @@ bind_all(struct ov_moshi *net)
     }
     net->time = layers(b, &c->time, "transformer");
     net->last = norm(b, c->time.norm, c->time.d, "out_norm");
-    net->text_head.w = ov_bind(b, c->text_out, c->time.d, "text_linear.weight");
+    net->text_head.w =
+        ov_bind_matrix(b, c->text_out, c->time.d, "text_linear.weight");
     net->text_head.b = ov_bind_if(b, 1, c->text_out, "text_linear.bias");
     if (c->own > 0)
         bind_depth(net);
@@ -242,7 +238,6 @@ free_layers(struct ov_moshi_layer *l, int n)
 
     for (i = 0; l != NULL && i < n; i++) {
         free(l[i].in);
-        free(l[i].views);
     }
     free(l);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "case.h"
+#include "math/narrow.h"
 #include "net/lfm2.h"
 
 static float *layers; /* [layers, rows, d] */
@@ -33,8 +34,7 @@ input(struct vcase *c, const struct ov_lfm2_audio *net, int *n)
     int k;
 
     for (i = 0; i < count; i++)
-        memcpy(x + i * d, net->lfm.tokens->x + (size_t)ids[i] * d,
-               d * sizeof *x);
+        ov_narrow_row(net->lfm.tokens, ids[i], x + i * d);
     for (k = 0; k < net->books; k++)
         codes[k] = k;
     if (ov_lfm2_frame(net, codes, x + count * d, &err) != OV_OK)
