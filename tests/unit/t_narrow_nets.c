@@ -72,18 +72,19 @@ again(const char *name, bool narrow)
     return to;
 }
 
-/* The largest difference of x and y [n] beside the largest of y. */
+/* The largest difference of x and y [n] beside the largest of y; if they are
+ * all 0, it is large. */
 static double
 differ(const float *x, const float *y, size_t n)
 {
-    double far = 0, most = 1e-30;
+    double far = 0, most = 0;
     size_t i;
 
     for (i = 0; i < n; i++) {
         far = fmax(far, fabs((double)x[i] - (double)y[i]));
         most = fmax(most, fabs((double)y[i]));
     }
-    return far / most;
+    return most > 0 ? far / most : 1;
 }
 
 /* What a network makes of the model in path, to y [MANY]: the count; are its
