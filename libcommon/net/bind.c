@@ -202,7 +202,7 @@ find(struct ov_bind *b, const char *name)
 
 /* What the three below have in common; must: it is an error if there is no
  * such tensor. */
-static struct ov_tensor *
+__attribute__((format(printf, 6, 0))) static struct ov_tensor *
 bind_named(struct ov_bind *b, int rows, int cols, bool narrow, bool must,
            const char *fmt, va_list ap)
 {
