@@ -42,6 +42,8 @@ OV_SH_TESTS += tests/cli/run.sh
 OV_SH_TESTS += tests/cli/pipeline.sh
 # and with the default model
 OV_SH_TESTS += tests/cli/default.sh
+# its sound in time
+OV_SH_TESTS += tests/cli/player.sh
 # published decoders of text through the same filters
 OV_SH_TESTS += tests/cli/gpt.sh
 # published recognisers

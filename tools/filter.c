@@ -43,6 +43,12 @@ filter_stale(struct filter *f)
     return f->ahead != NULL && ov_ahead_stale(f->ahead, f->stream, f->turn);
 }
 
+bool
+filter_held(struct filter *f)
+{
+    return f->ahead != NULL && ov_ahead_held(f->ahead, f->stream, f->turn);
+}
+
 /* A number that is free in the output: like, if it is. */
 static int
 free_channel(const struct filter *f, int like)

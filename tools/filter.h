@@ -72,5 +72,7 @@ int filter_first(struct filter *f, struct ov_err *err);
 uint32_t filter_turn(const struct filter *f);
 /* Whether the turn was interrupted: asked for each step or chunk. */
 bool filter_stale(struct filter *f);
+/* Whether it is to be silent for now: asked by who plays it. */
+bool filter_held(struct filter *f);
 
 #endif
