@@ -35,5 +35,6 @@ libov_a_SOURCES += \
 	libcommon/media/soundplay.c libcommon/media/soundplay.h \
 	libcommon/media/sounddevice.c libcommon/media/sounddevice.h \
 	libcommon/media/soxstart.c libcommon/media/soxstart.h \
-	libcommon/media/soundref.c libcommon/media/soundref.h
-OV_TESTS += tests/unit/t_soundplay
+	libcommon/media/soundref.c libcommon/media/soundref.h \
+	libcommon/media/soundecho.c libcommon/media/soundecho.h
+OV_TESTS += tests/unit/t_soundplay tests/unit/t_soundecho
