@@ -43,12 +43,6 @@ filter_stale(struct filter *f)
     return f->ahead != NULL && ov_ahead_stale(f->ahead, f->stream, f->turn);
 }
 
-bool
-filter_held(struct filter *f)
-{
-    return f->ahead != NULL && ov_ahead_held(f->ahead, f->stream, f->turn);
-}
-
 /* A number that is free in the output: like, if it is. */
 static int
 free_channel(const struct filter *f, int like)
@@ -92,6 +86,12 @@ filter_data(struct filter *f, int channel, uint64_t pts, int flags,
         return 0;
     return ov_writer_data(f->w, (uint16_t)channel, f->turn, pts, flags, p, n,
                           err);
+}
+
+bool
+filter_held(struct filter *f)
+{
+    return f->ahead != NULL && ov_ahead_held(f->ahead, f->stream, f->turn);
 }
 
 int

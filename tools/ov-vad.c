@@ -25,11 +25,11 @@ enum {
     CLOCK_LINES = 256
 };
 
+static const char *echo_path;
 static struct ov_vad_options vad_options;
 static struct ov_soundin_options in_options = {.out_hz = RATE_HZ};
 static int raw = -1;
 static bool energy, events, pace, marks, barge_in;
-static const char *echo_path;
 
 static struct tool_option options[] = {
     {"threshold", 't', TOOL_REAL, &vad_options.threshold, 0.01, 0.99, NULL,

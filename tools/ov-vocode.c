@@ -26,15 +26,15 @@ struct times {
 
 struct vocode {
     struct ov_vocode *v;
-    struct filter *f;            /* whose turn is played */
-    struct ov_soundplay *play;   /* to one of these: */
+    struct filter *f;          /* whose turn is played */
+    struct ov_soundplay *play; /* to one of these: */
     struct ov_soundout *out;
     struct ov_sounddevice *device;
-    struct ov_soundref *ref;     /* what was played, or NULL */
-    int codebooks, chunk; /* chunk: samples of 20 ms */
-    bool mel;             /* rows of a spectrogram, not of codes */
-    void *row;            /* one */
-    bool sounding;        /* this turn has begun to sound */
+    struct ov_soundref *ref; /* what was played, or NULL */
+    int codebooks, chunk;    /* chunk: samples of 20 ms */
+    bool mel;                /* rows of a spectrogram, not of codes */
+    void *row;               /* one */
+    bool sounding;           /* this turn has begun to sound */
     struct times t;
 };
 
@@ -210,8 +210,7 @@ write_sound(struct vocode *s, struct filter *f, struct ov_err *err)
     int r = 0;
 
     s->f = f;
-    while (r == 0 && !filter_stale(f) &&
-           (n = ov_vocode_pull(s->v, x, max)) > 0)
+    while (r == 0 && !filter_stale(f) && (n = ov_vocode_pull(s->v, x, max)) > 0)
         r = ov_soundplay_write(s->play, x, n, err);
     return r;
 }

@@ -36,8 +36,8 @@ why(void)
 static sox_format_t *
 open_driver(const char *driver, int rate_hz)
 {
-    const sox_signalinfo_t signal = {.rate = rate_hz, .channels = 1,
-                                     .precision = 16};
+    const sox_signalinfo_t signal = {
+        .rate = rate_hz, .channels = 1, .precision = 16};
     const sox_encodinginfo_t encoding = {.encoding = SOX_ENCODING_SIGN2,
                                          .bits_per_sample = 16};
     const char *device = getenv("AUDIODEV");
@@ -51,8 +51,8 @@ open_driver(const char *driver, int rate_hz)
 static sox_format_t *
 open_any(const char **driver, int rate_hz)
 {
-    static const char *const known[] = {"alsa", "pulseaudio", "coreaudio",
-                                        "sndio", "oss", NULL};
+    static const char *const known[] = {"alsa",  "pulseaudio", "coreaudio",
+                                        "sndio", "oss",        NULL};
     sox_format_t *ft = NULL;
 
     *driver = getenv("AUDIODRIVER");
@@ -77,9 +77,8 @@ adapt(struct ov_sounddevice *d, int rate_hz, struct ov_err *err)
     d->frames = malloc(sizeof *d->frames * BLOCK * channels);
     if (d->frames == NULL)
         return ov_err_set(err, OV_ERUN, "%s: no memory", d->about);
-    return own_hz == rate_hz
-               ? 0
-               : ov_resample_open(&d->rate, rate_hz, own_hz, err);
+    return own_hz == rate_hz ? 0
+                             : ov_resample_open(&d->rate, rate_hz, own_hz, err);
 }
 
 int

@@ -22,23 +22,23 @@ enum {
     RATE_HZ = OV_SOUNDECHO_RATE_HZ,
     FRAME = OV_SOUNDECHO_FRAME,
     TAIL = OV_SOUNDECHO_TAIL_MS * RATE_HZ / 1000,
-    SUPPRESS_DB = -60,        /* of what the canceller leaves */
-    WINDOW = 4 * RATE_HZ,     /* of samples: the microphone's clock is judged */
-    APART_NS = 20000000,      /* anew, and a shift from here on is followed */
+    SUPPRESS_DB = -60,    /* of what the canceller leaves */
+    WINDOW = 4 * RATE_HZ, /* of samples: the microphone's clock is judged */
+    APART_NS = 20000000,  /* anew, and a shift from here on is followed */
     BEHIND_MS = 20 /* what is heard just now may not be written down yet */
 };
 /* The gate behind them (see gate()), in dB and frames. */
 enum {
     FAR_FRAMES = OV_SOUNDECHO_TAIL_MS / 10 + 5,
-    FAR_DB = -65,     /* below, nothing was played */
-    QUIET_DB = -75,   /* below, there is nothing to gate */
-    ABOVE_DB = 14,    /* a voice is so much above what is left of an echo */
-    JUMP_DB = 20,     /* and what is so much above is not its usual */
-    OPEN_OF = 7, OPEN = 5, /* open when so many of the last are voice */
+    FAR_DB = -65,   /* below, nothing was played */
+    QUIET_DB = -75, /* below, there is nothing to gate */
+    ABOVE_DB = 14,  /* a voice is so much above what is left of an echo */
+    JUMP_DB = 20,   /* and what is so much above is not its usual */
+    OPEN_OF = 7,
+    OPEN = 5, /* open when so many of the last are voice */
     STAYS_OPEN = 20
 };
-static const float UP_DB = 0.45f, DOWN_DB = 0.1f,
-                   JUMP_UP_DB = 0.03f;
+static const float UP_DB = 0.45f, DOWN_DB = 0.1f, JUMP_UP_DB = 0.03f;
 static const int64_t SECOND = 1000000000, NEVER = INT64_MAX;
 
 struct ov_soundecho {
@@ -53,17 +53,17 @@ struct ov_soundecho {
     /* The microphone's first sample was there at origin_ns, as far as is
      * known: the block that came with the least delay tells. */
     int64_t origin_ns, least_ns;
-    uint64_t taken;   /* samples */
-    uint64_t judged;  /* at which the window began */
+    uint64_t taken;  /* samples */
+    uint64_t judged; /* at which the window began */
     float kept[FRAME];
     size_t n;
 
     float far_db[FAR_FRAMES]; /* levels of what was played, a ring */
     unsigned frames;
-    float left_db;      /* what of an echo is usually left, beside far */
-    unsigned voices;    /* bits, the last frame lowest */
-    int open;           /* frames for which the gate stays so */
-    float gain;         /* of the gate at the end of the last frame */
+    float left_db;   /* what of an echo is usually left, beside far */
+    unsigned voices; /* bits, the last frame lowest */
+    int open;        /* frames for which the gate stays so */
+    float gain;      /* of the gate at the end of the last frame */
 };
 
 static int
@@ -80,9 +80,8 @@ begin(struct ov_soundecho *e, struct ov_err *err)
                          e->canceller);
     speex_preprocess_ctl(e->suppressor, SPEEX_PREPROCESS_SET_ECHO_SUPPRESS,
                          &suppress_db);
-    speex_preprocess_ctl(e->suppressor,
-                         SPEEX_PREPROCESS_SET_ECHO_SUPPRESS_ACTIVE,
-                         &suppress_db);
+    speex_preprocess_ctl(
+        e->suppressor, SPEEX_PREPROCESS_SET_ECHO_SUPPRESS_ACTIVE, &suppress_db);
     /* it is to take out echo only: noise is the listener's matter */
     speex_preprocess_ctl(e->suppressor, SPEEX_PREPROCESS_SET_NOISE_SUPPRESS,
                          &keep_noise);
@@ -323,8 +322,7 @@ ov_soundecho_push(struct ov_soundecho *e, const float *x, size_t n,
 #else
 
 int
-ov_soundecho_open(struct ov_soundecho **e, const char *path,
-                  struct ov_err *err)
+ov_soundecho_open(struct ov_soundecho **e, const char *path, struct ov_err *err)
 {
     (void)path;
     *e = NULL;

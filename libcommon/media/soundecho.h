@@ -13,8 +13,8 @@
 
 enum {
     OV_SOUNDECHO_RATE_HZ = 16000,
-    OV_SOUNDECHO_FRAME = 160,   /* samples: it works on 10 ms */
-    OV_SOUNDECHO_TAIL_MS = 400  /* an echo that comes later stays */
+    OV_SOUNDECHO_FRAME = 160,  /* samples: it works on 10 ms */
+    OV_SOUNDECHO_TAIL_MS = 400 /* an echo that comes later stays */
 };
 
 struct ov_soundecho;
@@ -29,8 +29,7 @@ void ov_soundecho_close(struct ov_soundecho *e);
  * the first that was played.  y [n + OV_SOUNDECHO_FRAME] becomes whole frames
  * without echo; *got is how many samples.  The output is 10 ms late. */
 int ov_soundecho_push(struct ov_soundecho *e, const float *x, size_t n,
-                      int64_t at_ns, float *y, size_t *got,
-                      struct ov_err *err);
+                      int64_t at_ns, float *y, size_t *got, struct ov_err *err);
 
 /* The same for frames whose echo is known to come from far: x, far, y [160].
  * For tests. */

@@ -15,12 +15,12 @@ struct ov_soundplay {
     struct ov_soundplay_options o;
     float *kept; /* [n], not out yet */
     size_t n, room;
-    size_t fade, piece;  /* samples */
-    int64_t begin_ns;    /* when the first of sent is heard */
-    uint64_t sent, all;  /* samples of this stretch, and since opening */
-    bool audible;        /* what went out last was no fade to silence */
+    size_t fade, piece; /* samples */
+    int64_t begin_ns;   /* when the first of sent is heard */
+    uint64_t sent, all; /* samples of this stretch, and since opening */
+    bool audible;       /* what went out last was no fade to silence */
     bool held;
-    bool rising;         /* held before: fade in */
+    bool rising; /* held before: fade in */
 };
 
 int
@@ -33,9 +33,8 @@ ov_soundplay_open(struct ov_soundplay **out,
     if (p == NULL)
         return ov_err_set(err, OV_ERUN, "playing: no memory");
     p->o = *o;
-    p->fade = o->lead_ms < 0
-                  ? 0
-                  : (size_t)o->rate_hz * OV_SOUNDPLAY_FADE_MS / 1000;
+    p->fade =
+        o->lead_ms < 0 ? 0 : (size_t)o->rate_hz * OV_SOUNDPLAY_FADE_MS / 1000;
     p->piece = (size_t)o->rate_hz / PIECES_A_SECOND;
     *out = p;
     return 0;
@@ -132,8 +131,8 @@ static int
 on(struct ov_soundplay *p, struct ov_err *err)
 {
     for (;;) {
-        enum ov_soundplay_state s = p->o.state ? p->o.state(p->o.ctx)
-                                               : OV_SOUNDPLAY_ON;
+        enum ov_soundplay_state s =
+            p->o.state ? p->o.state(p->o.ctx) : OV_SOUNDPLAY_ON;
 
         if (s == OV_SOUNDPLAY_CUT)
             return ov_soundplay_cut(p, err);

@@ -38,8 +38,7 @@ struct ov_soundplay_options {
 struct ov_soundplay;
 
 int ov_soundplay_open(struct ov_soundplay **p,
-                      const struct ov_soundplay_options *o,
-                      struct ov_err *err);
+                      const struct ov_soundplay_options *o, struct ov_err *err);
 void ov_soundplay_close(struct ov_soundplay *p);
 /* x [n] follows.  Returns when all but the last FADE_MS are out, which are
  * kept to fall silent with, or the sound is cut.  Held, it fades out over

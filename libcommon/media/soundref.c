@@ -139,8 +139,7 @@ ov_soundref_write(struct ov_soundref *r, const float *x, size_t n,
 }
 
 int
-ov_soundref_open(struct ov_soundref **out, const char *path,
-                 struct ov_err *err)
+ov_soundref_open(struct ov_soundref **out, const char *path, struct ov_err *err)
 {
     return open_file(out, path, O_RDONLY, err);
 }

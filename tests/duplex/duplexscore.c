@@ -267,8 +267,7 @@ answer_begin(const struct event *e, const struct sound *s)
     double from = 0;
 
     for (const struct event *p = events; p < e; p++)
-        if (p->system == e->system && p->end <= e->start &&
-            is_request(p))
+        if (p->system == e->system && p->end <= e->start && is_request(p))
             from = fmax(from, p->end);
     return onset(s, from, e->start);
 }
@@ -322,8 +321,7 @@ find_limits(void)
         e->limit = sounds[e->system].seconds;
         for (size_t k = 0; k < events_n; k++)
             if (events[k].system == e->system && events[k].start > e->start &&
-                events[k].start >= e->end &&
-                is_request(&events[k]))
+                events[k].start >= e->end && is_request(&events[k]))
                 e->limit = fmin(e->limit, events[k].start);
     }
 }
@@ -441,9 +439,11 @@ put_events(void)
     puts("# user\tsystem\twhat\tstart\tend\tverdict\tlatency\tanswer\tsounded");
     for (size_t i = 0; i < events_n; i++) {
         const struct event *e = &events[i];
-        printf("%s\t%s\t%s\t%.3f\t%.3f\t%s", e->user,
-               sounds[e->system].path, names[e->what], e->start, e->end,
-               !e->counts ? "silent" : e->good ? "good" : "bad");
+        printf("%s\t%s\t%s\t%.3f\t%.3f\t%s", e->user, sounds[e->system].path,
+               names[e->what], e->start, e->end,
+               !e->counts ? "silent"
+               : e->good  ? "good"
+                          : "bad");
         put_time(e->latency);
         put_time(e->answer);
         printf("\t%.3f\n", e->sounded);

@@ -40,10 +40,10 @@ enum {
     RATE_HZ = 16000,
     PERIOD = 160,
     PERIOD_MS = 10,
-    PATIENCE = 600,      /* periods */
-    ENDLESS = 4000,      /* so long nobody speaks, periods */
-    LAST = 150,          /* quiet at the end, periods */
-    DRAIN = 1500,        /* the command may take so long to end, periods */
+    PATIENCE = 600, /* periods */
+    ENDLESS = 4000, /* so long nobody speaks, periods */
+    LAST = 150,     /* quiet at the end, periods */
+    DRAIN = 1500,   /* the command may take so long to end, periods */
     BUFFER_MS_MAX = 2000,
     LINE = 4096,
     FIELDS = 16
@@ -58,7 +58,7 @@ struct clip {
     long wait;     /* periods */
     double pause[FIELDS];
     int pauses;
-    size_t start;  /* where it was played */
+    size_t start; /* where it was played */
 };
 
 /* A sound that grows. */
@@ -268,10 +268,10 @@ hear(const float *said)
 /* --------------------------------------------------------------- the user */
 
 static struct {
-    size_t next;   /* clip */
-    size_t at;     /* in it; 0: not begun */
+    size_t next; /* clip */
+    size_t at;   /* in it; 0: not begun */
     bool speaking;
-    bool asked;    /* an answer is due */
+    bool asked; /* an answer is due */
     bool sounds;
     long now, ended, onset, sounded; /* periods; onset < 0: none since ended */
 } u = {.onset = -1};

@@ -34,7 +34,7 @@ room() { # name, extended regular expression of what it may include
 room base '$^'
 room stream 'base/'
 room math 'base/'
-room media 'base/|math/'
+room media 'base/|math/|config\.h$'
 room text 'base/'
 room model 'base/|math/tensor\.h$'
 room net 'base/|math/|model/'

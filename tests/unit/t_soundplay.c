@@ -55,8 +55,8 @@ state(void *ctx)
 static long
 play(int lead_ms, size_t n, size_t chunk)
 {
-    struct ov_soundplay_options o = {.rate_hz = RATE_HZ, .lead_ms = lead_ms,
-                                     .state = state, .sink = sink};
+    struct ov_soundplay_options o = {
+        .rate_hz = RATE_HZ, .lead_ms = lead_ms, .state = state, .sink = sink};
     struct ov_soundplay *p;
     struct ov_err err;
     float x[RATE_HZ];
