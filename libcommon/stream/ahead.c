@@ -158,6 +158,7 @@ run(void *arg)
         }
     pthread_mutex_lock(&a->lock);
     a->done = true;
+    a->held = 0; /* no RESUME can come any more */
     a->status = n;
     a->err = err;
     pthread_cond_signal(&a->more);

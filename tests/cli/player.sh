@@ -135,6 +135,15 @@ held_and_cut() {
 }
 ok "HOLD, INTERRUPT: nothing more of it" held_and_cut
 
+held_for_ever() {
+    pieces 'HOLD turn=1' 'TURN-END turn=1' |
+        timeout 20 ov-vocode --lead 20 -f raw >held.raw || return 1
+    got=$(samples held.raw)
+    echo "$got for $all samples"
+    [ "$got" = $((all + 160)) ] || [ "$got" = "$all" ]
+}
+ok "HOLD and no more: on when the stream ends" held_for_ever
+
 unpaced() {
     pieces 'HOLD turn=1' 'RESUME turn=1' 'TURN-END turn=1' |
         ov-vocode -f raw | cmp - plain.raw
