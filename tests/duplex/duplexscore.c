@@ -43,6 +43,8 @@ struct sound {
     char *path;
     struct span *span;
     size_t n;
+    unsigned *loud; /* [ms + 1]: of the milliseconds before, how many sound */
+    size_t ms;
     double seconds;
 };
 
@@ -112,6 +114,8 @@ find_spans(struct sound *s)
     long n;
     unsigned long at = 0, ms = 0;
 
+    s->loud = grow(NULL, 0, sizeof *s->loud);
+    s->loud[0] = 0;
     if (ov_soundin_open(&in, s->path, &o, &err) != 0)
         die(s->path, err.text);
     rate = ov_soundin_rate(in);
@@ -120,6 +124,8 @@ find_spans(struct sound *s)
             if ((double)at / rate * 1000 >= (double)(ms + 1)) {
                 if (peak > level)
                     add_sounding(s, (double)ms / 1000);
+                s->loud = grow(s->loud, ms + 1, sizeof *s->loud);
+                s->loud[ms + 1] = s->loud[ms] + (peak > level);
                 peak = 0;
                 ms++;
             }
@@ -129,6 +135,7 @@ find_spans(struct sound *s)
         die(s->path, err.text);
     if (s->n > 0 && s->span[s->n - 1].off - s->span[s->n - 1].on < SHORT)
         s->n--;
+    s->ms = ms;
     s->seconds = (double)at / rate;
     ov_soundin_close(in);
 }
@@ -140,7 +147,7 @@ sound_named(const char *path)
         if (strcmp(sounds[i].path, path) == 0)
             return i;
     sounds = grow(sounds, sounds_n, sizeof *sounds);
-    sounds[sounds_n] = (struct sound){strdup(path), NULL, 0, 0};
+    sounds[sounds_n] = (struct sound){.path = strdup(path)};
     if (sounds[sounds_n].path == NULL)
         die(path, "no memory");
     find_spans(&sounds[sounds_n]);
@@ -168,15 +175,16 @@ sounding(const struct sound *s, double t)
     return NULL;
 }
 
-/* Seconds of sound between two times. */
+/* Seconds of sound between two times, without any gap: the same for an
+ * answer that stutters. */
 static double
 amount(const struct sound *s, double from, double to)
 {
-    double sum = 0;
+    size_t a = (size_t)(1000 * fmax(0, from)), b = (size_t)(1000 * fmax(0, to));
 
-    for (size_t i = 0; i < s->n; i++)
-        sum += fmax(0, fmin(s->span[i].off, to) - fmax(s->span[i].on, from));
-    return sum;
+    a = a < s->ms ? a : s->ms;
+    b = b < s->ms ? b : s->ms;
+    return b > a ? (double)(s->loud[b] - s->loud[a]) / 1000 : 0;
 }
 
 /* ---------------------------------------------------------- what it means */
