@@ -135,7 +135,7 @@ else
 fi
 
 browsed() {
-    timeout 40 "$browser" --headless=new --no-sandbox --disable-gpu \
+    timeout 130 "$browser" --headless=new --no-sandbox --disable-gpu \
         --user-data-dir="$dir/profile" --use-fake-ui-for-media-stream \
         --use-fake-device-for-media-stream \
         --use-file-for-fake-audio-capture="$dir/q.wav%noloop" \
@@ -143,11 +143,11 @@ browsed() {
         --v=0 "http://127.0.0.1:$port/?auto" >browser.log 2>&1 &
     pid=$!
     i=0
-    until grep -q '"ov: end"' browser.log || [ $i -gt 35 ]; do
+    until grep -q '"ov: end"' browser.log || [ $i -gt 120 ]; do
         sleep 1
         i=$((i + 1))
     done
-    kill $pid
+    kill $pid 2>/dev/null
     wait $pid 2>/dev/null
     sed -n 's/.*CONSOLE[^"]*"\(.*\)", source.*/\1/p' browser.log | tee console
     grep -qx 'ov: started' console &&
