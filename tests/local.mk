@@ -42,6 +42,10 @@ OV_SH_TESTS += tests/cli/run.sh
 OV_SH_TESTS += tests/cli/pipeline.sh
 # and with the default model
 OV_SH_TESTS += tests/cli/default.sh
+# its sound in time
+OV_SH_TESTS += tests/cli/player.sh
+# a conversation, in a terminal and in a browser
+OV_SH_TESTS += tests/cli/examples.sh
 # published decoders of text through the same filters
 OV_SH_TESTS += tests/cli/gpt.sh
 # published recognisers

@@ -88,6 +88,12 @@ filter_data(struct filter *f, int channel, uint64_t pts, int flags,
                           err);
 }
 
+bool
+filter_held(struct filter *f)
+{
+    return f->ahead != NULL && ov_ahead_held(f->ahead, f->stream, f->turn);
+}
+
 int
 filter_mark(struct filter *f, int channel, uint64_t pts, const char *text,
             size_t n, struct ov_err *err)

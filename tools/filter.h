@@ -56,6 +56,9 @@ int filter_turn_begin(struct filter *f, uint64_t pts, struct ov_err *err);
 int filter_turn_end(struct filter *f, uint64_t pts, const char *reason,
                     struct ov_err *err);
 
+/* Whether the turn is to be silent for now: asked by who plays it. */
+bool filter_held(struct filter *f);
+
 /* Declare an output channel; the first one takes the place of the taken
  * channel.  The number, or negative. */
 int filter_declare(struct filter *f, const struct ov_channel *c,

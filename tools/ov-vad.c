@@ -4,9 +4,11 @@
  * (s16, 16 kHz, mono), or their times as text. */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "media/soundecho.h"
 #include "media/soundin.h"
 #include "media/soundout.h"
 #include "stage/vad.h"
@@ -23,6 +25,7 @@ enum {
     CLOCK_LINES = 256
 };
 
+static const char *echo_path;
 static struct ov_vad_options vad_options;
 static struct ov_soundin_options in_options = {.out_hz = RATE_HZ};
 static int raw = -1;
@@ -47,6 +50,8 @@ static struct tool_option options[] = {
      "write MARK frames with the speech probabilities"},
     {"barge-in", 0, TOOL_FLAG, &barge_in, 0, 0, NULL, NULL,
      "a turn that begins interrupts the one before"},
+    {"echo", 0, TOOL_STRING, &echo_path, 0, 0, NULL, "FILE",
+     "take out the echo of what ov-vocode --reference FILE plays"},
     {"pace", 0, TOOL_FLAG, &pace, 0, 0, NULL, NULL,
      "take sound no faster than a microphone gives it"},
     {"raw", 0, TOOL_CHOICE, &raw, 0, 0, NULL, "FORMAT",
@@ -67,6 +72,7 @@ static const struct tool self = {
 };
 
 static struct ov_vad *vad;
+static struct ov_soundecho *echo;   /* NULL: there is none */
 static struct ov_writer *out;       /* NULL: --events */
 static FILE *text;
 static struct ov_err err;
@@ -274,6 +280,33 @@ keep_pace(size_t n)
                          + (int64_t)(at % RATE_HZ) * 1000000000 / RATE_HZ);
 }
 
+/* Whether sound comes when it happens: from a microphone, or at its pace. */
+static bool
+is_live(const char *path)
+{
+    struct stat st;
+    bool standard = path == NULL || strcmp(path, "-") == 0;
+
+    return pace ||
+           (standard ? fstat(0, &st) : stat(path, &st)) != 0 ||
+           !S_ISREG(st.st_mode);
+}
+
+/* The voice in x [n], which has just come, without echo. */
+static void
+listen_to(const float *x, size_t n, bool now)
+{
+    float y[BLOCK + OV_SOUNDECHO_FRAME];
+
+    if (echo != NULL) {
+        check(ov_soundecho_push(echo, x, n,
+                                now ? ov_clock_monotonic_ns() : -1, y, &n,
+                                &err));
+        x = y;
+    }
+    check(ov_vad_push(vad, x, n, &err));
+}
+
 /* One file from its beginning to its end.  Bad input is reported when all
  * that could be heard is passed on. */
 static void
@@ -282,6 +315,7 @@ hear(const char *path)
     float x[BLOCK];
     struct ov_soundin *in;
     struct ov_err bad;
+    bool now = is_live(path);
     long n;
 
     check(ov_soundin_open(&in, path, &in_options, &err));
@@ -292,7 +326,7 @@ hear(const char *path)
             keep_pace((size_t)n);
         heard += (uint64_t)n;
         note_time();
-        check(ov_vad_push(vad, x, (size_t)n, &err));
+        listen_to(x, (size_t)n, now);
         put_events();
         tool_tick("%.1f s heard, %lu turns", (double)heard / RATE_HZ,
                   (unsigned long)turn);
@@ -323,6 +357,8 @@ main(int argc, char **argv)
     vad_options.keep_probs = marks && !events;
     marks = vad_options.keep_probs;
     check(ov_vad_open(&vad, &vad_options, &err));
+    if (echo_path != NULL)
+        check(ov_soundecho_open(&echo, echo_path, &err));
     if (events)
         text = tool_output_file(false);
     else
@@ -335,6 +371,7 @@ main(int argc, char **argv)
         hear(argv[i]);
     }
     ov_vad_close(vad);
+    ov_soundecho_close(echo);
     if (out != NULL)
         check(ov_writer_end(out, &err));
     return tool_finish(0);

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ov-vocode: codec tokens to sound.
- * In: a stream with codec tokens.  Out: WAV, AU or bare samples. */
+ * In: a stream with codec tokens.  Out: WAV, AU or bare samples, or sound. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "media/sounddevice.h"
 #include "media/soundout.h"
+#include "media/soundplay.h"
+#include "media/soundref.h"
 #include "stage/vocode.h"
 #include "stream/keys.h"
 #include "tools/filter.h"
 #include "tools/tool.h"
 
-enum { ROW_MAX = 1024 }; /* values of a row */
+enum {
+    ROW_MAX = 1024, /* values of a row */
+    PLAY_LEAD_MS = 40
+};
 
 /* What STATS say of a turn, in nanoseconds of the wall clock; 0: nothing. */
 struct times {
@@ -20,23 +26,34 @@ struct times {
 
 struct vocode {
     struct ov_vocode *v;
+    struct filter *f;          /* whose turn is played */
+    struct ov_soundplay *play; /* to one of these: */
     struct ov_soundout *out;
-    int codebooks, chunk; /* chunk: samples of 20 ms */
-    bool mel;             /* rows of a spectrogram, not of codes */
-    void *row;            /* one */
-    bool sounding;        /* this turn has begun to sound */
-    uint64_t samples;
+    struct ov_sounddevice *device;
+    struct ov_soundref *ref; /* what was played, or NULL */
+    int codebooks, chunk;    /* chunk: samples of 20 ms */
+    bool mel;                /* rows of a spectrogram, not of codes */
+    void *row;               /* one */
+    bool sounding;           /* this turn has begun to sound */
     struct times t;
 };
 
 static int format;
 static bool chunks;
-static const char *noise;
+static const char *noise, *reference;
+static int lead_ms = -1;
+static bool aloud;
 static const char *const formats[] = {"wav", "au", "raw", NULL};
 
 static const struct tool_option options[] = {
     {"format", 'f', TOOL_CHOICE, &format, 0, 0, formats, "FORMAT",
      "wav (default), au, or raw (s16, little-endian)"},
+    {"play", 0, TOOL_FLAG, &aloud, 0, 0, NULL, NULL,
+     "play it ($AUDIODRIVER, $AUDIODEV) instead of writing it"},
+    {"lead", 0, TOOL_INT, &lead_ms, OV_SOUNDPLAY_LEAD_MIN_MS, 60000, NULL, "MS",
+     "give sound no earlier than this before it is heard"},
+    {"reference", 0, TOOL_STRING, &reference, 0, 0, NULL, "FILE",
+     "write what is heard when, for ov-vad --echo"},
     {"reference-chunks", 0, TOOL_FLAG, &chunks, 0, 0, NULL, NULL,
      "decode in pieces as the model's own program does, edges and all"},
     {"noise", 0, TOOL_STRING, &noise, 0, 0, NULL, "SEED",
@@ -151,26 +168,51 @@ tell_latency(const struct vocode *s, struct filter *f)
               ms(t->fuse, t->generate), ms(t->generate, now));
 }
 
-/* Write the sound that is ready, chunk by chunk, each heard at once. */
+static enum ov_soundplay_state
+wished(void *ctx)
+{
+    struct vocode *s = ctx;
+
+    if (s->f == NULL)
+        return OV_SOUNDPLAY_ON;
+    return filter_stale(s->f)  ? OV_SOUNDPLAY_CUT
+           : filter_held(s->f) ? OV_SOUNDPLAY_HELD
+                               : OV_SOUNDPLAY_ON;
+}
+
+/* Samples that are due, to where they are heard. */
+static int
+put(void *ctx, const float *x, size_t n, int64_t at_ns, struct ov_err *err)
+{
+    struct vocode *s = ctx;
+    int r = 0;
+
+    if (s->ref != NULL) /* who hears an echo must know it before */
+        r = ov_soundref_write(s->ref, x, n, at_ns, err);
+    if (r == 0 && s->device != NULL)
+        r = ov_sounddevice_write(s->device, x, n, err);
+    else if (r == 0)
+        r = ov_soundout_write(s->out, x, n, err);
+    if (r == 0 && s->out != NULL && fflush(tool_output_file(true)) != 0)
+        r = ov_err_errno(err, "%s: write error", tool_output_name());
+    if (r == 0 && !s->sounding)
+        tell_latency(s, s->f);
+    s->sounding = true;
+    return r;
+}
+
+/* Play the sound that is ready, chunk by chunk. */
 static int
 write_sound(struct vocode *s, struct filter *f, struct ov_err *err)
 {
     float x[1024];
     size_t max = (size_t)s->chunk < 1024 ? (size_t)s->chunk : 1024, n;
+    int r = 0;
 
-    while (!filter_stale(f) && (n = ov_vocode_pull(s->v, x, max)) > 0) {
-        int r = ov_soundout_write(s->out, x, n, err);
-
-        if (r != 0)
-            return r;
-        if (fflush(tool_output_file(true)) != 0)
-            return ov_err_errno(err, "%s: write error", tool_output_name());
-        if (!s->sounding)
-            tell_latency(s, f);
-        s->sounding = true;
-        s->samples += n;
-    }
-    return 0;
+    s->f = f;
+    while (r == 0 && !filter_stale(f) && (n = ov_vocode_pull(s->v, x, max)) > 0)
+        r = ov_soundplay_write(s->play, x, n, err);
+    return r;
 }
 
 static int
@@ -200,7 +242,21 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     int r = ov_vocode_flush(s->v, err);
 
     (void)pts;
-    return r != 0 ? r : write_sound(s, f, err);
+    if (r == 0)
+        r = write_sound(s, f, err);
+    return r != 0 ? r : ov_soundplay_end(s->play, err);
+}
+
+/* The rest of the turn is not to be heard.  What fails now fails again with
+ * the next sound. */
+static void
+drop(void *ctx, struct filter *f)
+{
+    struct vocode *s = ctx;
+    struct ov_err ignored;
+
+    (void)f;
+    ov_soundplay_cut(s->play, &ignored);
 }
 
 static const struct filter_stage stage = {.name = "vocode",
@@ -212,19 +268,68 @@ static const struct filter_stage stage = {.name = "vocode",
                                           .begin = begin,
                                           .data = data,
                                           .end = end,
+                                          .drop = drop,
                                           .stats = stats};
+
+/* Where the sound goes, and how far ahead. */
+static void
+open_sound(struct vocode *s, int rate_hz)
+{
+    static const enum ov_soundout_kind kinds[] = {
+        OV_SOUNDOUT_WAV, OV_SOUNDOUT_AU, OV_SOUNDOUT_RAW};
+    struct ov_soundplay_options o = {.rate_hz = rate_hz,
+                                     .lead_ms = lead_ms,
+                                     .state = wished,
+                                     .sink = put,
+                                     .ctx = s};
+    struct ov_err err;
+    int r;
+
+    if (aloud)
+        r = ov_sounddevice_open(&s->device, rate_hz, &err);
+    else
+        r = ov_soundout_open(&s->out, tool_output_file(true), kinds[format],
+                             rate_hz, &err);
+    if (r == 0 && reference != NULL)
+        r = ov_soundref_create(&s->ref, reference, rate_hz, &err);
+    if (r == 0)
+        r = ov_soundplay_open(&s->play, &o, &err);
+    if (r != 0)
+        tool_die_err(&err);
+    if (aloud)
+        tool_note(1, "playing on %s", ov_sounddevice_about(s->device));
+}
+
+static void
+close_sound(struct vocode *s, int rate_hz)
+{
+    struct ov_err err;
+
+    tool_note(2, "%.3f s of sound",
+              (double)ov_soundplay_samples(s->play) / rate_hz);
+    ov_soundplay_close(s->play);
+    ov_sounddevice_close(s->device);
+    if (ov_soundout_close(s->out, &err) != 0 ||
+        ov_soundref_close(s->ref, &err) != 0)
+        tool_die_err(&err);
+}
 
 int
 main(int argc, char **argv)
 {
-    static const enum ov_soundout_kind kinds[] = {
-        OV_SOUNDOUT_WAV, OV_SOUNDOUT_AU, OV_SOUNDOUT_RAW};
     struct vocode s = {0};
     struct ov_err err;
     int first = tool_start(&door, argc, argv), status, rate;
 
     if (argc - first > 1)
         tool_die(OV_EUSAGE, "one stream only: join several with cat");
+    if (aloud && tool.output != NULL)
+        tool_die(OV_EUSAGE, "--play and --output exclude each other");
+    if (aloud && lead_ms < 0)
+        lead_ms = PLAY_LEAD_MS;
+    if (reference != NULL && lead_ms < 0)
+        tool_die(OV_EUSAGE, "--reference needs --lead or --play: without a "
+                            "pace nobody knows when sound is heard");
     if (ov_vocode_open(&s.v, tool_model_dir(), &err) != 0)
         tool_die_err(&err);
     if (chunks && ov_vocode_option(s.v, "reference-chunks", "yes", &err) != 0)
@@ -240,13 +345,9 @@ main(int argc, char **argv)
         tool_die(OV_ERUN, "no memory for a row");
     if (s.codebooks > ROW_MAX)
         tool_die(OV_EMODEL, "%s: too many codebooks", tool_model_dir());
-    if (ov_soundout_open(&s.out, tool_output_file(true), kinds[format], rate,
-                         &err) != 0)
-        tool_die_err(&err);
+    open_sound(&s, rate);
     status = filter_run(&stage, &s, argv[first]);
-    if (ov_soundout_close(s.out, &err) != 0)
-        tool_die_err(&err);
-    tool_note(2, "%.3f s of sound", (double)s.samples / rate);
+    close_sound(&s, rate);
     ov_vocode_close(s.v);
     free(s.row);
     return tool_finish(status);

@@ -31,3 +31,10 @@ libov_a_SOURCES += \
 	libcommon/media/hifigan_mel.c \
 	libcommon/media/hifigan_mel.h
 OV_TESTS += tests/unit/t_image tests/unit/t_fuzz_image
+libov_a_SOURCES += \
+	libcommon/media/soundplay.c libcommon/media/soundplay.h \
+	libcommon/media/sounddevice.c libcommon/media/sounddevice.h \
+	libcommon/media/soxstart.c libcommon/media/soxstart.h \
+	libcommon/media/soundref.c libcommon/media/soundref.h \
+	libcommon/media/soundecho.c libcommon/media/soundecho.h
+OV_TESTS += tests/unit/t_soundplay tests/unit/t_soundecho

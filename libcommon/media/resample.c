@@ -4,10 +4,11 @@
 #include "media/resample.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <sox.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "media/soxstart.h"
 
 enum { BLOCK = 2048 };
 
@@ -26,16 +27,6 @@ struct ov_resample {
     size_t first, count, room;
 };
 
-static pthread_once_t sox_once = PTHREAD_ONCE_INIT;
-static int sox_status;
-
-static void
-sox_start(void)
-{
-    sox_get_globals()->output_message_handler = NULL; /* it would print */
-    sox_status = sox_init();
-}
-
 static int
 fail(struct ov_err *err, const char *what)
 {
@@ -53,8 +44,7 @@ start_effect(struct ov_resample *r, struct ov_err *err)
     sox_effect_t *e = NULL;
     int rc = OV_ERUN;
 
-    pthread_once(&sox_once, sox_start);
-    if (sox_status != SOX_SUCCESS)
+    if (!ov_sox_start())
         return fail(err, "libsox does not start");
     if (sox_find_effect("rate") == NULL)
         return fail(err, "libsox lacks the rate effect");

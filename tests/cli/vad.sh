@@ -101,6 +101,20 @@ ok "a photo" status 3 "$vad" --energy photo.jpg
 ok "no such file" status 1 "$vad" --energy no.wav
 ok "a directory" status 1 "$vad" --energy .
 ok "no such model" status 4 "$vad" -m ./no noise.wav
+if "$vad" --energy --events --echo played.au noise.wav 2>&1 |
+    grep -q 'without speexdsp'; then
+    echo "ok $((n += 1)) - an echo # SKIP built without speexdsp"
+else
+    silent()
+    {
+        "$vad" --energy --events --echo played.au noise.wav | tee out
+        test "$(wc -l <out)" -eq 3
+    }
+    ok "an echo of what never sounds: the same turns" silent
+    ok "an echo of another file" status 3 "$vad" --energy --echo noise.wav \
+        noise.wav
+    ok "an echo of a device" status 1 "$vad" --energy --echo /dev/null noise.wav
+fi
 ok "threshold" status 2 "$vad" --energy --max-turn 5 noise.wav
 ok "rate of a WAV" status 2 "$vad" --energy --rate 8000 noise.wav
 ok "nothing is left of what failed" test -z \
