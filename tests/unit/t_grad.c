@@ -139,9 +139,11 @@ BODY(context, ov_context(g, I(0), 3, &segs, NULL))
 BODY(rope, ov_rope(g, I(0), 2, 100, &segs, 3))
 BODY(attention, ov_attention(g, I(0), I(1), I(2), 4, 2, 0, &segs, NULL))
 BODY(window, ov_attention(g, I(0), I(1), I(2), 4, 2, 3, &segs, NULL))
+BODY(whole, ov_attention(g, I(0), I(1), I(2), 4, 2, OV_ATTEND_ALL, &segs, NULL))
 BODY(embed, ov_embed(g, I(0), I(1), ids, 12))
 BODY(gather, ov_gather(g, I(0), rows6, 6))
 BODY(scatter, ov_scatter(g, I(0), I(1), rows6))
+BODY(pool, ov_pool(g, I(0), 3))
 BODY(polar, ov_polar(g, I(0)))
 BODY(overlap, ov_overlap_add(g, I(0), 2, &segs, NULL))
 BODY(frames, ov_frames(g, I(0), 16, 4, &fsegs))
@@ -216,9 +218,11 @@ main(void)
     input(12, 8), RUN(rope);
     input(12, 16), input(12, 8), input(12, 8), RUN(attention);
     input(12, 16), input(12, 8), input(12, 8), RUN(window);
+    input(12, 16), input(12, 8), input(12, 8), RUN(whole);
     input(12, 5), input(7, 5), RUN(embed);
     input(12, 5), RUN(gather);
     input(12, 5), input(6, 5), RUN(scatter);
+    input(12, 5), RUN(pool);
     input(12, 8), RUN(polar);
     input(12, 8), RUN(overlap);
     input(64, 1), RUN(frames);
