@@ -15,7 +15,7 @@ static int
 parse(struct ov_image *im, const void *p, size_t n)
 {
     struct ov_err err = {0};
-    int rc = ov_image_parse(im, p, n, "x", &err);
+    int rc = ov_image_parse(im, p, n, OV_IMAGE_AS_STORED, "x", &err);
 
     if (rc != OV_OK && (strncmp(err.text, "x: ", 3) != 0 || im->rgb != NULL))
         return 1; /* a failure must name the file and leave nothing */
@@ -76,6 +76,7 @@ static void
 test_png(void)
 {
     static const unsigned char rgba[] = {10, 20, 30, 0, 40, 50, 60, 255};
+    static const unsigned char white[] = {255, 255, 255, 40, 50, 60};
     static const unsigned char want[] = {10, 20, 30, 40, 50, 60};
     static const unsigned char two[] = {5, 200};
     static const unsigned char want2[] = {5, 5, 5, 200, 200, 200};
@@ -91,6 +92,10 @@ test_png(void)
            memcmp(out.rgb, want, 6) == 0,
        "PNG: the colours behind what is transparent");
     ov_image_free(&out);
+    ok(ov_image_parse(&out, file, n, OV_IMAGE_ON_WHITE, "x", NULL) == OV_OK &&
+           memcmp(out.rgb, white, 6) == 0,
+       "PNG: white behind what is transparent");
+    ov_image_free(&out);
     for (i = 0; i < (int)n; i++) {
         bad += parse(&out, file, (size_t)i) == OV_OK;
         ov_image_free(&out);
@@ -101,6 +106,10 @@ test_png(void)
     ok(png_image_write_to_memory(&im, file, &n, 0, two, 0, NULL) &&
            parse(&out, file, n) == OV_OK && memcmp(out.rgb, want2, 6) == 0,
        "PNG: grey");
+    ov_image_free(&out);
+    ok(ov_image_parse(&out, file, n, OV_IMAGE_ON_WHITE, "x", NULL) == OV_OK &&
+           memcmp(out.rgb, want2, 6) == 0,
+       "PNG: grey, on white");
     ov_image_free(&out);
     file[18] = file[22] = 0x7f; /* width and height */
     refused("PNG of 2 x 10^9 pixels", file, n);
