@@ -9,6 +9,7 @@
 
 #include "math/fft.h"
 #include "math/ops.h"
+#include "math/route.h"
 #include "train/loss.h"
 
 #define STEP 1e-5
@@ -156,6 +157,14 @@ BODY(l1, ov_l1(g, I(0), targets, .5))
 BODY(l1log, ov_l1_log(g, ov_magnitude(g, I(0), 1e-3, 1), logs, 1e-2, .5))
 BODY(l2, ov_l2(g, I(0), targets, .5))
 
+static const int32_t took[24] = {3, 1, 0, 4, 2, 1, 4, 0, 1, 3, 0, 2,
+                                 1, 2, 3, 4, 0, 3, 2, 0, 4, 1, 1, 0};
+static const ov_real share[5] = {.5, .1, 0, .3, .1};
+BODY(route1, ov_route_weights(g, I(0), took, 1))
+BODY(route2, ov_route_weights(g, I(0), took, 2))
+BODY(times, ov_rows_times(g, I(0), I(1)))
+BODY(balance, ov_route_balance(g, I(0), share))
+
 static struct ov_tensor *
 f_total(struct ov_graph *g)
 {
@@ -223,6 +232,10 @@ main(void)
     input(12, 5), RUN(gather);
     input(12, 5), input(6, 5), RUN(scatter);
     input(12, 5), RUN(pool);
+    input(12, 5), RUN(route1);
+    input(12, 5), RUN(route2);
+    input(12, 5), input(12, 1), RUN(times);
+    input(12, 5), RUN(balance);
     input(12, 8), RUN(polar);
     input(12, 8), RUN(overlap);
     input(64, 1), RUN(frames);
