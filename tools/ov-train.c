@@ -452,6 +452,7 @@ main_voice(int argc, char **argv)
 {
     static int stage = 2;
     static double drop = 0.05, ctc = 0.3, balance = 0.4, talk, decide = 0.2;
+    static double router = 0.01;
     static const char *answers, *codes, *tokenizer, *writing, *humans;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
@@ -476,6 +477,8 @@ main_voice(int argc, char **argv)
           "share of conversations of more than one turn" },
         { "decide", 0, TOOL_REAL, &decide, 0, 10, NULL, "X",
           "weight of the decision who speaks next" },
+        { "router", 0, TOOL_REAL, &router, 0, 10, NULL, "X",
+          "weight of the load-balancing loss, of a model with experts" },
         { 0 }
     };
     static const struct tool door = {
@@ -513,6 +516,7 @@ main_voice(int argc, char **argv)
     o.balance = balance;
     o.talk = talk;
     o.decide = decide;
+    o.router = router;
     o.seed = tool.seed;
     if (ov_voice_task_open(&t, &o, &questions, &said,
                            humans != NULL ? &people : NULL, table, writing,
