@@ -106,7 +106,9 @@ caption() {
         test "$(wc -l <captions)" = 3 &&
         test "$(sed -n 1p captions)" = "$(sed -n 3p captions)" &&
         enc --image-list - <list | fuse --task caption |
-        gen -q --text | cmp captions -
+        gen -q --text | cmp captions - &&
+        enc --image-list list | fuse --task caption |
+        gen -q --format json | grep -c '"turn":[123],"text":' | grep -qx 3
 }
 ok "a list of pictures: a caption each" caption
 
