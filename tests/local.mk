@@ -62,3 +62,4 @@ OV_SH_TESTS += tests/cli/miniomni.sh
 OV_SH_TESTS += tests/cli/codecs.sh
 # published checkpoints among the models, and examples/transcribe
 OV_SH_TESTS += tests/cli/import.sh tests/cli/quantise.sh
+OV_SH_TESTS += tests/cli/vision.sh

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ov-encode: turns of sound to embeddings or codec tokens, text to tokens.
  * In: a stream with sound, sound files, or text.  Out: a stream. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,8 +18,11 @@ struct encode {
     enum ov_encode_mode mode;
     enum ov_type dtype; /* of the sound that comes */
     int channel, width, hop;
-    int rate; /* of the samples that the model takes, and of its rows */
+    int picture; /* channel of what the model is shown; -1: none */
+    int rate;    /* of the samples that the model takes, and of its rows */
     uint64_t begin, rows; /* pts of the turn, rows written in it */
+    bool shown;           /* its pictures, too */
+    FILE *list;           /* of more pictures */
     float *row;           /* one, of floats or of codes */
     float *x;             /* samples of one frame */
     size_t x_cap;
@@ -28,7 +32,8 @@ static struct {
     bool codec, mel;
     const char *bandwidth;
     const char *text;
-    const char *image;
+    struct tool_list image;
+    const char *image_list;
 } o;
 
 static const struct tool_option options[] = {
@@ -40,8 +45,10 @@ static const struct tool_option options[] = {
      "sound becomes the spectrogram that the model, a vocoder, reads"},
     {"text", 't', TOOL_STRING, &o.text, 0, 0, NULL, "TEXT",
      "TEXT becomes tokens, one turn; '-': each line of standard input"},
-    {"image", 'i', TOOL_STRING, &o.image, 0, 0, NULL, "FILE",
-     "the picture (JPEG, PNG, PPM, PGM) that is spoken of in each turn"},
+    {"image", 'i', TOOL_LIST, &o.image, 0, 0, NULL, "FILE",
+     "a picture (JPEG, PNG, PPM, PGM) that each turn speaks of; or several"},
+    {"image-list", 0, TOOL_STRING, &o.image_list, 0, 0, NULL, "FILE",
+     "a turn for each picture that a line of FILE names"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
 
 static const struct tool door = {
@@ -64,6 +71,25 @@ static bool
 floats(const struct encode *s)
 {
     return s->mode == OV_ENCODE_EMBED || s->mode == OV_ENCODE_MEL;
+}
+
+/* What the model is shown has a channel of its own, if it is shown any. */
+static int
+open_picture(struct encode *s, struct filter *f, struct ov_err *err)
+{
+    struct ov_channel out = {
+        .kind = OV_KIND_IMAGE, .dtype = OV_DTYPE_U8, .dims = 3, .rate_den = 1};
+    int side, patch;
+
+    s->picture = -1;
+    if (ov_encode_shown(s->e, 0, &side, &patch) == NULL)
+        return 0;
+    out.shape[0] = out.shape[1] = (uint32_t)side;
+    out.shape[2] = 3;
+    out.max = 3 * (uint32_t)side * (uint32_t)side;
+    out.patch = (uint32_t)patch;
+    s->picture = filter_declare(f, &out, err);
+    return s->picture < 0 ? s->picture : 0;
 }
 
 /* Declare the output; c is the sound that comes, NULL for none. */
@@ -106,7 +132,7 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
                  : s->mode == OV_ENCODE_MEL ? "mel"
                                             : "codec");
     s->channel = filter_declare(f, &out, err);
-    return s->channel < 0 ? s->channel : 0;
+    return s->channel < 0 ? s->channel : open_picture(s, f, err);
 }
 
 /* A time of sound at 16 kHz in the clock of the rows. */
@@ -128,6 +154,7 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     *pts = in_rows(s, *pts);
     s->begin = *pts;
     s->rows = 0;
+    s->shown = false;
     ov_encode_begin(s->e);
     return 0;
 }
@@ -154,6 +181,25 @@ write_rows(struct encode *s, struct filter *f, struct ov_err *err)
     }
 }
 
+/* The pictures of the turn: what they look like, and their rows. */
+static int
+write_pictures(struct encode *s, struct filter *f, struct ov_err *err)
+{
+    size_t width = (size_t)s->width * 4;
+    const unsigned char *rgb;
+    const float *rows;
+    int n = ov_encode_seen(s->e, &rows), side, patch, i, r = 0;
+
+    for (i = 0; r == 0 && s->picture >= 0 &&
+                (rgb = ov_encode_shown(s->e, i, &side, &patch)) != NULL;
+         i++)
+        r = filter_data(f, s->picture, 0, 0, rgb,
+                        3 * (size_t)side * (size_t)side, err);
+    for (i = 0; r == 0 && i < n; i++, rows += s->width)
+        r = filter_data(f, s->channel, s->begin, 0, rows, width, err);
+    return r;
+}
+
 /* The samples of a frame as floats. */
 static const float *
 samples(struct encode *s, const struct ov_frame *d, size_t *n)
@@ -177,14 +223,26 @@ samples(struct encode *s, const struct ov_frame *d, size_t *n)
     return s->x;
 }
 
+/* Pictures come before the first row, behind TURN-BEGIN. */
+static int
+show(struct encode *s, struct filter *f, struct ov_err *err)
+{
+    if (s->shown)
+        return 0;
+    s->shown = true;
+    return write_pictures(s, f, err);
+}
+
 static int
 data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
 {
     struct encode *s = ctx;
     size_t n;
     const float *x = samples(s, d, &n);
-    int r = ov_encode_push(s->e, x, n, err);
+    int r = show(s, f, err);
 
+    if (r == 0)
+        r = ov_encode_push(s->e, x, n, err);
     return r != 0 ? r : write_rows(s, f, err);
 }
 
@@ -192,8 +250,10 @@ static int
 end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 {
     struct encode *s = ctx;
-    int r = ov_encode_flush(s->e, err);
+    int r = show(s, f, err);
 
+    if (r == 0)
+        r = ov_encode_flush(s->e, err);
     *pts = in_rows(s, *pts);
     return r != 0 ? r : write_rows(s, f, err);
 }
@@ -221,6 +281,8 @@ feed_sound(struct encode *s, struct filter *f, struct ov_soundin *in,
 
     if (r == 0)
         r = begin(s, f, &pts, err);
+    if (r == 0)
+        r = show(s, f, err);
     while (r == 0 && (n = ov_soundin_read(in, x, CHUNK, err)) != 0) {
         if (n < 0)
             return (int)n;
@@ -273,21 +335,97 @@ feed_line(struct encode *s, struct filter *f, const char *text, size_t n,
     return r != 0 ? r : filter_turn_end(f, 0, "end", err);
 }
 
+/* Look at what the next line of --image-list names; false at its end, or
+ * with *r set. */
+static bool
+look_at_next(struct encode *s, int *r, struct ov_err *err)
+{
+    static char *line;
+    static size_t cap;
+    ssize_t n;
+
+    while ((n = getline(&line, &cap, s->list)) >= 0) {
+        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+            line[--n] = '\0';
+        if (n > 0) {
+            *r = ov_encode_option(s->e, "image", line, err);
+            return *r == 0;
+        }
+    }
+    if (ferror(s->list))
+        *r = ov_err_errno(err, "%s: read error", o.image_list);
+    return false;
+}
+
+/* Text beside pictures, or pictures alone: rows of one turn. */
+static int
+feed_pictures(struct encode *s, struct filter *f, const char *text, size_t n,
+              struct ov_err *err)
+{
+    size_t width = (size_t)s->width;
+    const float *seen;
+    float *rows = malloc(TOKENS_MAX * width * sizeof *rows);
+    int count, r, i;
+
+    if (rows == NULL)
+        return ov_err_set(err, OV_ERUN, "no memory for rows");
+    if (ov_encode_seen(s->e, &seen) == 0) {
+        free(rows);
+        return ov_err_set(err, OV_EUSAGE,
+                          "to this model a picture is shown with a spoken "
+                          "question only");
+    }
+    count = text == NULL
+                ? 0
+                : ov_encode_words(s->e, text, n, rows, TOKENS_MAX, err);
+    r = count < 0 ? count : filter_turn_begin(f, 0, err);
+    s->begin = 0;
+    if (r == 0)
+        r = write_pictures(s, f, err);
+    for (i = 0; r == 0 && i < count; i++)
+        r = filter_data(f, s->channel, 0, 0, rows + (size_t)i * width,
+                        width * 4, err);
+    if (r == 0 && count > 0)
+        r = filter_mark(f, s->channel, 0, text, n, err);
+    free(rows);
+    return r != 0 ? r : filter_turn_end(f, 0, "end", err);
+}
+
+/* Each line of the list is a picture, and a turn. */
+static int
+feed_image_list(void *ctx, struct filter *f, struct ov_err *err)
+{
+    struct encode *s = ctx;
+    size_t n = o.text != NULL ? strlen(o.text) : 0;
+    int r, i = 0;
+
+    do {
+        r = feed_pictures(s, f, o.text, n, err);
+        tool_tick("picture %d", ++i);
+        if (r == 0)
+            r = ov_encode_option(s->e, "image", NULL, err);
+    } while (r == 0 && look_at_next(s, &r, err));
+    return r;
+}
+
 static int
 feed_text(void *ctx, struct filter *f, struct ov_err *err)
 {
+    struct encode *s = ctx;
+    int (*feed)(struct encode *, struct filter *, const char *, size_t,
+                struct ov_err *) = o.image.n > 0 ? feed_pictures : feed_line;
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
     int r = 0;
 
-    if (strcmp(o.text, "-") != 0)
-        return feed_line(ctx, f, o.text, strlen(o.text), err);
+    if (o.text == NULL || strcmp(o.text, "-") != 0)
+        return feed(s, f, o.text, o.text != NULL ? strlen(o.text) : 0, err);
     while (r == 0 && (n = getline(&line, &cap, stdin)) >= 0) {
         while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
             n--;
         if (n > 0)
-            r = feed_line(ctx, f, line, (size_t)n, err);
+            r = feed(s, f, line, (size_t)n, err);
     }
     if (r == 0 && ferror(stdin))
         r = ov_err_errno(err, "<stdin>: read error");
@@ -312,12 +450,55 @@ is_sound(const char *path)
     return n >= 0 && (n < 4 || memcmp(p, ov_preamble, 4) != 0);
 }
 
+static void
+check_pictures(bool file)
+{
+    bool in = false;
+    int i;
+
+    for (i = 0; i < o.image.n; i++)
+        in |= strcmp(o.image.v[i], "-") == 0;
+    if (in && !file && (o.text == NULL || strcmp(o.text, "-") == 0))
+        tool_die(OV_EUSAGE, "--image -: the question is --text or a FILE then");
+    if (o.image_list == NULL && o.image.n == 0)
+        return;
+    if (o.codec || o.mel)
+        tool_die(OV_EUSAGE, "--image stands without --codec and --mel");
+    if (o.image_list != NULL && (o.image.n > 0 || file))
+        tool_die(OV_EUSAGE, "--image-list stands without --image and FILE");
+    if (o.image_list != NULL && o.text != NULL && strcmp(o.text, "-") == 0)
+        tool_die(OV_EUSAGE, "--image-list: one --text for all pictures");
+}
+
+/* Look at the pictures: all of --image, or the first of --image-list. */
+static void
+look(struct encode *s)
+{
+    struct ov_err err;
+    int i, r = 0;
+
+    for (i = 0; i < o.image.n; i++)
+        if (ov_encode_option(s->e, "image", o.image.v[i], &err) != 0)
+            tool_die_err(&err);
+    if (o.image_list == NULL)
+        return;
+    s->list = strcmp(o.image_list, "-") == 0 ? stdin : fopen(o.image_list, "r");
+    if (s->list == NULL)
+        tool_die(OV_ERUN, "%s: %s", o.image_list, strerror(errno));
+    if (!look_at_next(s, &r, &err)) {
+        if (r != 0)
+            tool_die_err(&err);
+        tool_die(OV_ERUN, "%s: no picture in it", o.image_list);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     struct encode s = {.mode = OV_ENCODE_EMBED, .dtype = OV_DTYPE_I16};
     struct ov_err err;
     int first = tool_start(&door, argc, argv), status;
+    bool pictures = o.image.n > 0 || o.image_list != NULL;
 
     if (o.mel && (o.codec || o.text != NULL))
         tool_die(OV_EUSAGE, "--mel stands without --codec and --text");
@@ -325,18 +506,17 @@ main(int argc, char **argv)
         tool_die(OV_EUSAGE, "--bandwidth is for --codec");
     if (o.text != NULL && (o.codec || argv[first] != NULL))
         tool_die(OV_EUSAGE, "--text stands alone, without --codec or FILE");
+    check_pictures(argv[first] != NULL);
     tool_expect_stream();
     if (o.codec)
         s.mode = OV_ENCODE_CODEC;
-    if (o.text != NULL)
+    if (o.text != NULL && !pictures)
         s.mode = OV_ENCODE_TEXT;
     if (o.mel)
         s.mode = OV_ENCODE_MEL;
     if (ov_encode_open(&s.e, tool_model_dir(), s.mode, &err) != 0)
         tool_die_err(&err);
-    if (o.image != NULL &&
-        ov_encode_option(s.e, "image", o.image, &err) != 0)
-        tool_die_err(&err);
+    look(&s);
     if (o.bandwidth != NULL &&
         ov_encode_option(s.e, "bandwidth", o.bandwidth, &err) != 0)
         tool_die_err(&err);
@@ -347,7 +527,9 @@ main(int argc, char **argv)
     if (s.row == NULL)
         tool_die(OV_ERUN, "no memory for a row");
     sound_files = argv + first;
-    if (o.text != NULL)
+    if (o.image_list != NULL)
+        status = filter_make(&stage, &s, feed_image_list);
+    else if (o.text != NULL)
         status = filter_make(&stage, &s, feed_text);
     else if (is_sound(argv[first]))
         status = filter_make(&stage, &s, feed_files);

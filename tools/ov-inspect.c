@@ -9,10 +9,11 @@
 #include "stream/keys.h"
 #include "stream/reader.h"
 #include "tools/assemble.h"
+#include "tools/sheet.h"
 #include "tools/tool.h"
 
 static struct {
-    bool json, full, assemble;
+    bool json, full, assemble, image;
     int raw; /* -1: not asked for */
 } o = {.raw = -1};
 
@@ -23,6 +24,8 @@ static const struct tool_option options[] = {
      "all values, so that --assemble gives the same stream again"},
     {"raw", 'r', TOOL_INT, &o.raw, 1, 255, NULL, "CHANNEL",
      "the bare DATA of one channel"},
+    {"image", 'i', TOOL_FLAG, &o.image, 0, 0, NULL, NULL,
+     "a PNG of the pictures that a model was shown, with their patches"},
     {"assemble", 'a', TOOL_FLAG, &o.assemble, 0, 0, NULL, NULL,
      "make a stream of what --full prints"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
@@ -30,7 +33,7 @@ static const struct tool_option options[] = {
 static const struct tool door = {
     "ov-inspect", "[FILE]",
     "Show a stream, or make one of text.\n"
-    "any stream -> text, JSON or bare data; with --assemble text -> stream",
+    "any stream -> text, JSON, a PNG or bare data; --assemble: text -> stream",
     TOOL_HAS_OUTPUT | TOOL_HAS_SALVAGE, options};
 
 static bool
@@ -303,6 +306,25 @@ raw_frame(FILE *out, const struct ov_frame *f)
         fwrite(f->payload, 1, f->length, out);
 }
 
+/* Collect a picture of f, or print f. */
+static void
+show(FILE *out, const struct ov_reader *r, const struct ov_frame *f,
+     struct sheet *s, const char *name)
+{
+    struct ov_err err;
+
+    if (o.image) {
+        if (sheet_add(s, ov_reader_declared(r, f->channel), f, &err) != 0)
+            tool_die(err.code, "%s: frame %llu: %s", name,
+                     (unsigned long long)f->index, err.text);
+    } else if (o.raw >= 0)
+        raw_frame(out, f);
+    else if (o.json)
+        json_frame(out, r, f);
+    else
+        print_frame(out, r, f);
+}
+
 static int
 inspect(const char *path)
 {
@@ -314,19 +336,17 @@ inspect(const char *path)
     int fd = tool_input_open(path, &name), n, status = 0;
     int flags = (tool.salvage ? OV_READ_SALVAGE : 0) |
                 (o.full && !o.json ? OV_READ_AS_IS : 0);
-    FILE *out = tool_output_file(o.raw >= 0);
+    FILE *out = tool_output_file(o.raw >= 0 || o.image);
+    struct sheet *sheet = sheet_new();
 
+    if (sheet == NULL)
+        tool_die(OV_ERUN, "no memory");
     if (ov_link_open(&link, fd) != 0)
         tool_die(OV_ERUN, "%s: no pipe to wake the reader", name);
     if (ov_reader_open(&r, ov_link_read, &link, name, flags, &err) != 0)
         tool_die_err(&err);
     while ((n = ov_reader_next(r, &f, &err)) > 0) {
-        if (o.raw >= 0)
-            raw_frame(out, &f);
-        else if (o.json)
-            json_frame(out, r, &f);
-        else
-            print_frame(out, r, &f);
+        show(out, r, &f, sheet, name);
         if (f.type == OV_ERROR)
             status = 1;
         if (fflush(out) != 0)
@@ -339,6 +359,9 @@ inspect(const char *path)
     }
     ov_reader_close(r);
     ov_link_close(&link);
+    if (o.image && sheet_write(sheet, out, &err) != 0)
+        tool_die(err.code, "%s: %s", name, err.text);
+    sheet_free(sheet);
     return status;
 }
 
@@ -349,8 +372,9 @@ main(int argc, char **argv)
 
     if (argc - first > 1)
         tool_die(OV_EUSAGE, "one FILE only");
-    if (o.json + o.assemble + (o.raw >= 0) > 1)
-        tool_die(OV_EUSAGE, "--json, --raw and --assemble exclude each other");
+    if (o.json + o.assemble + o.image + (o.raw >= 0) > 1)
+        tool_die(OV_EUSAGE, "--json, --raw, --image and --assemble exclude "
+                            "each other");
     if (o.assemble)
         status = assemble(argv[first]);
     else

@@ -14,6 +14,7 @@
 #include "train/corpus.h"
 #include "train/train_codec.h"
 #include "train/train_vad.h"
+#include "train/train_vision.h"
 #include "train/train_voice.h"
 
 static volatile int stop;
@@ -208,6 +209,234 @@ main_vad(int argc, char **argv)
     return 0;
 }
 
+/* The drawings at --pictures, and what the eyes of --config are. */
+static void
+open_pictures(const char *dir, struct ov_images *im, struct ov_vision_config *c)
+{
+    struct ov_config *config;
+    struct ov_err err;
+
+    need("--config", a.config);
+    need("--pictures", dir);
+    if (ov_config_open(&config, a.config, &err) != OV_OK ||
+        ov_vision_config(c, config, &err) != OV_OK ||
+        ov_images_open(im, dir, &err) != OV_OK)
+        tool_die_err(&err);
+    ov_config_close(config);
+    if (c->image == 0)
+        tool_die(OV_EMODEL, "%s: no vision", a.config);
+}
+
+#define PICTURES_OPTION \
+    { "pictures", 'p', TOOL_STRING, &pictures, 0, 0, NULL, "DIR", \
+      "art.rgba and art.tsv (models/recipe/pictures)" }
+
+static int
+main_vision(int argc, char **argv)
+{
+    static double drop = 0.1;
+    static const char *pictures;
+    static const struct tool_option options[] = {
+        RUN_OPTIONS,
+        PICTURES_OPTION,
+        { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
+        { 0 }
+    };
+    static const struct tool door = {
+        "ov-train vision", "", "drawings -> weights of the eyes",
+        TOOL_HAS_SEED | TOOL_HAS_THREADS, options
+    };
+    struct ov_vision_task_options o = { 0 };
+    struct ov_vision_task *t;
+    struct ov_task task;
+    struct ov_images im;
+    struct ov_params ps;
+    struct ov_err err;
+
+    a.batch = 32, a.rate = 1e-3, a.clip = 1, a.decay = 0.05;
+    tool_start(&door, argc, argv);
+    open_pictures(pictures, &im, &o.net);
+    need("--state", a.state);
+    o.batch = a.batch;
+    o.drop = drop;
+    o.seed = tool.seed;
+    if (ov_vision_task_open(&t, &o, &im, &task, &err) != OV_OK)
+        tool_die_err(&err);
+    ov_params_init(&ps, NULL, NULL, tool.seed, true);
+    run(&task, &ps);
+    ov_params_free(&ps);
+    ov_vision_task_close(t);
+    ov_images_close(&im);
+    return 0;
+}
+
+static void
+print_confused(const char *style, const char *is, const char *said)
+{
+    printf("# %s: %s, said %s\n", style, is, said);
+}
+
+/* Out: lines of what, pictures, named rightly, patches, their shapes and
+ * colours; TAB between. */
+static int
+main_see(int argc, char **argv)
+{
+    static const char *pictures;
+    static int times = 4;
+    static bool confusion;
+    static const struct tool_option options[] = {
+        { "config", 'c', TOOL_STRING, &a.config, 0, 0, NULL, "FILE",
+          "the model's config.json" },
+        PICTURES_OPTION,
+        { "times", 0, TOOL_INT, &times, 1, 1000, NULL, "N",
+          "each drawing is shown so often, varied" },
+        { "confusion", 0, TOOL_FLAG, &confusion, 0, 0, NULL, NULL,
+          "each drawing named wrongly, as a comment" },
+        { 0 }
+    };
+    static const struct tool door = {
+        "ov-train see", "WEIGHTS",
+        "drawings never learnt from -> how many are named", TOOL_HAS_SEED,
+        options
+    };
+    struct ov_vision_score score[16];
+    struct ov_vision_config c;
+    struct ov_images im;
+    struct ov_err err;
+    int i = tool_start(&door, argc, argv), n, k;
+
+    open_pictures(pictures, &im, &c);
+    if (argc - i != 1)
+        tool_die(OV_EUSAGE, "the weights of ov-train vision are needed");
+    n = ov_vision_test(&c, &im, argv[i], times, tool.seed, score, 16,
+                       confusion ? print_confused : NULL, &err);
+    if (n < 0)
+        tool_die_err(&err);
+    for (k = 0; k < n; k++)
+        printf("%s\t%d\t%d\t%d\t%d\t%d\n", score[k].what, score[k].n,
+               score[k].right, score[k].patches, score[k].shapes,
+               score[k].colours);
+    ov_images_close(&im);
+    return 0;
+}
+
+/* --- ov-train pictures --- */
+
+static int picture_rows;
+
+/* Without a picture there is one answer to every question about it. */
+static void
+print_question(void *ctx, const char *family, const char *text)
+{
+    static const char *const splits[] = { "train", "test" };
+    const struct ov_images *im = ctx;
+    struct ov_rng r = ov_rng_at(0, 0, 0, 6);
+    struct ov_picture_question q;
+    int i;
+
+    ov_picture_ask(im, &r, NULL, &q);
+    for (i = 0; i < 2; i++)
+        printf("picture-%05d\t%s\t%s\t%s\t%s\n", ++picture_rows, splits[i],
+               family, text, q.answer);
+}
+
+static void
+print_answer(void *ctx, const char *family, const char *text)
+{
+    (void)ctx;
+    (void)family;
+    printf("picture-%05d\ttrain\tpicture-say\tsay %s\t%s\n", ++picture_rows,
+           text, text);
+}
+
+static void
+write_ppm(const char *dir, int i, const struct ov_picture *p)
+{
+    size_t n = (size_t)p->side * (size_t)p->side * 3;
+    char path[600];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%05d.ppm", dir, i);
+    f = fopen(path, "wb");
+    if (f == NULL || fprintf(f, "P6 %d %d 255\n", p->side, p->side) < 0 ||
+        fwrite(p->rgb, 1, n, f) != n || fclose(f) != 0)
+        tool_die(OV_ERUN, "%s: cannot be written", path);
+}
+
+/* Picture number i of a style: an art's, or "scene". */
+static void
+draw_picture(const struct ov_images *im, struct ov_rng *r, const char *style,
+             int look, int i, struct ov_picture *p)
+{
+    int k, n = 0;
+
+    if (strcmp(style, "scene") == 0) {
+        ov_picture_scene(r, true, p);
+        return;
+    }
+    for (k = 0; k < im->arts; k++)
+        n += strcmp(im->art[k].style, style) == 0;
+    if (n == 0)
+        tool_die(OV_EUSAGE, "no drawings of style %s", style);
+    for (i %= n, k = 0;; k++)
+        if (strcmp(im->art[k].style, style) == 0 && i-- == 0)
+            break;
+    ov_picture_thing(im, r, k, (enum ov_picture_look)look, p);
+}
+
+/* Out: pictures in OUT, and lines of file, style, family, question, answer,
+ * TAB between; or, without OUT, all that is to be spoken, as the rows of
+ * models/recipe/questions. */
+static int
+main_pictures(int argc, char **argv)
+{
+    static const char *const looks[] = { "plain", "varied", "learn", NULL };
+    static const char *pictures, *style = "scene";
+    static int n = 100, side = 128, look;
+    static const struct tool_option options[] = {
+        PICTURES_OPTION,
+        { "style", 0, TOOL_STRING, &style, 0, 0, NULL, "NAME",
+          "of the drawings; or scene" },
+        { "look", 0, TOOL_CHOICE, &look, 0, 0, looks, "NAME",
+          "plain, varied, or as they are learnt from" },
+        { "count", 'n', TOOL_INT, &n, 1, 100000, NULL, "N", "pictures" },
+        { "side", 0, TOOL_INT, &side, 8, 256, NULL, "N", "their pixels" },
+        { 0 }
+    };
+    static const struct tool door = {
+        "ov-train pictures", "[OUT]",
+        "drawings -> pictures, and questions about them", TOOL_HAS_SEED,
+        options
+    };
+    static uint8_t rgb[256 * 256 * 3];
+    struct ov_picture p = { .rgb = rgb };
+    struct ov_images im;
+    struct ov_err err;
+    int first = tool_start(&door, argc, argv), i, f;
+
+    need("--pictures", pictures);
+    if (ov_images_open(&im, pictures, &err) != OV_OK)
+        tool_die_err(&err);
+    if (argv[first] == NULL)
+        ov_picture_texts(&im, print_question, print_answer, &im);
+    for (i = 0; argv[first] != NULL && i < n; i++) {
+        struct ov_rng r = ov_rng_at(tool.seed, (uint64_t)i, 0, 7);
+        struct ov_picture_question q;
+        p.side = side;
+        draw_picture(&im, &r, style, look, i, &p);
+        write_ppm(argv[first], i, &p);
+        for (f = 0; f < OV_ASK_FAMILIES; f++) {
+            if ((ov_picture_suits(&p) >> f & 1u) == 0)
+                continue;
+            ov_picture_ask_of(&im, &r, &p, (enum ov_picture_family)f, &q);
+            printf("%05d.ppm\t%s\t%s\t%s\t%s\n", i, style,
+                   ov_picture_families[f], q.question, q.answer);
+        }
+    }
+    ov_images_close(&im);
+    return 0;
+}
+
 /* The stages of a GPT-4o-like training: what a batch is made of. */
 static const char *const stages[] = { "text", "align", "joint", "talk", NULL };
 static const double mixes[][OV_MIXED_KINDS] = {
@@ -223,6 +452,7 @@ main_voice(int argc, char **argv)
 {
     static int stage = 2;
     static double drop = 0.05, ctc = 0.3, balance = 0.4, talk, decide = 0.2;
+    static double router = 0.01;
     static const char *answers, *codes, *tokenizer, *writing, *humans;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
@@ -247,6 +477,8 @@ main_voice(int argc, char **argv)
           "share of conversations of more than one turn" },
         { "decide", 0, TOOL_REAL, &decide, 0, 10, NULL, "X",
           "weight of the decision who speaks next" },
+        { "router", 0, TOOL_REAL, &router, 0, 10, NULL, "X",
+          "weight of the load-balancing loss, of a model with experts" },
         { 0 }
     };
     static const struct tool door = {
@@ -284,6 +516,7 @@ main_voice(int argc, char **argv)
     o.balance = balance;
     o.talk = talk;
     o.decide = decide;
+    o.router = router;
     o.seed = tool.seed;
     if (ov_voice_task_open(&t, &o, &questions, &said,
                            humans != NULL ? &people : NULL, table, writing,
@@ -451,6 +684,9 @@ static const struct {
 } jobs[] = {
     { "init", main_init, "write a model of random weights" },
     { "vad", main_vad, "train the voice-activity network" },
+    { "vision", main_vision, "train the eyes" },
+    { "see", main_see, "test the eyes" },
+    { "pictures", main_pictures, "draw pictures to test with" },
     { "codec", main_codec, "train the codec" },
     { "codes", main_codes, "encode a corpus with the codec" },
     { "tokenizer", main_tokenizer, "make the tokenizer" },

@@ -243,6 +243,16 @@ set_choice(const struct tool_option *o, const char *arg)
 }
 
 static void
+add_to_list(const struct tool_option *o, const char *arg)
+{
+    struct tool_list *l = o->to;
+
+    if (l->n == (int)(sizeof l->v / sizeof *l->v))
+        tool_die(OV_EUSAGE, "--%s: more than %d of them", o->name, l->n);
+    l->v[l->n++] = arg;
+}
+
+static void
 set_option(const struct tool_option *o, const char *arg)
 {
     switch (o->kind) {
@@ -260,6 +270,9 @@ set_option(const struct tool_option *o, const char *arg)
         break;
     case TOOL_STRING:
         *(const char **)o->to = arg;
+        break;
+    case TOOL_LIST:
+        add_to_list(o, arg);
         break;
     case TOOL_CHOICE:
         set_choice(o, arg);

@@ -18,7 +18,13 @@ enum tool_kind {
     TOOL_U64,    /* uint64_t *to */
     TOOL_REAL,   /* double *to, min..max */
     TOOL_STRING, /* const char **to */
+    TOOL_LIST,   /* struct tool_list *to: as often as it is given */
     TOOL_CHOICE  /* int *to: the index in choices */
+};
+
+struct tool_list {
+    const char *v[64];
+    int n;
 };
 
 struct tool_option {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rotary positions and causal attention.
+/* Rotary positions and attention.
  * In: queries, keys, values of packed sequences, or of one with a cache.
  * Out: mixed values and their gradients. */
 #include "math/ops.h"
@@ -100,23 +100,24 @@ struct attention {
 
 /* In place: rows of scores to probabilities, zero where not to be seen. */
 OV_HOT static void
-softmax_causal(ov_real *restrict p, int n, int window)
+softmax_seen(ov_real *restrict p, int n, int window)
 {
     int t, i;
 
     for (t = 0; t < n; t++, p += n) {
         int lo = window > 0 && t + 1 > window ? t + 1 - window : 0;
+        int hi = window == OV_ATTEND_ALL ? n : t + 1;
         ov_real m = p[lo], s = 0;
-        for (i = lo; i <= t; i++)
+        for (i = lo; i < hi; i++)
             m = p[i] > m ? p[i] : m;
-        for (i = lo; i <= t; i++)
+        for (i = lo; i < hi; i++)
             p[i] = ov_exp(p[i] - m);
-        s = 1 / ov_sum_(p + lo, t + 1 - lo);
+        s = 1 / ov_sum_(p + lo, hi - lo);
         for (i = 0; i < lo; i++)
             p[i] = 0;
-        for (i = lo; i <= t; i++)
+        for (i = lo; i < hi; i++)
             p[i] *= s;
-        for (i = t + 1; i < n; i++)
+        for (i = hi; i < n; i++)
             p[i] = 0;
     }
 }
@@ -189,7 +190,7 @@ attend_packed(struct ov_graph *g, struct attention *a)
             size_t ok = row * dk + (size_t)(h / (a->heads / a->kv_heads)) * hd;
             ov_product(g, false, true, n, n, hd, scale, a->q->x + oq, dq,
                        a->k->x + ok, dk, 0, p, n);
-            softmax_causal(p, n, a->window);
+            softmax_seen(p, n, a->window);
             ov_product(g, false, false, n, hd, n, 1, p, n, a->v->x + ok, dk, 0,
                        a->y->x + oq, dq);
         }

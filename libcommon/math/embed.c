@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rows by index: embeddings, gathering, scattering.
+/* Rows by index: embeddings, gathering, scattering, means.
  * In: tensors and indices.  Out: tensors and their gradients. */
 #include "math/ops.h"
 
@@ -129,5 +129,41 @@ ov_scatter(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *y,
     memcpy(z->x, x->x, sizeof *z->x * (size_t)x->rows * (size_t)x->cols);
     move_rows(z->x, y->x, idx, y->rows, x->cols, 1);
     note(g, scatter_back, (struct rows){ x, y, z, idx, y->rows });
+    return z;
+}
+
+static void
+pool_back(struct ov_graph *g, void *args)
+{
+    struct rows *a = args;
+    int c = a->x->cols, t, i;
+    ov_real s = 1 / (ov_real)a->n;
+
+    (void)g;
+    if (a->x->g == NULL)
+        return;
+    for (t = 0; t < a->x->rows; t++)
+        for (i = 0; i < c; i++)
+            a->x->g[(size_t)t * c + i] +=
+                s * a->z->g[(size_t)(t / a->n) * c + i];
+}
+
+struct ov_tensor *
+ov_pool(struct ov_graph *g, struct ov_tensor *x, int k)
+{
+    struct ov_tensor *z = ov_tensor_new(g, x->rows / k, x->cols);
+    int c = x->cols, t, i;
+    struct rows *a;
+
+    memset(z->x, 0, sizeof *z->x * (size_t)z->rows * (size_t)c);
+    for (t = 0; t < z->rows * k; t++)
+        add_row(z->x + (size_t)(t / k) * c, x->x + (size_t)t * c, c);
+    for (i = 0; i < z->rows * c; i++)
+        z->x[i] /= (ov_real)k;
+    if (ov_graph_records(g)) {
+        a = ov_graph_alloc(g, sizeof *a);
+        *a = (struct rows){x, NULL, z, NULL, k};
+        ov_graph_record(g, pool_back, a);
+    }
     return z;
 }

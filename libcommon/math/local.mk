@@ -11,6 +11,7 @@ math_sources = \
 	libcommon/math/conv.c \
 	libcommon/math/attention.c \
 	libcommon/math/embed.c \
+	libcommon/math/route.c libcommon/math/route.h \
 	libcommon/math/sample.c libcommon/math/sample.h \
 	libcommon/math/fft.c libcommon/math/fft.h \
 	libcommon/math/signal.c

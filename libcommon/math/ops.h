@@ -87,11 +87,14 @@ struct ov_kv {
  * (Su et al. 2021). */
 struct ov_tensor *ov_rope(struct ov_graph *g, struct ov_tensor *x, int heads,
                           ov_real base, const struct ov_segs *segs, int pos0);
+/* The window of networks that are not causal: every row sees all rows of
+ * its sequence, those after it too (no cache). */
+enum { OV_ATTEND_ALL = -1 };
 /* Causal attention with grouped queries: q [n, heads*hd], k, v
  * [n, kv_heads*hd] -> [n, heads*hd]; scale 1/sqrt(hd).  Row t sees rows
- * t-window+1..t of its sequence (window 0: all).  With cache: one sequence,
- * k and v are appended first (the oldest rows give way when a window is
- * set), no recording. */
+ * t-window+1..t of its sequence (window 0: all up to t).  With cache: one
+ * sequence, k and v are appended first (the oldest rows give way when a
+ * window is set), no recording. */
 struct ov_tensor *ov_attention(struct ov_graph *g, struct ov_tensor *q,
                                struct ov_tensor *k, struct ov_tensor *v,
                                int heads, int kv_heads, int window,
@@ -109,6 +112,8 @@ struct ov_tensor *ov_gather(struct ov_graph *g, struct ov_tensor *x,
 /* x with row i of y added to row idx[i]; an index < 0 is skipped. */
 struct ov_tensor *ov_scatter(struct ov_graph *g, struct ov_tensor *x,
                              struct ov_tensor *y, const int32_t *idx);
+/* Means of k rows each: x [n*k,c] -> [n,c]. */
+struct ov_tensor *ov_pool(struct ov_graph *g, struct ov_tensor *x, int k);
 
 /* --- signal.c --- */
 

@@ -201,7 +201,8 @@ read_pnm(struct ov_image *im, const uint8_t *p, size_t n, const char *name,
 
 int
 ov_image_parse(struct ov_image *im, const void *bytes, size_t n,
-               const char *name, struct ov_err *err)
+               enum ov_image_ground ground, const char *name,
+               struct ov_err *err)
 {
     const uint8_t *p = bytes;
     int rc, turn = 1;
@@ -211,7 +212,7 @@ ov_image_parse(struct ov_image *im, const void *bytes, size_t n,
     if (n >= 3 && memcmp(p, "\xff\xd8\xff", 3) == 0)
         rc = ov_image_jpeg(im, &turn, p, n, name, &e);
     else if (n >= 8 && memcmp(p, "\x89PNG\r\n\x1a\n", 8) == 0)
-        rc = ov_image_png(im, &turn, p, n, name, &e);
+        rc = ov_image_png(im, &turn, p, n, ground, name, &e);
     else if (n >= 3 && p[0] == 'P' && p[1] >= '2' && p[1] <= '6' && p[1] != '4')
         rc = read_pnm(im, p, n, name, &e);
     else
@@ -250,9 +251,11 @@ slurp(FILE *f, size_t *n)
 }
 
 int
-ov_image_read(struct ov_image *im, const char *path, struct ov_err *err)
+ov_image_read(struct ov_image *im, const char *path,
+              enum ov_image_ground ground, struct ov_err *err)
 {
-    FILE *f = fopen(path, "rb");
+    bool in = strcmp(path, "-") == 0;
+    FILE *f = in ? stdin : fopen(path, "rb");
     uint8_t *p;
     size_t n;
     int rc;
@@ -260,14 +263,16 @@ ov_image_read(struct ov_image *im, const char *path, struct ov_err *err)
     *im = (struct ov_image){0};
     if (f == NULL)
         return ov_err_errno(err, "%s", path);
+    path = in ? "<stdin>" : path;
     p = slurp(f, &n);
     if (p == NULL)
         rc = ov_err_set(err, OV_ESTREAM, "%s: above 256 MiB", path);
     else if (ferror(f))
         rc = ov_err_errno(err, "%s", path);
     else
-        rc = ov_image_parse(im, p, n, path, err);
-    fclose(f);
+        rc = ov_image_parse(im, p, n, ground, path, err);
+    if (!in)
+        fclose(f);
     free(p);
     return rc;
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 
@@ -15,17 +16,26 @@ struct ov_image {
     uint8_t *rgb; /* [height, width, 3], malloc'd */
 };
 
-/* The file at path, at most 256 MiB of it.  JPEG is turned as its EXIF
- * orientation says; transparency is dropped, 16 bits are cut to 8 and CMYK
- * becomes RGB as in Pillow's convert("RGB").  Refused, before memory is
+/* What is behind a transparent pixel. */
+enum ov_image_ground {
+    OV_IMAGE_AS_STORED, /* the colour it has: as in Pillow's convert("RGB") */
+    OV_IMAGE_ON_WHITE   /* white, as much as it is transparent */
+};
+
+/* The file at path ("-": standard input), at most 256 MiB of it.  JPEG is
+ * turned as its EXIF orientation says; of an animated PNG it is the first
+ * picture; 16 bits are cut to 8 and CMYK becomes RGB as in Pillow's
+ * convert("RGB").  Refused, before memory is
  * taken for them: images above 2^28 pixels, and those whose RGB is above
  * 48 MiB plus 32 times the file's size (no photograph is).
  * OV_ERUN: cannot open or read, no memory; OV_ESTREAM: no image, damaged,
  * cut off, or too large. */
-int ov_image_read(struct ov_image *im, const char *path, struct ov_err *err);
+int ov_image_read(struct ov_image *im, const char *path,
+                  enum ov_image_ground ground, struct ov_err *err);
 /* The same from n bytes in memory; name stands for the file in messages. */
 int ov_image_parse(struct ov_image *im, const void *bytes, size_t n,
-                   const char *name, struct ov_err *err);
+                   enum ov_image_ground ground, const char *name,
+                   struct ov_err *err);
 void ov_image_free(struct ov_image *im);
 
 /* For the readers of single formats (image_jpeg.c, image_png.c). --------- */
@@ -41,6 +51,9 @@ int ov_image_orientation(const uint8_t *p, size_t n);
 int ov_image_jpeg(struct ov_image *im, int *orientation, const uint8_t *p,
                   size_t n, const char *name, struct ov_err *err);
 int ov_image_png(struct ov_image *im, int *orientation, const uint8_t *p,
-                 size_t n, const char *name, struct ov_err *err);
+                 size_t n, enum ov_image_ground ground, const char *name,
+                 struct ov_err *err);
+/* im as a PNG file to f. */
+int ov_image_write_png(const struct ov_image *im, FILE *f, struct ov_err *err);
 
 #endif

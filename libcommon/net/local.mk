@@ -56,3 +56,7 @@ OV_TESTS += tests/unit/t_fuzz_omni
 OV_TESTS += tests/unit/t_lyra
 OV_TESTS += tests/unit/t_conformer
 OV_TESTS += tests/unit/t_miniomni
+libov_a_SOURCES += libcommon/net/vision.c libcommon/net/vision.h
+OV_TESTS += tests/unit/t_vision
+libov_a_SOURCES += libcommon/net/experts.c libcommon/net/experts.h
+OV_TESTS += tests/unit/t_experts

@@ -5,6 +5,7 @@
 #include "net/voice.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,8 @@ ov_voice_config(struct ov_voice_config *c, const struct ov_config *file,
     };
     int r = ov_config_want(file, want, sizeof want / sizeof *want, err);
 
+    if (r == OV_OK)
+        r = ov_experts_config(&c->experts, file, "voice", err);
     if (r != OV_OK)
         return r;
     if (c->enc_d % c->enc_heads != 0 || c->enc_d / c->enc_heads % 2 != 0 ||
@@ -55,6 +58,7 @@ bind_layer(struct ov_layer *l, struct ov_params *ps,
 {
     int d = c->d, kv = d / c->heads * c->kv_heads;
     double in = 1 / sqrt(d), out = 1 / sqrt(2.0 * c->layers);
+    char name[32];
 
     l->a_n = ov_param_const(ps, 1, d, 1, "lm.%d.attn.norm", i);
     l->q = ov_param(ps, d, d, in, "lm.%d.attn.q", i);
@@ -62,6 +66,11 @@ bind_layer(struct ov_layer *l, struct ov_params *ps,
     l->v = ov_param(ps, kv, d, in, "lm.%d.attn.v", i);
     l->o = ov_param(ps, d, d, in * out, "lm.%d.attn.o", i);
     l->f_n = ov_param_const(ps, 1, d, 1, "lm.%d.ff.norm", i);
+    if (c->experts.count > 0) {
+        snprintf(name, sizeof name, "lm.%d.ff", i);
+        ov_experts_bind(&l->experts, ps, &c->experts, d, c->ff, out, name);
+        return;
+    }
     l->up = ov_param(ps, 2 * c->ff, d, in, "lm.%d.ff.up", i);
     l->down = ov_param(ps, d, c->ff, out / sqrt(c->ff), "lm.%d.ff.down", i);
 }
@@ -211,8 +220,13 @@ run_layer(const struct ov_voice *v, int i, struct ov_graph *g,
     h = ov_dropout(g, h, v->drop, v->drop_seed + 2 * (uint64_t)i);
     x = ov_add(g, x, h);
     h = ov_rmsnorm(g, x, l->f_n, (ov_real)1e-5);
-    h = ov_swiglu(g, ov_linear(g, h, l->up, NULL));
-    h = ov_linear(g, h, l->down, NULL);
+    if (c->experts.count > 0)
+        h = ov_experts_run(&l->experts, g, h,
+                           v->look != NULL ? &v->look[i] : NULL);
+    else {
+        h = ov_swiglu(g, ov_linear(g, h, l->up, NULL));
+        h = ov_linear(g, h, l->down, NULL);
+    }
     h = ov_dropout(g, h, v->drop, v->drop_seed + 2 * (uint64_t)i + 1);
     return ov_add(g, x, h);
 }

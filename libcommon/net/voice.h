@@ -17,6 +17,7 @@
 
 #include "model/config.h"
 #include "net/block.h"
+#include "net/experts.h"
 
 enum {
     OV_VOICE_BANDS = 80,
@@ -39,6 +40,7 @@ struct ov_voice_config {
     int text_card;
     int books, card;                             /* as the codec */
     int lead;      /* steps between a text token and its first code */
+    struct ov_experts_config experts; /* in place of up and down */
 };
 
 struct ov_conformer {
@@ -52,6 +54,7 @@ struct ov_conformer {
 
 struct ov_layer {
     struct ov_tensor *a_n, *q, *k, *v, *o, *f_n, *up, *down;
+    struct ov_experts experts; /* if the model has them */
 };
 
 struct ov_voice {
@@ -70,6 +73,7 @@ struct ov_voice {
     /* training only: drop this part of every residual branch */
     ov_real drop;
     uint64_t drop_seed;
+    struct ov_experts_look *look; /* of each layer; NULL: nobody looks */
 };
 
 /* Codes beyond the codebook's card: no sound yet or no more, and the end. */

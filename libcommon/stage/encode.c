@@ -146,3 +146,26 @@ ov_encode_text(struct ov_encode *e, const char *text, size_t n, int32_t *ids,
         return ov_err_set(err, OV_EUSAGE, "this model reads no text");
     return e->ops->text(e->self, text, n, ids, max, err);
 }
+
+int
+ov_encode_seen(const struct ov_encode *e, const float **rows)
+{
+    return e->ops->seen != NULL ? e->ops->seen(e->self, rows) : 0;
+}
+
+const uint8_t *
+ov_encode_shown(const struct ov_encode *e, int i, int *side, int *patch)
+{
+    return e->ops->shown != NULL ? e->ops->shown(e->self, i, side, patch)
+                                 : NULL;
+}
+
+int
+ov_encode_words(struct ov_encode *e, const char *text, size_t n, float *rows,
+                size_t max, struct ov_err *err)
+{
+    if (e->ops->words == NULL)
+        return ov_err_set(err, OV_EUSAGE,
+                          "this model reads no text beside a picture");
+    return e->ops->words(e->self, text, n, rows, max, err);
+}

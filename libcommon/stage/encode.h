@@ -58,4 +58,19 @@ size_t ov_encode_pull_codes(struct ov_encode *e, int32_t *codes, size_t max);
 int ov_encode_text(struct ov_encode *e, const char *text, size_t n,
                    int32_t *ids, size_t max, struct ov_err *err);
 
+/* --- pictures (EMBED) --- */
+
+/* The option "image" names a picture that each turn speaks of, after those
+ * named before; NULL forgets them.  Their rows [n, width], which a turn
+ * begins with; the count, 0: there are none, or they come with the sound. */
+int ov_encode_seen(const struct ov_encode *e, const float **rows);
+/* What the model is shown of picture i: [side, side, 3], 8-bit RGB, cut into
+ * patches.  NULL: there are no more. */
+const uint8_t *ov_encode_shown(const struct ov_encode *e, int i, int *side,
+                               int *patch);
+/* Text beside pictures: its rows [max, width]; the count, or negative as
+ * ov_encode_text. */
+int ov_encode_words(struct ov_encode *e, const char *text, size_t n,
+                    float *rows, size_t max, struct ov_err *err);
+
 #endif

@@ -139,7 +139,7 @@ see(struct encode *e, const struct ov_clip *clip, const char *path,
         return ov_err_set(err, OV_EMODEL,
                           "a CLIP of width %d, the adapter wants %d", s->embed,
                           e->c.vision_dim);
-    r = ov_image_read(&im, path, err);
+    r = ov_image_read(&im, path, OV_IMAGE_AS_STORED, err);
     if (r == OV_OK)
         r = ov_image_square(&square, &im, s->image, err);
     ov_image_free(&im);
@@ -170,6 +170,10 @@ option(void *self, const char *name, const char *value, struct ov_err *err)
     if (strcmp(name, "image") != 0 || e->mode != OV_ENCODE_EMBED)
         return ov_err_set(err, OV_EUSAGE, "Mini-Omni2 has no option %s here",
                           name);
+    if (value == NULL) {
+        e->image_rows = 0;
+        return OV_OK;
+    }
     r = ov_omni_part(path, e->dir, OV_OMNI_CLIP, err);
     if (r == OV_OK)
         r = ov_clip_open(&clip, path, NULL, err);

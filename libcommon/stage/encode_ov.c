@@ -11,6 +11,7 @@
 #include "net/codec.h"
 #include "net/load.h"
 #include "net/voice.h"
+#include "stage/sight.h"
 #include "text/bpe.h"
 #include "text/normal.h"
 
@@ -37,18 +38,26 @@ struct encode {
     struct ov_codec codec;
     struct ov_codec_state codec_state;
     struct ov_bpe *bpe;
+
+    /* a model with eyes */
+    char *dir;
+    bool eyes;              /* rows say what they are of (stage/sight.h) */
+    struct ov_sight *sight; /* NULL: no picture was named */
 };
 
 static int
 open_embed(struct encode *e, const char *dir, struct ov_err *err)
 {
     struct ov_voice_config c;
+    struct ov_vision_config sc;
     struct ov_load l;
     int r = ov_load_begin(&l, dir, "encoder", &e->params, err);
 
     if (r != OV_OK)
         return r;
     r = ov_voice_config(&c, l.config, err);
+    if (r == OV_OK)
+        r = ov_vision_config(&sc, l.config, err);
     if (r == OV_OK)
         ov_voice_bind(&e->voice, &e->params, &c, OV_VOICE_ENCODER);
     r = ov_load_end(&l, &e->params, r, err);
@@ -58,7 +67,8 @@ open_embed(struct encode *e, const char *dir, struct ov_err *err)
     e->block = OV_VOICE_UNIT * OV_MEL_HOP;
     e->history = OV_MEL_WIN - OV_MEL_HOP;
     e->rows = OV_VOICE_PAIR;
-    e->width = c.enc_d;
+    e->eyes = sc.image > 0;
+    e->width = e->eyes ? ov_sight_width(&sc, c.enc_d) : c.enc_d;
     if (e->mel == NULL || ov_encoder_state_open(&e->state, &e->voice) != OV_OK)
         return ov_err_set(err, OV_ERUN, "out of memory");
     return OV_OK;
@@ -113,7 +123,9 @@ encode_open(void **out, const char *dir, const struct ov_model_kind *k,
         return ov_err_set(err, OV_ERUN, "out of memory");
     e->mode = mode;
     e->graph = ov_graph_new(false);
-    r = mode == OV_ENCODE_EMBED   ? open_embed(e, dir, err)
+    e->dir = strdup(dir);
+    r = e->dir == NULL            ? ov_err_set(err, OV_ERUN, "out of memory")
+        : mode == OV_ENCODE_EMBED ? open_embed(e, dir, err)
         : mode == OV_ENCODE_CODEC ? open_codec(e, dir, err)
                                   : open_text(e, dir, err);
     if (r == OV_OK) {
@@ -142,6 +154,8 @@ encode_close(void *self)
     ov_codec_unbind(&e->codec);
     if (e->bpe != NULL)
         ov_bpe_close(e->bpe);
+    ov_sight_close(e->sight);
+    free(e->dir);
     ov_params_free(&e->params);
     ov_graph_free(e->graph);
     free(e->in);
@@ -227,7 +241,16 @@ run_embed(struct encode *e, float *out)
         ov_mel_frame(e->mel, e->in + f * OV_MEL_HOP,
                      mel->x + f * OV_VOICE_BANDS);
     y = ov_voice_encode(&e->voice, e->graph, mel, NULL, NULL, &e->state);
-    memcpy(out, y->x, sizeof *out * (size_t)e->rows * (size_t)e->width);
+    if (!e->eyes) {
+        memcpy(out, y->x, sizeof *out * (size_t)e->rows * (size_t)e->width);
+        return;
+    }
+    memset(out, 0, sizeof *out * (size_t)e->rows * (size_t)e->width);
+    for (f = 0; f < e->rows; f++, out += e->width) {
+        out[0] = OV_ROW_SOUND;
+        memcpy(out + 1, y->x + (size_t)f * (size_t)y->cols,
+               sizeof *out * (size_t)y->cols);
+    }
 }
 
 static void
@@ -357,6 +380,77 @@ encode_text(void *self, const char *text, size_t n, int32_t *ids, size_t max,
     return r;
 }
 
+/* --- pictures --- */
+
+static int
+encode_option(void *self, const char *name, const char *value,
+              struct ov_err *err)
+{
+    struct encode *e = self;
+    int r = OV_OK;
+
+    if (strcmp(name, "image") != 0 || e->mode != OV_ENCODE_EMBED)
+        return ov_err_set(err, OV_EUSAGE, "this model has no option %s here",
+                          name);
+    if (value == NULL) {
+        if (e->sight != NULL)
+            ov_sight_forget(e->sight);
+        return OV_OK;
+    }
+    if (e->sight == NULL)
+        r = ov_sight_open(&e->sight, e->dir, e->voice.c.enc_d, err);
+    return r == OV_OK ? ov_sight_look(e->sight, value, err) : r;
+}
+
+static int
+encode_seen(const void *self, const float **rows)
+{
+    const struct encode *e = self;
+
+    if (e->sight == NULL)
+        return 0;
+    *rows = e->sight->rows;
+    return e->sight->n_rows;
+}
+
+static const uint8_t *
+encode_shown(const void *self, int i, int *side, int *patch)
+{
+    const struct encode *e = self;
+
+    if (e->sight == NULL || i >= e->sight->images)
+        return NULL;
+    *side = e->sight->v.c.image;
+    *patch = e->sight->v.c.patch;
+    return e->sight->rgb + (size_t)i * (size_t)*side * (size_t)*side * 3;
+}
+
+static int
+encode_words(void *self, const char *text, size_t n, float *rows, size_t max,
+             struct ov_err *err)
+{
+    struct encode *e = self;
+    int32_t *ids;
+    int count, i, width = e->width;
+
+    if (!e->eyes)
+        return ov_err_set(err, OV_EUSAGE, "this model has no eyes");
+    if (e->bpe == NULL && (count = open_text(e, e->dir, err)) != OV_OK)
+        return count;
+    e->width = width;
+    ids = malloc((max + 1) * sizeof *ids);
+    if (ids == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    count = encode_text(e, text, n, ids, max, err);
+    for (i = 0; i < count; i++, rows += width) {
+        memset(rows, 0, sizeof *rows * (size_t)width);
+        rows[0] = OV_ROW_WORD;
+        rows[1] = (float)ids[i];
+    }
+    free(ids);
+    return count;
+}
+
 static bool
 encode_takes(const struct ov_model_kind *k, enum ov_encode_mode mode)
 {
@@ -378,4 +472,8 @@ const struct ov_encode_ops ov_encode_ov = {
     .pull = encode_pull,
     .pull_codes = encode_pull_codes,
     .text = encode_text,
+    .option = encode_option,
+    .seen = encode_seen,
+    .shown = encode_shown,
+    .words = encode_words,
 };

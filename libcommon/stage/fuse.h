@@ -7,7 +7,8 @@
  * A position is ov_fuse_words() 4-byte words, little-endian in the stream:
  *   word 0            int32 text token, -1 = none
  *   words 1..Q        int32 code of each codebook, -1 = none
- *   word Q+1          uint32 1 if the embedding counts, else 0
+ *   word Q+1          uint32 1 if the embedding counts (2: it is of a picture
+ *                     of the default model), else 0
  *   words Q+2..Q+1+D  float32 embedding */
 #ifndef OV_STAGE_FUSE_H
 #define OV_STAGE_FUSE_H

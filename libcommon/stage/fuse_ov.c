@@ -3,7 +3,11 @@
  * In: embeddings or tokens of a turn.  Out: positions.
  *
  *   <|audio|> heard heard ... <|task|>
- *   <|text|>  token token ... <|task|> */
+ *   <|text|>  token token ... <|task|>
+ *
+ * and, of a model with eyes, before, between or behind these:
+ *
+ *   <|image|> seen seen ... <|end of image|> */
 #include "stage/fuse_ops.h"
 
 #include <stdio.h>
@@ -12,24 +16,32 @@
 
 #include "net/load.h"
 #include "net/voice.h"
+#include "stage/sight.h"
 #include "text/bpe.h"
 
-enum holds { NOTHING, SOUND, WORDS };
+enum holds { NOTHING, SOUND, WORDS, IMAGE };
 
 struct fuse {
     struct ov_voice voice;
     struct ov_params params;
     struct ov_graph *graph;
+    struct ov_vision eyes;     /* image 0: there are none */
     int32_t audio, text, task; /* special tokens */
+    int32_t image, image_end;
     int card;
-    enum holds holds;
+    enum holds holds; /* what the last positions are of */
+    enum holds asks;  /* SOUND or WORDS: a turn has one of them */
+    float *patch;     /* rows of the picture that is not complete */
+    int patches;
+    bool saw;    /* a picture in this turn */
     float *pair; /* encoder rows that wait for their other half */
     int waiting;
     uint32_t *out; /* positions that are ready */
     size_t n, at, cap;
 };
 
-static const char *const tasks[] = {"chat", "transcribe", "speak", NULL};
+static const char *const tasks[] = {"chat", "transcribe", "speak", "caption",
+                                    NULL};
 
 const char *const *
 ov_fuse_tasks(void)
@@ -52,6 +64,8 @@ open_tokens(struct fuse *f, const char *dir, const char *task,
     f->audio = ov_bpe_special(b, "<|audio|>");
     f->text = ov_bpe_special(b, "<|text|>");
     f->task = ov_bpe_special(b, name);
+    f->image = ov_bpe_special(b, "<|image|>");
+    f->image_end = ov_bpe_special(b, "<|end of image|>");
     ov_bpe_close(b);
     if (f->audio < 0 || f->text < 0 || f->task < 0)
         return ov_err_set(err, OV_EMODEL,
@@ -63,12 +77,20 @@ open_tokens(struct fuse *f, const char *dir, const char *task,
 
 static void fuse_close(void *self);
 
+/* Values of a whole picture's rows. */
+static size_t
+patch_values(const struct ov_vision_config *c)
+{
+    return c->image > 0 ? (size_t)ov_vision_rows(c) * (size_t)c->d : 0;
+}
+
 static int
 fuse_open(void **out, const char *dir, const struct ov_model_kind *k,
           const char *task, struct ov_err *err)
 {
     struct fuse *f;
     struct ov_voice_config c;
+    struct ov_vision_config sc;
     struct ov_load l;
     int r, i;
 
@@ -85,7 +107,11 @@ fuse_open(void **out, const char *dir, const struct ov_model_kind *k,
     if (r == OV_OK) {
         r = ov_voice_config(&c, l.config, err);
         if (r == OV_OK)
+            r = ov_vision_config(&sc, l.config, err);
+        if (r == OV_OK)
             ov_voice_bind(&f->voice, &f->params, &c, OV_VOICE_ADAPTER);
+        if (r == OV_OK && sc.image > 0)
+            ov_vision_bind(&f->eyes, &f->params, &sc, OV_VISION_ADAPTER);
         r = ov_load_end(&l, &f->params, r, err);
     }
     if (r == OV_OK)
@@ -95,7 +121,8 @@ fuse_open(void **out, const char *dir, const struct ov_model_kind *k,
         f->graph = ov_graph_new(false);
         f->pair =
             calloc((size_t)OV_VOICE_PAIR * (size_t)c.enc_d, sizeof *f->pair);
-        if (f->graph == NULL || f->pair == NULL)
+        f->patch = calloc(patch_values(&f->eyes.c) + 1, sizeof *f->patch);
+        if (f->graph == NULL || f->pair == NULL || f->patch == NULL)
             r = ov_err_set(err, OV_ERUN, "out of memory");
     }
     if (r != OV_OK) {
@@ -116,6 +143,7 @@ fuse_close(void *self)
     ov_params_free(&f->params);
     ov_graph_free(f->graph);
     free(f->pair);
+    free(f->patch);
     free(f->out);
     free(f);
 }
@@ -141,6 +169,8 @@ fuse_width_in(const void *self)
 {
     const struct fuse *f = self;
 
+    if (f->eyes.c.image > 0)
+        return ov_sight_width(&f->eyes.c, f->voice.c.enc_d);
     return f->voice.c.enc_d;
 }
 
@@ -149,8 +179,9 @@ fuse_begin(void *self)
 {
     struct fuse *f = self;
 
-    f->holds = NOTHING;
-    f->waiting = 0;
+    f->holds = f->asks = NOTHING;
+    f->saw = false;
+    f->waiting = f->patches = 0;
     f->n = f->at = 0;
 }
 
@@ -179,21 +210,10 @@ position(struct fuse *f, int32_t token, const float *heard, struct ov_err *err)
     for (q = 0; q < books; q++)
         memcpy(p + 1 + q, &none, sizeof none);
     if (heard != NULL) {
-        p[1 + books] = 1;
+        p[1 + books] = f->holds == IMAGE ? 2 : 1;
         memcpy(p + 2 + books, heard, sizeof *heard * (size_t)f->voice.c.d);
     }
     return OV_OK;
-}
-
-static int
-enter(struct fuse *f, enum holds what, struct ov_err *err)
-{
-    if (f->holds == what)
-        return OV_OK;
-    if (f->holds != NOTHING)
-        return ov_err_set(err, OV_ESTREAM, "sound and text in one turn");
-    f->holds = what;
-    return position(f, what == SOUND ? f->audio : f->text, NULL, err);
 }
 
 /* The pair of encoder rows is complete: one position. */
@@ -209,18 +229,120 @@ hear(struct fuse *f, struct ov_err *err)
     return position(f, -1, x->x, err);
 }
 
+/* An odd row: the other half is silence. */
+static int
+hear_rest(struct fuse *f, struct ov_err *err)
+{
+    int d = f->voice.c.enc_d;
+
+    if (f->waiting == 0)
+        return OV_OK;
+    memset(f->pair + (size_t)f->waiting * (size_t)d, 0,
+           sizeof *f->pair * (size_t)(OV_VOICE_PAIR - f->waiting) * (size_t)d);
+    return hear(f, err);
+}
+
+/* What comes now is of this kind: what says so stands before it. */
+static int
+enter(struct fuse *f, enum holds what, struct ov_err *err)
+{
+    int r;
+
+    if (f->holds == what)
+        return OV_OK;
+    if (what != IMAGE && f->asks != NOTHING && f->asks != what)
+        return ov_err_set(err, OV_ESTREAM, "sound and text in one turn");
+    if (f->patches > 0)
+        return ov_err_set(err, OV_ESTREAM, "a picture of %d rows, not %d",
+                          f->patches, ov_vision_rows(&f->eyes.c));
+    if ((r = hear_rest(f, err)) != OV_OK)
+        return r;
+    f->holds = what;
+    f->asks = what == IMAGE ? f->asks : what;
+    return position(f,
+                    what == SOUND   ? f->audio
+                    : what == WORDS ? f->text
+                                    : f->image,
+                    NULL, err);
+}
+
+static int
+push_sound(struct fuse *f, const float *row, struct ov_err *err)
+{
+    int d = f->voice.c.enc_d, r = enter(f, SOUND, err);
+
+    if (r != OV_OK)
+        return r;
+    memcpy(f->pair + (size_t)f->waiting++ * (size_t)d, row,
+           sizeof *row * (size_t)d);
+    return f->waiting == OV_VOICE_PAIR ? hear(f, err) : OV_OK;
+}
+
+static int
+push_word(struct fuse *f, int32_t id, struct ov_err *err)
+{
+    int r = enter(f, WORDS, err);
+
+    if (r != OV_OK)
+        return r;
+    if (id < 0 || id >= f->card)
+        return ov_err_set(err, OV_ESTREAM, "text token %ld is not in 0..%d",
+                          (long)id, f->card - 1);
+    return position(f, id, NULL, err);
+}
+
+/* With its last row a picture becomes positions. */
+static int
+push_patch(struct fuse *f, const float *row, struct ov_err *err)
+{
+    const struct ov_vision_config *c = &f->eyes.c;
+    struct ov_tensor *x;
+    int i, r = OV_OK;
+
+    if (f->image < 0 || f->image_end < 0)
+        return ov_err_set(err, OV_EMODEL,
+                          "a picture, but the tokenizer has no <|image|> and "
+                          "<|end of image|>");
+    if ((r = enter(f, IMAGE, err)) != OV_OK)
+        return r;
+    memcpy(f->patch + (size_t)f->patches++ * (size_t)c->d, row,
+           sizeof *row * (size_t)c->d);
+    if (f->patches < ov_vision_rows(c))
+        return OV_OK;
+    ov_graph_reset(f->graph);
+    x = ov_tensor_const(f->graph, f->patch, f->patches, c->d);
+    x = ov_vision_adapt(&f->eyes, f->graph, x);
+    for (i = 0; r == OV_OK && i < x->rows; i++)
+        r = position(f, -1, x->x + (size_t)i * (size_t)x->cols, err);
+    f->patches = 0;
+    f->saw = true;
+    f->holds = NOTHING; /* the next one begins anew */
+    return r == OV_OK ? position(f, f->image_end, NULL, err) : r;
+}
+
+/* A row that says what it is of. */
+static int
+push_marked(struct fuse *f, const float *row, struct ov_err *err)
+{
+    if (row[0] == OV_ROW_SOUND)
+        return push_sound(f, row + 1, err);
+    if (row[0] == OV_ROW_IMAGE)
+        return push_patch(f, row + 1, err);
+    if (row[0] == OV_ROW_WORD && row[1] >= 0 && row[1] < 1 << 24)
+        return push_word(f, (int32_t)row[1], err);
+    return ov_err_set(err, OV_ESTREAM,
+                      "a row that is neither sound, picture nor word");
+}
+
 static int
 fuse_push_embed(void *self, const float *rows, size_t n, struct ov_err *err)
 {
     struct fuse *f = self;
-    int d = f->voice.c.enc_d, r = enter(f, SOUND, err);
+    int width = fuse_width_in(f), r = OV_OK;
 
-    for (; r == OV_OK && n > 0; n--, rows += d) {
-        memcpy(f->pair + (size_t)f->waiting++ * (size_t)d, rows,
-               sizeof *rows * (size_t)d);
-        if (f->waiting == OV_VOICE_PAIR)
-            r = hear(f, err);
-    }
+    for (; r == OV_OK && n > 0; n--, rows += width)
+        r = f->eyes.c.image > 0 ? push_marked(f, rows, err)
+                                : push_sound(f, rows, err);
     return r;
 }
 
@@ -232,28 +354,23 @@ fuse_push_tokens(void *self, const int32_t *ids, size_t n, struct ov_err *err)
     size_t i;
 
     for (i = 0; r == OV_OK && i < n; i++)
-        r = ids[i] < 0 || ids[i] >= f->card
-                ? ov_err_set(err, OV_ESTREAM, "text token %ld is not in 0..%d",
-                             (long)ids[i], f->card - 1)
-                : position(f, ids[i], NULL, err);
+        r = push_word(f, ids[i], err);
     return r;
 }
 
+/* A turn of nothing is one of silence. */
 static int
 fuse_flush(void *self, struct ov_err *err)
 {
     struct fuse *f = self;
-    int d = f->voice.c.enc_d, r;
+    int r = hear_rest(f, err);
 
-    if (f->waiting > 0) {
-        /* an odd row: the other half is silence */
-        memset(f->pair + (size_t)f->waiting * (size_t)d, 0,
-               sizeof *f->pair * (size_t)(OV_VOICE_PAIR - f->waiting) *
-                   (size_t)d);
-        if ((r = hear(f, err)) != OV_OK)
-            return r;
-    }
-    if (f->holds == NOTHING && (r = enter(f, SOUND, err)) != OV_OK)
+    if (r != OV_OK)
+        return r;
+    if (f->patches > 0)
+        return ov_err_set(err, OV_ESTREAM, "a picture of %d rows, not %d",
+                          f->patches, ov_vision_rows(&f->eyes.c));
+    if (f->asks == NOTHING && !f->saw && (r = enter(f, SOUND, err)) != OV_OK)
         return r;
     return position(f, f->task, NULL, err);
 }

@@ -9,6 +9,7 @@ OV_TESTS += tests/unit/t_vad
 libov_a_SOURCES += \
 	libcommon/stage/encode.c libcommon/stage/fuse.c \
 	libcommon/stage/generate.c libcommon/stage/vocode.c
+libov_a_SOURCES += libcommon/stage/sight.c libcommon/stage/sight.h
 # STAGE.c chooses by the model's kind; each kind is a file STAGE_KIND.c
 libov_a_SOURCES += \
 	libcommon/stage/encode_ops.h libcommon/stage/encode_ov.c \

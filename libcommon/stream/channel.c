@@ -169,7 +169,8 @@ ov_channel_parse(struct ov_channel *c, const char *text, size_t n)
     if (!optional(text, n, "hop", UINT32_MAX, &c->hop) ||
         !optional(text, n, "entries", INT32_MAX, &c->entries) ||
         !optional(text, n, "codebooks", 32, &c->codebooks) ||
-        !optional(text, n, "width", OV_PAYLOAD_MAX, &c->width))
+        !optional(text, n, "width", OV_PAYLOAD_MAX, &c->width) ||
+        !optional(text, n, "patch", OV_PAYLOAD_MAX, &c->patch))
         return "a channel with a bad number";
     ov_keys_copy(text, n, "vocabulary", c->vocabulary, sizeof c->vocabulary);
     return NULL;
@@ -201,5 +202,6 @@ ov_channel_print(const struct ov_channel *c, struct ov_buf *b)
     r |= print_optional(b, "entries", c->entries);
     r |= print_optional(b, "codebooks", c->codebooks);
     r |= print_optional(b, "width", c->width);
+    r |= print_optional(b, "patch", c->patch);
     return r;
 }

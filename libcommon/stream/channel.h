@@ -46,6 +46,7 @@ struct ov_channel {
     uint32_t max;     /* bytes of the largest payload */
     uint32_t entries; /* TOKENS, LOGITS: size of the vocabulary; 0: not said */
     uint32_t codebooks, width; /* SEQUENCE: Q and D of its records */
+    uint32_t patch; /* IMAGE: pixels of a patch's side; 0: not said */
     char vocabulary[128];      /* TOKENS, LOGITS: "MODEL-ID/text" ... */
 };
 

@@ -12,6 +12,7 @@
 
 #include "net/codec.h"
 #include "net/vad.h"
+#include "net/vision.h"
 #include "net/voice.h"
 #include "train/corpus.h"
 
@@ -73,12 +74,15 @@ write_all(const struct ov_config *file, const char *dir, uint64_t seed,
     struct ov_codec codec;
     struct ov_vad_graph vad;
     struct ov_params ps;
+    struct ov_vision_config sc;
+    struct ov_vision eyes;
     size_t i;
     int r;
 
     if ((r = ov_codec_config(&cc, file, err)) != OV_OK ||
         (r = ov_vad_config(&vc, file, err)) != OV_OK ||
-        (r = ov_voice_config(&lc, file, err)) != OV_OK)
+        (r = ov_voice_config(&lc, file, err)) != OV_OK ||
+        (r = ov_vision_config(&sc, file, err)) != OV_OK)
         return r;
     ov_params_init(&ps, NULL, NULL, seed, false);
     ov_codec_bind(&codec, &ps, &cc, OV_CODEC_BOTH);
@@ -95,7 +99,15 @@ write_all(const struct ov_config *file, const char *dir, uint64_t seed,
         struct ov_voice v;
         ov_params_init(&ps, NULL, NULL, seed, false);
         ov_voice_bind(&v, &ps, &lc, parts[i].part);
+        if (sc.image > 0 && parts[i].part == OV_VOICE_ADAPTER)
+            ov_vision_bind(&eyes, &ps, &sc, OV_VISION_ADAPTER);
         r = write_part(&ps, dir, parts[i].name, err);
+        ov_params_free(&ps);
+    }
+    if (r == OV_OK && sc.image > 0) {
+        ov_params_init(&ps, NULL, NULL, seed, false);
+        ov_vision_bind(&eyes, &ps, &sc, OV_VISION_ENCODER);
+        r = write_part(&ps, dir, "vision", err);
         ov_params_free(&ps);
     }
     return r;

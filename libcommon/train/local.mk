@@ -15,3 +15,7 @@ libov_a_SOURCES += \
 	libcommon/train/train_voice.c libcommon/train/train_voice.h \
 	libcommon/train/trainer.c libcommon/train/trainer.h
 OV_TESTS += tests/unit/t_talk tests/unit/t_trainer
+libov_a_SOURCES += \
+	libcommon/train/images.c libcommon/train/images.h \
+	libcommon/train/pictures.c libcommon/train/pictures.h \
+	libcommon/train/train_vision.c libcommon/train/train_vision.h

@@ -28,7 +28,9 @@ enum {
     STAT_CHAT_HIT,
     STAT_CHAT_N,
     STAT_DECIDE_HIT,
-    STAT_DECIDE_N
+    STAT_DECIDE_N,
+    STAT_ROUTER,
+    STAT_BUSIEST
 };
 
 struct ov_voice_task {
@@ -241,8 +243,8 @@ wanted(struct ov_graph *g, const int32_t *want, int n, int32_t **idx,
 }
 
 struct losses {
-    struct ov_tensor *part[OV_VOICE_MAX_BOOKS + 3];
-    ov_real k[OV_VOICE_MAX_BOOKS + 3];
+    struct ov_tensor *part[OV_VOICE_MAX_BOOKS + 4];
+    ov_real k[OV_VOICE_MAX_BOOKS + 4];
     int n;
 };
 
@@ -294,6 +296,22 @@ decide_loss(const struct ov_voice_task *t, const struct ov_voice *v,
     l->k[l->n++] = (ov_real)(t->o.decide / OV_SHARDS);
     stats[STAT_DECIDE_HIT] += (double)hits;
     stats[STAT_DECIDE_N] += b->decides;
+}
+
+/* All experts are to be used, in every layer. */
+static void
+router_loss(const struct ov_voice_task *t, const struct ov_voice *v,
+            struct ov_graph *g, struct losses *l, double *stats)
+{
+    const struct ov_voice_config *c = &v->c;
+
+    if (v->look == NULL)
+        return;
+    l->part[l->n] = ov_experts_balance(g, v->look, c->layers);
+    stats[STAT_ROUTER] += (double)l->part[l->n]->x[0] / OV_SHARDS;
+    stats[STAT_BUSIEST] +=
+        ov_experts_busiest(v->look, c->layers, c->experts.count) / OV_SHARDS;
+    l->k[l->n++] = (ov_real)(t->o.router / OV_SHARDS);
 }
 
 /* Spoken questions answered rightly, all tokens of the text. */
@@ -367,7 +385,11 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     }
     h = ov_voice_embed(v, g, b->text, (const int32_t *const *)b->code, b->rows,
                        heard, b->place);
+    v->look = c->experts.count > 0
+                  ? ov_graph_alloc(g, sizeof *v->look * (size_t)c->layers)
+                  : NULL;
     h = ov_voice_lm(v, g, h, &segs[0], NULL);
+    router_loss(t, v, g, &l, stats);
     k = wanted(g, b->want, b->rows, &idx, &target);
     logits = ov_voice_text_logits(v, g, ov_gather(g, h, idx, k));
     nll = 0;
@@ -430,7 +452,12 @@ ov_voice_task_open(struct ov_voice_task **out,
                  "ctc", "ctc_n", "chat_hit", "chat_n", "decide_hit",
                  "decide_n"},
         .stat_per = {STAT_TEXT_N, STAT_TEXT_N, -1, STAT_CODE_N, STAT_CODE_N, -1,
-                     STAT_CTC_N, -1, STAT_CHAT_N, -1, STAT_DECIDE_N, -1}};
+                     STAT_CTC_N, -1, STAT_CHAT_N, -1, STAT_DECIDE_N, -1, -1,
+                     -1}};
+    if (o->net.experts.count > 0) {
+        task->stat[STAT_ROUTER] = "router";
+        task->stat[STAT_BUSIEST] = "busiest";
+    }
     *out = t;
     return OV_OK;
 }

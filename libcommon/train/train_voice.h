@@ -30,6 +30,7 @@ struct ov_voice_task_options {
     double drop;
     double ctc;     /* weight of the encoder's CTC loss */
     double decide;  /* weight of the decision who speaks next */
+    double router;  /* weight of the load-balancing loss, of experts */
     double balance; /* a family of n questions is drawn n^balance
                            * times: 1 as they are, 0 all alike */
     uint64_t seed;

@@ -51,8 +51,9 @@ report "$(ours libcommon/stage | awk -v s="^stage/($stages)[.]h$" '
     $2 ~ s && $2 != f { print $1 " includes " $2 }')" \
     'stages do without other stages'
 
-# A tool sees the stream, finding a model, sound in and out and one stage.
-ok='^(base/|stream/|tools/|model/find[.]h$|media/sound|stage/|config[.]h$)'
+# A tool sees the stream, finding a model, sound and
+# pictures in and out, and one stage.
+ok='^(base/|stream/|tools/|model/find[.]h$|media/(sound|image)|stage/|config[.]h$)'
 report "$(ours tools | awk -v ok="$ok" '
     $1 ~ /ov-model.c$/ && $2 ~ /^(model|text)\// { next }
     $1 ~ /ov-train.c$/ && $2 ~ /^(train|model|net|math|text|media)\// { next }

@@ -16,7 +16,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct ov_image im, small;
     struct ov_err err = {0};
-    int rc = ov_image_parse(&im, data, n, "fuzz", &err);
+    enum ov_image_ground ground =
+        n % 2 == 0 ? OV_IMAGE_AS_STORED : OV_IMAGE_ON_WHITE;
+    int rc = ov_image_parse(&im, data, n, ground, "fuzz", &err);
 
     ov_image_orientation(data, n);
     if (rc != OV_OK) {

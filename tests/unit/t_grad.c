@@ -9,6 +9,7 @@
 
 #include "math/fft.h"
 #include "math/ops.h"
+#include "math/route.h"
 #include "train/loss.h"
 
 #define STEP 1e-5
@@ -139,9 +140,11 @@ BODY(context, ov_context(g, I(0), 3, &segs, NULL))
 BODY(rope, ov_rope(g, I(0), 2, 100, &segs, 3))
 BODY(attention, ov_attention(g, I(0), I(1), I(2), 4, 2, 0, &segs, NULL))
 BODY(window, ov_attention(g, I(0), I(1), I(2), 4, 2, 3, &segs, NULL))
+BODY(whole, ov_attention(g, I(0), I(1), I(2), 4, 2, OV_ATTEND_ALL, &segs, NULL))
 BODY(embed, ov_embed(g, I(0), I(1), ids, 12))
 BODY(gather, ov_gather(g, I(0), rows6, 6))
 BODY(scatter, ov_scatter(g, I(0), I(1), rows6))
+BODY(pool, ov_pool(g, I(0), 3))
 BODY(polar, ov_polar(g, I(0)))
 BODY(overlap, ov_overlap_add(g, I(0), 2, &segs, NULL))
 BODY(frames, ov_frames(g, I(0), 16, 4, &fsegs))
@@ -153,6 +156,14 @@ BODY(bce, ov_bce(g, I(0), targets, .5))
 BODY(l1, ov_l1(g, I(0), targets, .5))
 BODY(l1log, ov_l1_log(g, ov_magnitude(g, I(0), 1e-3, 1), logs, 1e-2, .5))
 BODY(l2, ov_l2(g, I(0), targets, .5))
+
+static const int32_t took[24] = {3, 1, 0, 4, 2, 1, 4, 0, 1, 3, 0, 2,
+                                 1, 2, 3, 4, 0, 3, 2, 0, 4, 1, 1, 0};
+static const ov_real share[5] = {.5, .1, 0, .3, .1};
+BODY(route1, ov_route_weights(g, I(0), took, 1))
+BODY(route2, ov_route_weights(g, I(0), took, 2))
+BODY(times, ov_rows_times(g, I(0), I(1)))
+BODY(balance, ov_route_balance(g, I(0), share))
 
 static struct ov_tensor *
 f_total(struct ov_graph *g)
@@ -216,9 +227,15 @@ main(void)
     input(12, 8), RUN(rope);
     input(12, 16), input(12, 8), input(12, 8), RUN(attention);
     input(12, 16), input(12, 8), input(12, 8), RUN(window);
+    input(12, 16), input(12, 8), input(12, 8), RUN(whole);
     input(12, 5), input(7, 5), RUN(embed);
     input(12, 5), RUN(gather);
     input(12, 5), input(6, 5), RUN(scatter);
+    input(12, 5), RUN(pool);
+    input(12, 5), RUN(route1);
+    input(12, 5), RUN(route2);
+    input(12, 5), input(12, 1), RUN(times);
+    input(12, 5), RUN(balance);
     input(12, 8), RUN(polar);
     input(12, 8), RUN(overlap);
     input(64, 1), RUN(frames);

@@ -15,7 +15,7 @@ static int
 parse(struct ov_image *im, const void *p, size_t n)
 {
     struct ov_err err = {0};
-    int rc = ov_image_parse(im, p, n, "x", &err);
+    int rc = ov_image_parse(im, p, n, OV_IMAGE_AS_STORED, "x", &err);
 
     if (rc != OV_OK && (strncmp(err.text, "x: ", 3) != 0 || im->rgb != NULL))
         return 1; /* a failure must name the file and leave nothing */
@@ -76,6 +76,11 @@ static void
 test_png(void)
 {
     static const unsigned char rgba[] = {10, 20, 30, 0, 40, 50, 60, 255};
+    static const png_uint_16 deep[] = {0, 65535};
+    /* 2 pictures, for ever, and its checksum */
+    static const unsigned char actl[] = "\0\0\0\10acTL\0\0\0\2\0\0\0\0"
+                                        "\xf3\x8d\x93\x70";
+    static const unsigned char white[] = {255, 255, 255, 40, 50, 60};
     static const unsigned char want[] = {10, 20, 30, 40, 50, 60};
     static const unsigned char two[] = {5, 200};
     static const unsigned char want2[] = {5, 5, 5, 200, 200, 200};
@@ -91,6 +96,10 @@ test_png(void)
            memcmp(out.rgb, want, 6) == 0,
        "PNG: the colours behind what is transparent");
     ov_image_free(&out);
+    ok(ov_image_parse(&out, file, n, OV_IMAGE_ON_WHITE, "x", NULL) == OV_OK &&
+           memcmp(out.rgb, white, 6) == 0,
+       "PNG: white behind what is transparent");
+    ov_image_free(&out);
     for (i = 0; i < (int)n; i++) {
         bad += parse(&out, file, (size_t)i) == OV_OK;
         ov_image_free(&out);
@@ -101,6 +110,24 @@ test_png(void)
     ok(png_image_write_to_memory(&im, file, &n, 0, two, 0, NULL) &&
            parse(&out, file, n) == OV_OK && memcmp(out.rgb, want2, 6) == 0,
        "PNG: grey");
+    ov_image_free(&out);
+    ok(ov_image_parse(&out, file, n, OV_IMAGE_ON_WHITE, "x", NULL) == OV_OK &&
+           memcmp(out.rgb, want2, 6) == 0,
+       "PNG: grey, on white");
+    ov_image_free(&out);
+    n = sizeof file;
+    im.format = PNG_FORMAT_LINEAR_Y;
+    ok(png_image_write_to_memory(&im, file, &n, 0, deep, 0, NULL) &&
+           file[24] == 16 && parse(&out, file, n) == OV_OK &&
+           out.rgb[0] == 0 && out.rgb[5] == 255,
+       "PNG: grey of 16 bits");
+    ov_image_free(&out);
+    /* as of an animation: what it does not know, it passes over */
+    memmove(file + 33 + sizeof actl - 1, file + 33, n - 33);
+    memcpy(file + 33, actl, sizeof actl - 1);
+    n += sizeof actl - 1;
+    ok(parse(&out, file, n) == OV_OK && out.width == 2 && out.rgb[5] == 255,
+       "PNG: animated, the first picture");
     ov_image_free(&out);
     file[18] = file[22] = 0x7f; /* width and height */
     refused("PNG of 2 x 10^9 pixels", file, n);
@@ -114,7 +141,7 @@ jpeg(unsigned long *n, int orientation, int components)
 {
     static const unsigned char exif[] =
         "Exif\0\0MM\0*\0\0\0\10\0\1\1\22\0\3\0\0\0\1\0\0\0\0\0\0\0\0";
-    unsigned char marker[sizeof exif], row[W * 3], *p = NULL;
+    unsigned char marker[sizeof exif], row[W * 4], *p = NULL;
     struct jpeg_compress_struct c;
     struct jpeg_error_mgr e;
     JSAMPROW rows[1] = {row};
@@ -128,7 +155,9 @@ jpeg(unsigned long *n, int orientation, int components)
     c.image_width = W;
     c.image_height = H;
     c.input_components = components;
-    c.in_color_space = components == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    c.in_color_space = components == 1   ? JCS_GRAYSCALE
+                       : components == 4 ? JCS_CMYK
+                                         : JCS_RGB;
     jpeg_set_defaults(&c);
     jpeg_set_quality(&c, 100, TRUE);
     jpeg_start_compress(&c, TRUE);
@@ -175,6 +204,12 @@ test_jpeg(void)
             ov_image_free(&im);
         }
         ok(bad == 0, "JPEG: cut off anywhere");
+        free(p);
+        p = jpeg(&n, 0, 4); /* stored inverted: 0 is black, 255 none */
+        ok(parse(&im, p, n) == OV_OK && im.width == W && im.rgb[0] < 16 &&
+               im.rgb[3 * (W - 1)] > 239,
+           "JPEG, CMYK");
+        ov_image_free(&im);
         free(p);
     }
 }

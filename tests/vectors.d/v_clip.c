@@ -44,7 +44,8 @@ picture(struct vcase *c, const char *file, const char *expected, int size,
     size_t n, i, off = 0, pixels = (size_t)size * (size_t)size;
     int k, d, most = 0;
 
-    if (ov_image_read(&im, vcase_path(c, file), &err) != OV_OK ||
+    if (ov_image_read(&im, vcase_path(c, file), OV_IMAGE_AS_STORED,
+                      &err) != OV_OK ||
         ov_image_square(to, &im, size, &err) != OV_OK) {
         vcase_fail(c, "%s", err.text);
         return false;

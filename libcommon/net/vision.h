@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The default model's eyes: a small vision transformer, and the adapter
+ * that brings what it saw into the space of the shared transformer.
+ *
+ * Two overlapping convolutions make patches (Xiao et al. 2021: they learn
+ * from fewer pictures than one flat cut), then pre-norm blocks in which every
+ * patch sees every other (Dosovitskiy et al. 2021).  The adapter joins 2 x 2
+ * patches into one position.
+ *
+ * In: normalised pixels (media/resize.h).  Out: rows for each patch,
+ * positions for the transformer. */
+#ifndef OV_NET_VISION_H
+#define OV_NET_VISION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/config.h"
+#include "math/ops.h"
+#include "net/params.h"
+
+enum {
+    OV_VISION_JOIN = 4, /* patches a position: 2 x 2 */
+    OV_VISION_MAX_LAYERS = 24
+};
+
+struct ov_vision_config {
+    int image; /* pixels of a side; 0: the model has no eyes */
+    int patch; /* pixels of a patch's side, even; divides image */
+    int stem;  /* channels of the first convolution */
+    int d, heads, ff, layers;
+    int adapter_h, d_out; /* the shared transformer's width */
+};
+
+struct ov_vision_layer {
+    struct ov_tensor *a_nw, *a_nb, *q, *k, *v, *o, *f_nw, *f_nb, *up, *ub,
+        *down, *db;
+};
+
+struct ov_vision {
+    struct ov_vision_config c;
+    struct ov_tensor *in_w, *in_b, *join_w, *join_b, *place;
+    struct ov_vision_layer layer[OV_VISION_MAX_LAYERS];
+    struct ov_tensor *nw, *nb;
+    struct ov_tensor *ad_up, *ad_ub, *ad_down, *ad_db;
+    /* training only: drop this part of every residual branch */
+    ov_real drop;
+    uint64_t drop_seed;
+};
+
+/* "vision" of config.json; without it c->image is 0, and all is well. */
+int ov_vision_config(struct ov_vision_config *c, const struct ov_config *file,
+                     struct ov_err *err);
+
+enum {
+    OV_VISION_ENCODER = 1, /* tensors "vision.*" */
+    OV_VISION_ADAPTER = 2, /* "adapter.image.*" */
+    OV_VISION_ALL = 3
+};
+void ov_vision_bind(struct ov_vision *v, struct ov_params *ps,
+                    const struct ov_vision_config *c, int parts);
+
+/* Patches of an image, and positions of the transformer it becomes. */
+int ov_vision_rows(const struct ov_vision_config *c);
+int ov_vision_positions(const struct ov_vision_config *c);
+/* Of an image's pixels [3, image, image] the windows of the first
+ * convolution: x [ov_vision_cells, ov_vision_values]. */
+int ov_vision_cells(const struct ov_vision_config *c);
+int ov_vision_values(const struct ov_vision_config *c);
+void ov_vision_windows(const struct ov_vision_config *c, const float *pixels,
+                       ov_real *x);
+/* Row and column of patch number i, counted in patches: those of one
+ * position lie one behind the other. */
+void ov_vision_place(const struct ov_vision_config *c, int i, int *y, int *x);
+
+/* Windows of n images [n * cells, values] -> [n * rows, d]. */
+struct ov_tensor *ov_vision_encode(const struct ov_vision *v,
+                                   struct ov_graph *g, struct ov_tensor *x,
+                                   int n);
+/* rows [n * rows, d] -> [n * positions, d_out]. */
+struct ov_tensor *ov_vision_adapt(const struct ov_vision *v, struct ov_graph *g,
+                                  struct ov_tensor *rows);
+
+#endif
