@@ -25,7 +25,9 @@ static bool json;
 static struct ov_import_options import;
 static int bits = -1; /* index in TYPES */
 
-static const char *const TYPES[] = {"int8", "bf16", NULL};
+static const enum ov_quantise AS[] = {OV_QUANTISE_I8, OV_QUANTISE_BF16,
+                                      OV_QUANTISE_W8A8, OV_QUANTISE_I4};
+static const char *const TYPES[] = {"int8", "bf16", "w8a8", "int4", NULL};
 
 static const struct tool_option options[] = {
     {"json", 'j', TOOL_FLAG, &json, 0, 0, NULL, NULL,
@@ -39,7 +41,7 @@ static const struct tool_option options[] = {
     {"force", 0, TOOL_FLAG, &import.force, 0, 0, NULL, NULL,
      "import, quantise: replace what these made under that name"},
     {"type", 0, TOOL_CHOICE, &bits, 0, 0, TYPES, "TYPE",
-     "quantise: int8 or bf16"},
+     "quantise: int8, bf16, w8a8 or int4"},
     {.name = NULL}};
 
 static const struct tool self = {
@@ -636,13 +638,14 @@ do_quantise(int n, char **names)
     if (n == 0)
         tool_die(OV_EUSAGE, "quantise: no model");
     if (bits < 0)
-        tool_die(OV_EUSAGE, "quantise: no type (--type int8 or bf16)");
+        tool_die(OV_EUSAGE,
+                 "quantise: no type (--type int8, bf16, w8a8 or int4)");
     if (target == NULL)
         tool_die(OV_EUSAGE, "quantise: no name for the result (-o NAME)");
     place(target);
     named = import.to == NULL;
     import.look = look_at_tokenizer;
-    import.as = bits == 0 ? OV_QUANTISE_I8 : OV_QUANTISE_BF16;
+    import.as = AS[bits];
     if (is_file(names[0])) {
         from = join(".", names[0]);
         memmove(from, names[0], strlen(names[0]) + 1);

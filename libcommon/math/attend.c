@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Attention of published networks: one kernel for a row, products for many.
- * In: queries, keys, values.  Out: mixed values. */
+ * In: queries, keys, values.  Out: mixed values.
+ *
+ * Many rows look at SPAN keys after the other and correct what they have
+ * when a larger score comes, so that no row of scores is ever held (Milakov &
+ * Gimelshein 2018; Dao et al. 2022).  Keys and values lie in panels, once for
+ * all heads of a group. */
 #include "math/attend.h"
 
 #include <assert.h>
@@ -10,11 +15,15 @@
 
 #include "math/gelu.h"
 #include "math/gemm.h"
+#include "math/packed.h"
+#include "math/pool.h"
 #include "math/vec.h"
 
 enum {
     MANY = 4,     /* rows from which on products pay */
     BLOCK = 64,   /* query rows at once: bounds the scores held */
+    TILE = 48,    /* the same, where scores are not held */
+    SPAN = 256,   /* keys at once; a multiple of 16 */
     ROWS_MIN = 64 /* of a cache */
 };
 
@@ -197,27 +206,223 @@ attend_block(const struct ov_attend *a, const struct head *h, int i, int n,
             h->ldv, 0, h->y + (size_t)i * h->ldy, h->ldy);
 }
 
+/* --- many rows, scores not held --- */
+
+/* The keys and values of one head, in panels of SPAN keys; what one thread
+ * works with. */
+struct desk {
+    struct ov_packed *k, *v; /* [spans] */
+    float *panels;           /* of both */
+    float scores[TILE * SPAN], most[TILE], sum[TILE];
+};
+
+struct heads {
+    const struct ov_attend *a;
+    const struct head *first; /* head 0 */
+    int nq, nk, parts;
+    struct desk **desk; /* [parts] */
+};
+
+/* In sixteen lanes: a single chain of comparisons is not made into any. */
+OV_INLINE float
+largest(const float *p, int n)
+{
+    float m[16], most = -INFINITY;
+    int j, i;
+
+    for (j = 0; j < 16; j++)
+        m[j] = -INFINITY;
+    for (i = 0; i + 16 <= n; i += 16)
+        for (j = 0; j < 16; j++)
+            m[j] = p[i + j] > m[j] ? p[i + j] : m[j];
+    for (; i < n; i++)
+        most = p[i] > most ? p[i] : most;
+    for (j = 0; j < 16; j++)
+        most = m[j] > most ? m[j] : most;
+    return most;
+}
+
+/* Scores p of one row, keys from..to-1 of which are seen, to weights; what
+ * there is of y, n values, is corrected if a larger score has come. */
+OV_HOT static void
+weigh(float *restrict p, int from, int to, int span, float scale,
+      const float *restrict bias, float *restrict most, float *restrict sum,
+      float *restrict y, int n)
+{
+    float m = *most, by;
+    int j;
+
+    for (j = from; j < to; j++)
+        p[j] *= scale;
+    for (j = from; j < to && bias != NULL; j++)
+        p[j] += bias[j];
+    if (to > from)
+        m = fmaxf(m, largest(p + from, to - from));
+    for (j = 0; j < from; j++)
+        p[j] = 0;
+    for (j = to > from ? to : from; j < span; j++)
+        p[j] = 0;
+    if (!(m > -INFINITY)) { /* nothing is seen yet */
+        for (j = from; j < to; j++)
+            p[j] = 0;
+        return;
+    }
+    for (j = from; j < to; j++)
+        p[j] = ov_exp(p[j] - m);
+    by = *most > -INFINITY ? ov_exp(*most - m) : 0;
+    for (j = 0; j < n && m > *most; j++)
+        y[j] *= by;
+    *sum = *sum * (m > *most ? by : 1) +
+           (to > from ? ov_sum_(p + from, to - from) : 0);
+    *most = m;
+}
+
+/* Queries i..i+n-1 of head h, keys from span to span. */
+static void
+attend_tile(const struct heads *w, const struct head *h, struct desk *d, int i,
+            int n)
+{
+    const struct ov_attend *a = w->a;
+    float *y = h->y + (size_t)i * h->ldy;
+    int lo, hi, l, r, t, s, j;
+
+    sees(a, i, w->nq, w->nk, &lo, &r);
+    sees(a, i + n - 1, w->nq, w->nk, &l, &hi);
+    for (t = 0; t < n; t++) {
+        memset(y + (size_t)t * h->ldy, 0, (size_t)a->hd * sizeof *y);
+        d->most[t] = -INFINITY;
+        d->sum[t] = 0;
+    }
+    for (s = lo / SPAN; s * SPAN < hi; s++) {
+        int at = s * SPAN, span = d->k[s].out;
+
+        ov_packed_product(&d->k[s], n, h->q + (size_t)i * h->ldq,
+                          (size_t)h->ldq, NULL, d->scores, SPAN);
+        for (t = 0; t < n; t++) {
+            sees(a, i + t, w->nq, w->nk, &l, &r);
+            l = l > at ? l - at : 0;
+            r = r - at < span ? r - at : span;
+            weigh(d->scores + t * SPAN, l < span ? l : span, r > 0 ? r : 0,
+                  span, h->scale,
+                  h->bias != NULL ? h->bias + (size_t)(i + t) * a->bias_row + at
+                                  : NULL,
+                  &d->most[t], &d->sum[t], y + (size_t)t * h->ldy, a->hd);
+        }
+        ov_packed_product(&d->v[s], n, d->scores, SPAN, y, y, (size_t)h->ldy);
+    }
+    for (t = 0; t < n; t++)
+        for (j = 0; j < a->hd; j++)
+            y[(size_t)t * h->ldy + j] /= d->sum[t] > 0 ? d->sum[t] : 1;
+}
+
+static int
+spans(int nk)
+{
+    return (nk + SPAN - 1) / SPAN;
+}
+
+static void
+lay_out(struct desk *d, const struct head *h, int nk, int hd)
+{
+    float *to = d->panels;
+    int s, n;
+
+    for (s = 0; s < spans(nk); s++) {
+        n = nk - s * SPAN < SPAN ? nk - s * SPAN : SPAN;
+        ov_packed_put(&d->k[s], to, n, hd, h->k + (size_t)s * SPAN * h->ldk,
+                      h->ldk, false);
+        to += ov_packed_values(n, hd);
+        ov_packed_put(&d->v[s], to, hd, n, h->v + (size_t)s * SPAN * h->ldv,
+                      h->ldv, true);
+        to += ov_packed_values(hd, n);
+    }
+}
+
+/* Head h of a, as seen from head 0. */
+static struct head
+head_at(const struct ov_attend *a, const struct head *first, int h, int nq,
+        int nk)
+{
+    int kv = h / (a->heads / a->kv_heads);
+    struct head one = *first;
+
+    one.q += (size_t)h * a->hd;
+    one.k += (size_t)kv * a->hd;
+    one.v += (size_t)kv * a->hd;
+    one.y += (size_t)h * a->hd;
+    if (a->bias != NULL)
+        one.bias = a->bias + (size_t)h * a->bias_head;
+    if (a->scores != NULL)
+        one.scores = a->scores + (size_t)h * (size_t)nq * (size_t)nk;
+    return one;
+}
+
+/* Some of the heads, for ov_pool_run. */
+static void
+attend_heads(void *arg, int part)
+{
+    const struct heads *w = arg;
+    const struct ov_attend *a = w->a;
+    int group = a->heads / a->kv_heads, h, i, had = -1;
+    int from = a->heads * part / w->parts,
+        to = a->heads * (part + 1) / w->parts;
+    struct desk *d = w->desk[part];
+
+    for (h = from; h < to; h++) {
+        struct head one = head_at(a, w->first, h, w->nq, w->nk);
+
+        if (h / group != had)
+            lay_out(d, &one, w->nk, a->hd);
+        had = h / group;
+        for (i = 0; i < w->nq; i += TILE)
+            attend_tile(w, &one, d, i, w->nq - i < TILE ? w->nq - i : TILE);
+    }
+}
+
+static void
+attend_many(struct ov_graph *g, const struct ov_attend *a,
+            const struct head *first, int nq, int nk)
+{
+    struct heads w = {.a = a, .first = first, .nq = nq, .nk = nk};
+    size_t n = (size_t)spans(nk), i, values;
+
+    values =
+        n * (ov_packed_values(SPAN, a->hd) + ov_packed_values(a->hd, SPAN));
+    w.parts = ov_gemm_threads_now();
+    w.parts = w.parts < a->heads ? w.parts : a->heads;
+    w.parts = w.parts < OV_POOL_MAX ? w.parts : OV_POOL_MAX;
+    w.desk = ov_graph_alloc(g, (size_t)w.parts * sizeof(struct desk *));
+    for (i = 0; i < (size_t)w.parts; i++) {
+        struct desk *d = w.desk[i] = ov_graph_alloc(g, sizeof *d);
+
+        d->k = ov_graph_alloc(g, n * sizeof *d->k);
+        d->v = ov_graph_alloc(g, n * sizeof *d->v);
+        d->panels = ov_graph_alloc(g, values * sizeof *d->panels);
+    }
+    if (!ov_graph_failed(g))
+        ov_pool_run(w.parts, attend_heads, &w);
+}
+
 void
 ov_attend_run(struct ov_graph *g, const struct ov_attend *a, int nq,
               const float *q, int ldq, int nk, const float *k, int ldk,
               const float *v, int ldv, float *y, int ldy)
 {
     bool many = ov_graph_fast(g) && nq >= MANY;
-    int h, i, group = a->heads / a->kv_heads, step = many ? BLOCK : 1;
-    float *p = ov_graph_alloc(g, sizeof *p * (size_t)step * (size_t)(nk + 1));
-    struct head one = {.ldq = ldq, .ldk = ldk, .ldv = ldv, .ldy = ldy};
+    struct head first = {q, k, v, y, ldq, ldk, ldv, ldy, NULL, NULL, 0};
+    int h, i, step = many ? BLOCK : 1;
+    float *p;
 
     assert(!ov_graph_records(g));
-    one.scale = a->scale != 0 ? a->scale : 1 / sqrtf((float)a->hd);
+    first.scale = a->scale != 0 ? a->scale : 1 / sqrtf((float)a->hd);
+    if (many && a->scores == NULL) {
+        attend_many(g, a, &first, nq, nk);
+        return;
+    }
+    p = ov_graph_alloc(g, sizeof *p * (size_t)step * (size_t)(nk + 1));
     for (h = 0; h < a->heads; h++) {
-        one.q = q + (size_t)h * a->hd;
-        one.k = k + (size_t)(h / group) * a->hd;
-        one.v = v + (size_t)(h / group) * a->hd;
-        one.y = y + (size_t)h * a->hd;
-        one.bias = a->bias != NULL ? a->bias + h * a->bias_head : NULL;
-        one.scores = a->scores != NULL
-                         ? a->scores + (size_t)h * (size_t)nq * (size_t)nk
-                         : NULL;
+        struct head one = head_at(a, &first, h, nq, nk);
+
         for (i = 0; i < nq; i += step)
             if (many)
                 attend_block(a, &one, i, nq - i < step ? nq - i : step, nq, nk,

@@ -4,8 +4,8 @@
  *
  * A window of k rows is k*in values that lie together, and windows overlap:
  * one product with a row distance of stride*in does the whole convolution.
- * Dilated ones are as many plain ones over every dil-th row; a transposed
- * one is a plain one with stride*out results a row. */
+ * In a dilated one the window's rows are dil rows apart; a transposed one is
+ * a plain one with stride*out results a row. */
 #include "math/conv1d.h"
 
 #include <math.h>
@@ -21,6 +21,13 @@ static bool
 depthwise(const struct ov_conv1d *c)
 {
     return c->groups > 1 && c->groups == c->in && c->in == c->out;
+}
+
+/* Are the rows of a window neighbours? */
+static bool
+together(const struct ov_conv1d *c)
+{
+    return c->dil == 1 || c->k == 1;
 }
 
 static void
@@ -102,6 +109,27 @@ weights(const struct ov_conv1d *c)
     return n > 1 << 30 ? 0 : (size_t)n;
 }
 
+/* From rows of weights to panels, unless there are too few; -1: no
+ * memory. */
+static int
+into_panels(struct ov_conv1d *c)
+{
+    int out = c->out, n = c->k * c->in;
+    ov_real *w = c->w;
+
+    if (c->transposed) {
+        out = c->stride * c->out;
+        n = (c->k + c->stride - 1) / c->stride * c->in;
+    }
+    if (out < NARROW)
+        return 0;
+    if (ov_packed_init(&c->panels, out, n, w, n, false) != 0)
+        return -1;
+    free(w);
+    c->w = c->panels.w;
+    return 0;
+}
+
 int
 ov_conv1d_init(struct ov_conv1d *c, const struct ov_conv1d *sizes,
                const ov_real *w, const ov_real *b, struct ov_err *err)
@@ -110,6 +138,7 @@ ov_conv1d_init(struct ov_conv1d *c, const struct ov_conv1d *sizes,
 
     *c = *sizes;
     c->w = c->b = NULL;
+    c->panels = (struct ov_packed){0};
     n = weights(c);
     if (n == 0)
         return ov_err_set(err, OV_EMODEL,
@@ -131,13 +160,20 @@ ov_conv1d_init(struct ov_conv1d *c, const struct ov_conv1d *sizes,
         pack_up(c, w);
     else
         pack_up_groups(c, w);
+    if (c->groups == 1 && into_panels(c) != 0) {
+        ov_conv1d_free(c);
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    }
     return OV_OK;
 }
 
 void
 ov_conv1d_free(struct ov_conv1d *c)
 {
-    free(c->w);
+    if (c->panels.w != NULL)
+        ov_packed_free(&c->panels);
+    else
+        free(c->w);
     free(c->b);
     c->w = c->b = NULL;
 }
@@ -247,34 +283,19 @@ narrow(const ov_real *restrict x, const ov_real *restrict w,
             y[o] += ov_dot_(x, w + (size_t)o * n, n);
 }
 
+/* y [m, out] = b + windows of x. */
 static void
-windows(const struct ov_conv1d *c, const ov_real *x, ov_real *y, int m, int ldx,
-        int ldy)
+windows(const struct ov_conv1d *c, const ov_real *x, ov_real *y, int m)
 {
     int n = c->k * c->in;
+    size_t ldx = (size_t)c->stride * c->in;
 
-    if (c->out < NARROW)
-        narrow(x, c->w, y, m, c->out, n, (size_t)ldx, (size_t)ldy);
-    else
-        ov_gemm(false, true, m, c->out, n, 1, x, ldx, c->w, n, 1, y, ldy);
-}
-
-/* Every dil-th row by itself: x [rows, in] is sorted into dil runs first.
- * Only for stride 1. */
-static void
-dilated(struct ov_graph *g, const struct ov_conv1d *c, const ov_real *x,
-        int rows, ov_real *y, int m)
-{
-    size_t in = (size_t)c->in;
-    ov_real *run = ov_graph_alloc(g, (size_t)rows * in * sizeof *run);
-    int p, t, n, todo;
-
-    for (p = 0; p < c->dil && p < m; p++) {
-        for (n = 0, t = p; t < rows; t += c->dil, n++)
-            memcpy(run + (size_t)n * in, x + (size_t)t * in, in * sizeof *run);
-        todo = (m - p + c->dil - 1) / c->dil;
-        windows(c, run, y + (size_t)p * c->out, todo, c->in, c->dil * c->out);
-        run += (size_t)n * in;
+    if (c->panels.w != NULL)
+        ov_packed_windows(&c->panels, m, x, ldx, c->in, (size_t)c->dil * c->in,
+                          c->b, y, c->out);
+    else {
+        set_bias(y, c->b, (size_t)m, c->out);
+        narrow(x, c->w, y, m, c->out, n, ldx, (size_t)c->out);
     }
 }
 
@@ -320,16 +341,16 @@ ov_conv1d(struct ov_graph *g, const struct ov_conv1d *c,
     if (left > 0 || right > 0)
         x = ov_pad_rows(g, x, left, right, mode);
     y = ov_tensor_new(g, m, c->out);
+    if (m > 0 && c->groups == 1 && (c->panels.w != NULL || together(c))) {
+        windows(c, x->x, y->x, m);
+        return y;
+    }
     set_bias(y->x, c->b, (size_t)m, c->out);
     if (depthwise(c))
         each_channel(x->x, c->w, y->x, m, c->in, c->k, (size_t)c->dil * c->in,
                      (size_t)c->stride * c->in);
-    else if (c->groups > 1 || (c->dil > 1 && c->stride > 1 && c->k > 1))
-        grouped(c, x->x, y->x, m);
-    else if (c->dil > 1 && c->k > 1)
-        dilated(g, c, x->x, rows, y->x, m);
     else
-        windows(c, x->x, y->x, m, c->stride * c->in, c->out);
+        grouped(c, x->x, y->x, m);
     return y;
 }
 
@@ -378,10 +399,11 @@ up_windows(const struct ov_conv1d *c, const ov_real *x, int rows, ov_real *y)
     int n = reach(c) * c->in, wide = c->stride * c->out;
 
     set_bias(y, c->b, (size_t)rows * (size_t)c->stride, c->out);
-    if (wide < NARROW)
+    if (c->panels.w == NULL)
         narrow(x, c->w, y, rows, wide, n, (size_t)c->in, (size_t)wide);
     else
-        ov_gemm(false, true, rows, wide, n, 1, x, c->in, c->w, n, 1, y, wide);
+        ov_packed_product(&c->panels, rows, x, (size_t)c->in, y, y,
+                          (size_t)wide);
 }
 
 struct ov_tensor *

@@ -2,9 +2,10 @@
 /* Convolution and transposed convolution along rows, for published networks.
  * In: x [t, in] and weights in PyTorch's order.  Out: y [t', out].
  *
- * Inference only: a graph that records is refused (abort).  Products go
- * through BLIS, so the last bits of a row may depend on how many rows there
- * are; callers that stream cut their input at fixed places. */
+ * Inference only: a graph that records is refused (abort).  A row's
+ * bytes do not depend on how many rows there are, except with groups, whose
+ * products go through BLIS; callers that stream cut their input at fixed
+ * places. */
 #ifndef OV_MATH_CONV1D_H
 #define OV_MATH_CONV1D_H
 
@@ -12,6 +13,7 @@
 
 #include "base/err.h"
 #include "math/graph.h"
+#include "math/packed.h"
 
 /* What stands beside the ends of the input. */
 enum ov_pad { OV_PAD_ZERO, OV_PAD_REFLECT, OV_PAD_REPLICATE };
@@ -22,6 +24,7 @@ struct ov_conv1d {
     bool transposed;
     ov_real *w; /* in an order of its own */
     ov_real *b; /* [out], NULL: none */
+    struct ov_packed panels; /* w is theirs, if there are any */
 };
 
 /* What a causal convolution remembers; zeroed: nothing yet.  rows has room

@@ -40,3 +40,10 @@ tests_unit_t_grad_LDADD = libovd.a $(OV_LIBS)
 libov_a_SOURCES += libcommon/math/flow.c libcommon/math/flow.h
 OV_TESTS += tests/unit/t_narrow
 OV_TESTS += tests/unit/t_conv1d
+libov_a_SOURCES += \
+	libcommon/math/packed.c libcommon/math/packed.h \
+	libcommon/math/packed_kernel.h libcommon/math/packed_tile.h \
+	libcommon/math/packed_plain.c libcommon/math/packed_avx2.c \
+	libcommon/math/packed_avx512.c \
+	libcommon/math/pool.c libcommon/math/pool.h
+OV_TESTS += tests/unit/t_packed tests/unit/t_pool

@@ -7,19 +7,19 @@
  * them. */
 #include "math/narrow.h"
 
-#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "math/gemm.h"
+#include "math/packed.h"
+#include "math/pool.h"
 #include "math/vec.h"
 
 enum {
     DIRECT = 3,       /* rows up to which weights are widened in registers */
     SPAN = 64,        /* columns at once, of turned weights */
     NEAR = 128 << 10, /* values of x that stay near while weights pass */
-    ALONE = 64,       /* rows from which on threads pay */
-    THREADS_MAX = 64
+    ALONE = 1 << 17   /* products that a thread is called for */
 };
 
 typedef int8_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
@@ -432,6 +432,62 @@ inputs(struct ov_graph *g, int m, int in, const float *x, const float *scale,
     return y;
 }
 
+/* weights in panels ------------------------------------------------------- */
+
+static bool
+in_panels(const struct ov_tensor *w)
+{
+    return w->form == OV_FORM_I8_PANELS || w->form == OV_FORM_I4_PANELS;
+}
+
+/* Row of w, in panels, to y [w->cols]. */
+static void
+panel_row(const struct ov_tensor *w, int row, float *y)
+{
+    bool four = w->form == OV_FORM_I4_PANELS;
+    size_t groups = ((size_t)w->cols + OV_GROUP - 1) / OV_GROUP;
+    size_t bytes = four ? OV_GROUP_I4 : OV_GROUP_I8;
+    const char *p =
+        (const char *)w->narrow + (size_t)(row / OV_PANEL) * groups * bytes;
+    int at = row % OV_PANEL, i, l;
+
+    for (i = 0; i < w->cols; i++) {
+        const char *group = p + (size_t)(i / OV_GROUP) * bytes;
+
+        l = i % OV_GROUP;
+        if (four) {
+            const uint8_t *u = (const uint8_t *)group + OV_FACTORS_I4 +
+                               l / 8 * 64 + 4 * at + l % 4;
+
+            y[i] = one(OV_FORM_BF16, group, (size_t)at) *
+                   (float)((l % 8 < 4 ? *u & 15 : *u >> 4) - 8);
+        } else
+            y[i] = w->scale[row] *
+                   (float)((const int8_t *)group)[l / 4 * 64 + 4 * at + l % 4];
+    }
+}
+
+/* y [m, cols] = x [m, rows] w + b: for networks whose weights lie turned,
+ * which panels do not suit. */
+static void
+panels_turned(struct ov_graph *g, int m, const float *x,
+              const struct ov_tensor *w, const float *b, float *y)
+{
+    float *row = ov_graph_alloc(g, (size_t)w->cols * sizeof *row);
+    int r, i, j, n = w->cols;
+
+    for (r = 0; r < m; r++)
+        for (j = 0; j < n; j++)
+            y[(size_t)r * (size_t)n + j] = b != NULL ? b[j] : 0;
+    for (i = 0; i < w->rows; i++) {
+        panel_row(w, i, row);
+        for (r = 0; r < m; r++)
+            for (j = 0; j < n; j++)
+                y[(size_t)r * (size_t)n + j] +=
+                    x[(size_t)r * (size_t)w->rows + i] * row[j];
+    }
+}
+
 /* all of it ---------------------------------------------------------------- */
 
 typedef void kernel(const struct part *p);
@@ -441,24 +497,21 @@ struct job {
     struct part part;
 };
 
-static void *
-work(void *arg)
+static void
+work(void *arg, int part)
 {
-    const struct job *j = arg;
+    const struct job *j = (const struct job *)arg + part;
 
     j->run(&j->part);
-    return NULL;
 }
 
-/* n parts of the columns, one of them here; what finds no thread too. */
+/* n parts of the columns. */
 static void
 share(struct ov_graph *g, kernel *run, const struct part *all, size_t room,
       int n)
 {
-    struct job job[THREADS_MAX];
-    pthread_t thread[THREADS_MAX];
+    struct job job[OV_POOL_MAX];
     int blocks = (all->out + SPAN - 1) / SPAN, i, at = 0;
-    bool started[THREADS_MAX];
 
     for (i = 0; i < n; i++) {
         job[i] = (struct job){run, *all};
@@ -467,14 +520,7 @@ share(struct ov_graph *g, kernel *run, const struct part *all, size_t room,
         at = (int)((int64_t)blocks * (i + 1) / n) * SPAN;
         job[i].part.to = at = at < all->out ? at : all->out;
     }
-    for (i = 1; i < n; i++)
-        started[i] = pthread_create(&thread[i], NULL, work, &job[i]) == 0;
-    work(&job[0]);
-    for (i = 1; i < n; i++)
-        if (started[i])
-            pthread_join(thread[i], NULL);
-        else
-            work(&job[i]);
+    ov_pool_run(n, work, job);
 }
 
 void
@@ -486,21 +532,28 @@ ov_narrow_product(struct ov_graph *g, int m, const float *x,
         [OV_FORM_BF16] = {straight_bf16, turned_bf16},
         [OV_FORM_F16] = {straight_f16, turned_f16},
         [OV_FORM_I8] = {straight_i8, turned_i8}};
-    kernel *run = kernels[w->form][is_turned];
     struct part p = {.m = m, .x = x, .w = w, .b = b, .y = y};
-    int threads = m < ALONE ? 1 : ov_gemm_threads_now();
+    int threads = ov_gemm_threads_now();
+    kernel *run;
     size_t room;
 
+    if (in_panels(w)) {
+        (is_turned ? panels_turned : ov_packed_integers)(g, m, x, w, b, y);
+        return;
+    }
+    run = kernels[w->form][is_turned];
     p.in = is_turned ? w->rows : w->cols;
     p.out = is_turned ? w->cols : w->rows;
     p.to = p.out;
     if (w->form == OV_FORM_I8)
         p.x = inputs(g, m, p.in, x, w->scale, is_turned);
     room = sizeof(float) * (size_t)p.in * (is_turned ? SPAN : 4);
+    if ((double)m * p.in * p.out < ALONE * (double)threads)
+        threads = 1;
     if (threads > p.out / SPAN)
         threads = p.out / SPAN;
     if (threads > 1) {
-        share(g, run, &p, room, threads < THREADS_MAX ? threads : THREADS_MAX);
+        share(g, run, &p, room, threads < OV_POOL_MAX ? threads : OV_POOL_MAX);
         return;
     }
     p.room = m > DIRECT ? ov_graph_alloc(g, room) : NULL;
@@ -514,6 +567,10 @@ ov_narrow_row(const struct ov_tensor *w, int row, float *y)
 
     if (w->form == OV_FORM_REAL) {
         memcpy(y, w->x + at, n * sizeof *y);
+        return;
+    }
+    if (in_panels(w)) {
+        panel_row(w, row, y);
         return;
     }
     for (i = 0; i < n; i++)

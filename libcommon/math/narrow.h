@@ -14,8 +14,8 @@
 #include "math/graph.h"
 
 /* y [m, out] = x [m, in] times the narrow weights w, plus b [out] if it is
- * not NULL.  w is [out, in]; turned: [in, out].  Memory is g's.  Products
- * for many rows take as many threads as ov_gemm_threads said. */
+ * not NULL.  w is [out, in]; turned: [in, out].  Memory is g's.  As many
+ * threads as ov_gemm_threads said.  Weights in panels: ov_packed_integers. */
 void ov_narrow_product(struct ov_graph *g, int m, const float *x,
                        const struct ov_tensor *w, bool turned, const float *b,
                        float *y);

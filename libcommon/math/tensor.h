@@ -12,8 +12,33 @@ typedef double ov_real;
 typedef float ov_real;
 #endif
 
-/* How the values of a weight lie in memory. */
-enum ov_form { OV_FORM_REAL, OV_FORM_BF16, OV_FORM_F16, OV_FORM_I8 };
+/* How the values of a weight lie in memory: row after row, or in panels of
+ * 16 rows, the last of which zeros fill, as does the last group of a row.
+ *
+ *   I8_PANELS  [rows/16] [cols/4] [16 rows] [4 cols] of int8;
+ *   I4_PANELS  [rows/16] [cols/32] of a group: bfloat16 [16 rows], the
+ *              factors of 32 cols; then [4] [16 rows] [4] bytes, which hold
+ *              8 cols of a row: of byte i, col i is in the low half and col
+ *              i+4 in the high one, as value + 8.
+ *
+ * Products with weights in panels round their inputs to 8 bits, too
+ * (math/packed.h). */
+enum ov_form {
+    OV_FORM_REAL,
+    OV_FORM_BF16,
+    OV_FORM_F16,
+    OV_FORM_I8,
+    OV_FORM_I8_PANELS,
+    OV_FORM_I4_PANELS
+};
+
+enum {
+    OV_PANEL = 16,      /* rows of a panel */
+    OV_GROUP = 32,      /* cols of a group */
+    OV_GROUP_I8 = 512,  /* bytes of a group of a panel */
+    OV_GROUP_I4 = 288,
+    OV_FACTORS_I4 = 32  /* of these, in the beginning */
+};
 
 struct ov_tensor {
     ov_real *x; /* values [rows, cols] */
@@ -23,7 +48,7 @@ struct ov_tensor {
      * math/narrow.h knows what to do with them. */
     enum ov_form form;
     const void *narrow; /* [rows, cols], not aligned */
-    const float *scale; /* I8: [rows], values are scale * int8 */
+    const float *scale; /* I8, I8_PANELS: [rows], values are scale * int8 */
 };
 
 /* Several sequences packed one behind the other into the rows of a tensor.

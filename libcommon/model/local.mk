@@ -8,6 +8,7 @@ libov_a_SOURCES += \
 	libcommon/model/import_plan.c libcommon/model/import_plan.h \
 	libcommon/model/kind.c libcommon/model/kind.h \
 	libcommon/model/pack.c libcommon/model/pack.h \
+	libcommon/model/panels.c libcommon/model/panels.h \
 	libcommon/model/pickle.c libcommon/model/pickle.h \
 	libcommon/model/pickle_call.c libcommon/model/pickle_machine.h \
 	libcommon/model/pickle_global.c libcommon/model/pickle_global.h \

@@ -9,14 +9,15 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "model/panels.h"
 #include "model/sharded.h"
 
-static const char SCALE[] = ".scale";
+static const char SCALE[] = ".scale", SHAPE[] = ".shape";
 
 /* Where an array that is written comes from. */
 struct source {
     const struct ov_array *a;
-    enum { COPY, BYTES, FACTORS, HALVES } how;
+    enum { COPY, BYTES, FACTORS, HALVES, PANELS, SIZES } how;
 };
 
 struct job {
@@ -71,6 +72,20 @@ is_matrix(const struct ov_array *a)
     return true;
 }
 
+/* Is it [in, out], as GPT-2 keeps its linear maps? */
+static bool
+is_turned(const struct ov_array *a)
+{
+    return ends(a->name, "c_attn.weight") || ends(a->name, "c_fc.weight") ||
+           ends(a->name, "c_proj.weight");
+}
+
+static enum ov_form
+form_of(const struct job *j)
+{
+    return j->as == OV_QUANTISE_I4 ? OV_FORM_I4_PANELS : OV_FORM_I8_PANELS;
+}
+
 static int
 add(struct job *j, const struct ov_array *a, int how, enum ov_dtype dtype,
     const char *tail, struct ov_err *err)
@@ -86,11 +101,32 @@ add(struct job *j, const struct ov_array *a, int how, enum ov_dtype dtype,
     to->dtype = dtype;
     if (how != COPY)
         to->data = NULL;
-    if (how == FACTORS)
+    if (how == FACTORS || how == SIZES)
         to->rank = 1;
+    if (how == SIZES)
+        to->shape[0] = 2;
+    if (how == PANELS) {
+        to->shape[0] = (a->shape[0] + OV_PANEL - 1) / OV_PANEL;
+        to->shape[1] = (int64_t)ov_panel_bytes(form_of(j), (int)a->shape[1]);
+    }
     j->sources[j->n].a = a;
     j->sources[j->n++].how = how;
     return OV_OK;
+}
+
+/* The arrays that take the place of a. */
+static int
+add_bytes(struct job *j, const struct ov_array *a, struct ov_err *err)
+{
+    bool panels = j->as != OV_QUANTISE_I8 && !is_turned(a);
+    int rc = panels ? add(j, a, PANELS, OV_U8, "", err)
+                    : add(j, a, BYTES, OV_I8, "", err);
+
+    if (rc == OV_OK && panels)
+        rc = add(j, a, SIZES, OV_I32, SHAPE, err);
+    if (rc == OV_OK && !(panels && j->as == OV_QUANTISE_I4))
+        rc = add(j, a, FACTORS, OV_F32, SCALE, err);
+    return rc;
 }
 
 /* The arrays to write; *n: matrices. */
@@ -102,8 +138,8 @@ plan(struct job *j, size_t *n, struct ov_err *err)
     int rc = OV_OK;
 
     *n = 0;
-    j->arrays = calloc(2 * count + 1, sizeof *j->arrays);
-    j->sources = calloc(2 * count + 1, sizeof *j->sources);
+    j->arrays = calloc(3 * count + 1, sizeof *j->arrays);
+    j->sources = calloc(3 * count + 1, sizeof *j->sources);
     if (j->arrays == NULL || j->sources == NULL)
         return no_memory(err);
     for (i = 0; i < count && rc == OV_OK; i++) {
@@ -118,9 +154,7 @@ plan(struct job *j, size_t *n, struct ov_err *err)
             rc = add(j, a, HALVES, OV_BF16, "", err);
             continue;
         }
-        rc = add(j, a, BYTES, OV_I8, "", err);
-        if (rc == OV_OK)
-            rc = add(j, a, FACTORS, OV_F32, SCALE, err);
+        rc = add_bytes(j, a, err);
     }
     return rc;
 }
@@ -235,22 +269,30 @@ make(void *arg, const struct ov_array *a, const void **data, struct ov_err *err)
     size_t rows = (size_t)s->a->shape[0], cols = (size_t)s->a->shape[1], i;
     struct ov_array sizes = *a;
     uint64_t bytes;
-    float most;
+    float most, step;
     int rc = OV_OK;
 
     free(j->values);
     free(j->row);
     ov_array_measure(&sizes, &bytes);
-    j->values = malloc((size_t)bytes);
+    j->values = calloc((size_t)bytes, 1);
     j->row = malloc(cols * sizeof *j->row);
     if (j->values == NULL || j->row == NULL)
         return no_memory(err);
+    *data = j->values;
+    if (s->how == SIZES) {
+        ((int32_t *)j->values)[0] = (int32_t)rows;
+        ((int32_t *)j->values)[1] = (int32_t)cols;
+        return OV_OK;
+    }
     for (i = 0; i < rows && rc == OV_OK; i++) {
         rc = read_row(s->a, i, j->row, &most, err);
-        if (rc == OV_OK)
+        if (rc == OV_OK && s->how == PANELS)
+            ov_panels_put(form_of(j), (int)i, (int)cols, j->row, j->values,
+                          &step);
+        else if (rc == OV_OK)
             put_row(s, j->row, most, i, j->values);
     }
-    *data = j->values;
     return rc;
 }
 

@@ -11,8 +11,10 @@
 
 enum ov_quantise {
     OV_QUANTISE_NOT,
-    OV_QUANTISE_I8,  /* int8, and one float32 factor for each row */
-    OV_QUANTISE_BF16 /* bfloat16 */
+    OV_QUANTISE_I8,   /* int8, and one float32 factor for each row */
+    OV_QUANTISE_BF16, /* bfloat16 */
+    OV_QUANTISE_W8A8, /* as I8, in panels: the inputs are rounded, too */
+    OV_QUANTISE_I4    /* int4 in panels, a factor for 32 columns of a row */
 };
 
 enum { OV_QUANTISE_SIDE = 8 /* of a matrix, at least */ };
@@ -22,7 +24,10 @@ enum { OV_QUANTISE_SIDE = 8 /* of a matrix, at least */ };
  *   I8: NAME, int8, each row divided by the 127th part of its largest
  *       absolute value and rounded to the nearest, and NAME.scale, F32
  *       [rows], these divisors (1 for a row of zeros);
- *   BF16: rounded to the nearest; those of 16 bits stay what they are.
+ *   BF16: rounded to the nearest; those of 16 bits stay what they are;
+ *   W8A8, I4: NAME, U8 [panels, bytes of a panel] (model/panels.h), and
+ *       NAME.shape, I32 [2]; of W8A8, NAME.scale as well.  What GPT-2 keeps
+ *       [in, out] becomes I8: panels would lie across it.
  * A matrix has two dimensions of at least OV_QUANTISE_SIDE, floating-point
  * values and a name that ends in "weight"; tables of positions and what
  * chooses among experts are none.  All else is copied.  The numbers and texts

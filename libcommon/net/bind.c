@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "math/narrow.h"
 
@@ -95,6 +96,41 @@ fits(const struct ov_array *a, int rows, int cols)
     return n == rows;
 }
 
+/* The sizes of a matrix in panels; false: a is none, or b->err. */
+static bool
+sizes_of(const struct ov_weights *w, const struct ov_array *a, int32_t shape[2])
+{
+    const struct ov_array *s;
+    char name[NAME + 8];
+
+    if (a->dtype != OV_U8 || a->rank != 2)
+        return false;
+    snprintf(name, sizeof name, "%.*s.shape", NAME, a->name);
+    s = ov_weights_get(w, name);
+    if (s == NULL || s->dtype != OV_I32 || s->count != 2)
+        return false;
+    memcpy(shape, s->data, 2 * sizeof *shape);
+    return shape[0] > 0 && shape[0] <= DIM_MAX && shape[1] > 0 &&
+           shape[1] <= DIM_MAX &&
+           a->shape[0] == (shape[0] + OV_PANEL - 1) / OV_PANEL;
+}
+
+/* Bytes of a group of a panel of a, which is [rows, cols]; 0: it is not in
+ * panels. */
+static int
+group_of(const struct ov_weights *w, const struct ov_array *a, int rows,
+         int cols)
+{
+    int groups = (cols + OV_GROUP - 1) / OV_GROUP;
+    int32_t shape[2];
+
+    if (!sizes_of(w, a, shape) || shape[0] != rows || shape[1] != cols)
+        return 0;
+    return a->shape[1] == (int64_t)groups * OV_GROUP_I4   ? OV_GROUP_I4
+           : a->shape[1] == (int64_t)groups * OV_GROUP_I8 ? OV_GROUP_I8
+                                                          : 0;
+}
+
 /* The factors of the rows of bytes in a; NULL and b->err. */
 static const float *
 scale_of(struct ov_bind *b, const struct ov_array *a, int rows)
@@ -107,11 +143,11 @@ scale_of(struct ov_bind *b, const struct ov_array *a, int rows)
     snprintf(name, sizeof name, "%.*s.scale", NAME, a->name);
     s = ov_weights_get(b->w, name);
     if (s == NULL || s->dtype != OV_F32 || s->rank != 1 || s->count != rows ||
-        a->rank != 2 || a->shape[0] != rows) {
+        a->rank != 2 || (a->dtype == OV_I8 && a->shape[0] != rows)) {
         ov_err_set(&b->err, OV_EMODEL,
-                   "tensor %s is of type I8, and there is no tensor %s, F32 "
+                   "tensor %s is of type %s, and there is no tensor %s, F32 "
                    "[%d]",
-                   a->name, name, rows);
+                   a->name, ov_dtype_name(a->dtype), name, rows);
         return NULL;
     }
     x = s->data;
@@ -157,12 +193,32 @@ widen(struct ov_bind *b, struct ov_tensor *t)
     return true;
 }
 
+/* t becomes a, which is in panels with groups of so many bytes. */
+static bool
+stay_in_panels(struct ov_bind *b, struct ov_tensor *t, const struct ov_array *a,
+               int group)
+{
+    t->form = group == OV_GROUP_I4 ? OV_FORM_I4_PANELS : OV_FORM_I8_PANELS;
+    t->narrow = a->data;
+    if (t->form == OV_FORM_I8_PANELS)
+        t->scale = scale_of(b, a, t->rows);
+    return t->form != OV_FORM_I8_PANELS || t->scale != NULL;
+}
+
 static struct ov_tensor *
 take(struct ov_bind *b, const struct ov_array *a, int rows, int cols,
      bool narrow)
 {
+    int group = group_of(b->w, a, rows, cols);
     struct ov_tensor *t;
 
+    if (group > 0) {
+        t = add(b, rows, cols);
+        return t != NULL && stay_in_panels(b, t, a, group) &&
+                       (narrow || widen(b, t))
+                   ? t
+                   : NULL;
+    }
     if (!fits(a, rows, cols)) {
         ov_err_set(&b->err, OV_EMODEL,
                    "tensor %s is not %d x %d (it has %lld values)", a->name,
@@ -266,6 +322,25 @@ ov_bind_new(struct ov_bind *b, int rows, int cols)
     return t;
 }
 
+static bool
+in_panels(const struct ov_tensor *t)
+{
+    return t->form == OV_FORM_I8_PANELS || t->form == OV_FORM_I4_PANELS;
+}
+
+/* Bytes of a row of t, which is narrow; of one in panels, its share. */
+static size_t
+row_bytes(const struct ov_tensor *t)
+{
+    size_t groups = ((size_t)t->cols + OV_GROUP - 1) / OV_GROUP;
+
+    if (in_panels(t))
+        return groups *
+               (t->form == OV_FORM_I4_PANELS ? OV_GROUP_I4 : OV_GROUP_I8) /
+               OV_PANEL;
+    return (size_t)t->cols * (t->form == OV_FORM_I8 ? 1 : sizeof(uint16_t));
+}
+
 struct ov_tensor *
 ov_bind_rows(struct ov_bind *b, const struct ov_tensor *t, int from, int rows)
 {
@@ -279,9 +354,13 @@ ov_bind_rows(struct ov_bind *b, const struct ov_tensor *t, int from, int rows)
         return y;
     }
     y->form = t->form;
-    y->narrow = (const char *)t->narrow +
-                (size_t)from * (size_t)t->cols *
-                    (t->form == OV_FORM_I8 ? 1 : sizeof(uint16_t));
+    if (in_panels(t) && from % OV_PANEL != 0) {
+        ov_err_set(&b->err, OV_EMODEL,
+                   "a matrix in panels of %d rows cannot be parted at row %d",
+                   OV_PANEL, from);
+        return NULL;
+    }
+    y->narrow = (const char *)t->narrow + row_bytes(t) * (size_t)from;
     y->scale = t->scale != NULL ? t->scale + from : NULL;
     return y;
 }
@@ -303,6 +382,7 @@ ov_bind_shape(struct ov_bind *b, int rank, int *shape, const char *fmt, ...)
 {
     const struct ov_array *a;
     char name[NAME];
+    int32_t sizes[2];
     va_list ap;
     int i;
 
@@ -317,6 +397,11 @@ ov_bind_shape(struct ov_bind *b, int rank, int *shape, const char *fmt, ...)
     if (a == NULL) {
         ov_err_set(&b->err, OV_EMODEL, "tensor %s is missing", name);
         return false;
+    }
+    if (rank == 2 && sizes_of(b->w, a, sizes)) {
+        shape[0] = sizes[0];
+        shape[1] = sizes[1];
+        return true;
     }
     for (i = 0; i < rank && a->rank == rank; i++) {
         if (a->shape[i] < 1 || a->shape[i] > DIM_MAX)

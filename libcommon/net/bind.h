@@ -32,15 +32,16 @@ void ov_bind_free(struct ov_bind *b);
  * multiply to rows and the rest to cols.  float32 stays in the file if it is
  * aligned there; F16, BF16, F64 and I8 are widened.  A matrix of type I8
  * [rows, cols] goes with a tensor NAME.scale F32 [rows], which its rows are
- * multiplied with (ov-model(1)).  NULL and b->err (OV_EMODEL:
+ * multiplied with (ov-model(1)); so does one in panels, U8 with its sizes in
+ * NAME.shape (model/quantise.h).  NULL and b->err (OV_EMODEL:
  * missing, of another shape or type; OV_ERUN: memory) otherwise; once
  * something went wrong every call gives NULL, so that b->err.code needs one
  * look at the end. */
 struct ov_tensor *ov_bind(struct ov_bind *b, int rows, int cols,
                           const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* The same for what goes to ov_dense_run and ov_narrow_row alone: F16, BF16
- * and I8 stay in the file as they are (math/narrow.h). */
+/* The same for what goes to ov_dense_run and ov_narrow_row alone: F16, BF16,
+ * I8 and panels stay in the file as they are (math/narrow.h). */
 struct ov_tensor *ov_bind_matrix(struct ov_bind *b, int rows, int cols,
                                  const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -51,7 +52,8 @@ struct ov_tensor *ov_bind_if(struct ov_bind *b, int rows, int cols,
 /* A tensor of zeros [rows, cols] that belongs to b, for what is computed
  * from others when a network is opened.  NULL as above. */
 struct ov_tensor *ov_bind_new(struct ov_bind *b, int rows, int cols);
-/* Rows from..from+rows-1 of t, not copied.  NULL if t is. */
+/* Rows from..from+rows-1 of t, not copied.  NULL if t is; OV_EMODEL where
+ * they do not begin with a panel of t's. */
 struct ov_tensor *ov_bind_rows(struct ov_bind *b, const struct ov_tensor *t,
                                int from, int rows);
 /* Is there a tensor of that name? */

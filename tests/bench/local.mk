@@ -1,6 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Measurements: never part of `make check`, since times are no test.
-EXTRA_PROGRAMS += tests/bench/trainbench
-EXTRA_DIST += tests/bench/train tests/bench/train_torch.py
-bench-local: tests/bench/trainbench
+EXTRA_PROGRAMS += tests/bench/trainbench tests/bench/kernels \
+	tests/bench/vocoder
+tests_bench_kernels_SOURCES = tests/bench/kernels.c tests/bench/peer_dnnl.c \
+	tests/bench/peer.h
+tests_bench_kernels_LDADD = $(LDADD) $(DNNL_LIBS) -ldl
+EXTRA_DIST += tests/bench/train tests/bench/train_torch.py \
+	tests/bench/products tests/bench/README
+bench-local: bench-products bench-vocoders bench-train
+bench-vocoders: tests/bench/vocoder
+	OMP_NUM_THREADS=1 tests/bench/vocoder
+bench-products: tests/bench/kernels
+	OV_BUILDDIR=. $(srcdir)/tests/bench/products
+bench-train: tests/bench/trainbench
 	OV_BUILDDIR=. $(srcdir)/tests/bench/train
+.PHONY: bench-products bench-vocoders bench-train

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# ov-model quantise: Mini-Omni2, Whisper and decoders of text in int8 and
-# bfloat16 answer through the filters as before, near what they said; or one
+# ov-model quantise: Mini-Omni2, Whisper and decoders of text in int8,
+# bfloat16 and panels of 8 and 4 bits answer through the filters as before, near what they said; or one
 # line says why not and nothing is left.
 # In: $OV_SHARED/vectors (../shared/vectors).  Out: TAP.
 
@@ -89,6 +89,15 @@ ok 'links, a path' sh -c 'ov-model quantise -q ./omni --type int8 \
     [ ! -L sub/omni8/lit_model.safetensors ]'
 ok 'from sound to sound again' all ./sub/omni8 again.wav
 ok 'the same sound' cmp omni8.wav again.wav
+for type in w8a8 int4; do
+    ok "$type, in panels" sh -c 'ov-model quantise -q ./omni --type "$1" \
+        -o "omni-$1" 2>/dev/null && ov-model show \
+        "data/ov/models/omni-$1/lit_model.safetensors" >out && cat out &&
+        grep -q " U8 .*transformer.wte.weight \[" out &&
+        grep -q " I32 .*transformer.wte.weight.shape \[" out' sh $type
+    ok 'from sound to sound' all omni-$type omni-$type.wav
+    ok 'there is sound' test "$(wc -c <omni-$type.wav)" -gt 44
+done
 ok 'what has 16 bits needs no bfloat16' \
     fails 4 'no matrix in it to quantise' ./omni --type bf16 -o bad
 ok 'what is quantised cannot be again' \
@@ -103,6 +112,10 @@ ln -s "$full/model.pt" "$ranks" w
 ok 'Whisper in int8' ov-model quantise ./w --type int8 -o w8
 ok 'its encoder and decoder run' sh -c 'ov-encode -q -m w8 "$1" |
     ov-fuse -q -m w8 | ov-generate -q -m w8 --format txt' sh "$sound"
+
+ok 'Whisper in int4' ov-model quantise ./w --type int4 -o w4
+ok 'that runs' sh -c 'ov-encode -q -m w4 "$1" |
+    ov-fuse -q -m w4 | ov-generate -q -m w4 --format txt' sh "$sound"
 
 # a decoder of text
 mkdir g
@@ -135,6 +148,11 @@ says() {
 }
 ok 'GPT-2 in int8' ov-model quantise ./g --type int8 -o g8
 ok 'it goes on with a text' says g8
+ok 'GPT-2 in int4, and int8 where its maps lie turned' sh -c \
+    'ov-model quantise ./g --type int4 -o g4 &&
+    ov-model show data/ov/models/g4/model.safetensors >out && cat out &&
+    grep -q " I8 .*c_fc.weight" out && grep -q " U8 .*wte.weight" out'
+ok 'that goes on too' says g4
 ok 'GPT-2 in bfloat16' ov-model quantise ./g --type bf16 -o g16
 ok 'it is' sh -c 'ov-model show data/ov/models/g16/model.safetensors |
     grep -q " BF16 .*wte.weight"'
@@ -143,7 +161,7 @@ ok 'it too goes on' says g16
 # what is refused
 ok 'no model' fails 2 'no model' --type int8 -o bad
 ok 'no type' fails 2 'no type' ./omni -o bad
-ok 'another type' fails 2 'int4' ./omni --type int4 -o bad
+ok 'another type' fails 2 'int3' ./omni --type int3 -o bad
 ok 'no name' fails 2 'no name for the result' ./omni --type int8
 ok 'a name that is none' fails 2 'is no name' ./omni --type int8 -o 'bad x'
 ok 'a codec' fails 4 'SNAC.*not a model that can be quantised' \

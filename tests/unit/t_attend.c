@@ -12,7 +12,7 @@
 #include "math/gelu.h"
 #include "tests/unit/tap.h"
 
-enum { MOST = 400, WIDE = 256 };
+enum { MOST = 700, WIDE = 256 };
 
 static uint64_t seed = 1;
 
@@ -109,6 +109,28 @@ check(const char *what, struct ov_attend a, int nq, int nk)
     }
 }
 
+/* More keys than are looked at at once. */
+static void
+check_long(void)
+{
+    struct ov_attend a = {.heads = 2, .kv_heads = 1, .hd = 16, .causal = true};
+    int j;
+
+    check("many keys, causal", a, 600, 600);
+    check("many keys, after others", a, 100, 700);
+    a.scale = 4; /* scores differ much, and the largest comes late */
+    check("many keys, far apart", a, 60, 700);
+    a.window = 300;
+    check("many keys, a window", a, 500, 700);
+    a.window = 0;
+    a.scale = 0;
+    a.causal = false;
+    for (j = 0; j < 700; j++)
+        bias[j] = j < 300 || j == 600 ? -INFINITY : 0.01f * (float)j;
+    a.bias = bias;
+    check("many keys, the first hidden", a, 50, 700);
+}
+
 static void
 test_attention(void)
 {
@@ -134,6 +156,7 @@ test_attention(void)
     b.bias_row = b.bias_head = 0;
     bias[3] = bias[50] = -INFINITY;
     check("keys hidden", b, 80, 90);
+    check_long();
 }
 
 static void

@@ -127,12 +127,41 @@ test_bf16(void)
     ov_weights_close(w);
 }
 
+static void
+test_panels(enum ov_quantise as, size_t arrays)
+{
+    struct ov_array a =
+        array("h.0.attn.c_attn.weight", OV_F32, 2, ROWS, COLS, x);
+    struct ov_weights *w = NULL;
+    size_t n;
+
+    ok(ov_weights_quantise(from, to, as, &n, &err) == OV_OK && n == 2 &&
+           ov_weights_open(&w, to, &err) == OV_OK &&
+           dtype(w, "l.weight") == OV_U8 &&
+           dtype(w, "l.weight.shape") == OV_I32 &&
+           ov_weights_count(w) == arrays,
+       "two matrices become panels");
+    ok((dtype(w, "l.weight.scale") == OV_F32) == (as == OV_QUANTISE_W8A8),
+       "with factors of rows, or within");
+    ov_weights_close(w);
+    ok(ov_weights_quantise(to, from, as, &n, &err) == OV_OK && n == 0,
+       "there is nothing left to quantise");
+    put(from, &a, 1);
+    ok(ov_weights_quantise(from, to, as, &n, &err) == OV_OK && n == 1 &&
+           ov_weights_open(&w, to, &err) == OV_OK &&
+           dtype(w, "h.0.attn.c_attn.weight") == OV_I8,
+       "what lies turned becomes int8");
+    ov_weights_close(w);
+    make();
+}
+
 /* What is bound of to, which was int8 or bfloat16. */
 static void
 test_bind(enum ov_quantise as, enum ov_form form)
 {
     struct ov_weights *w;
     struct ov_tensor *t, *wide, *part;
+    int from_row, shape[2];
     float row[COLS];
     struct ov_bind b;
     size_t n;
@@ -143,16 +172,48 @@ test_bind(enum ov_quantise as, enum ov_form form)
     ov_bind_init(&b, w, "");
     t = ov_bind_matrix(&b, ROWS, COLS, "l.weight");
     wide = ov_bind(&b, ROWS, COLS, "l.weight");
-    part = ov_bind_rows(&b, t, 7, 5);
+    from_row = as == OV_QUANTISE_W8A8 || as == OV_QUANTISE_I4 ? OV_PANEL : 7;
+    part = ov_bind_rows(&b, t, from_row, 3);
     ok(t != NULL && t->form == form && t->x == NULL && part != NULL &&
            part->form == form && wide != NULL && wide->x != NULL &&
            wide->form == OV_FORM_REAL,
        "a matrix stays narrow, rows of it too; others are widened");
     ov_narrow_row(part, 2, row);
-    ok(memcmp(row, wide->x + 9 * COLS, sizeof row) == 0, "to the same values");
+    ok(memcmp(row, wide->x + (from_row + 2) * COLS, sizeof row) == 0,
+       "to the same values");
+    ok(ov_bind_shape(&b, 2, shape, "l.weight") && shape[0] == ROWS &&
+           shape[1] == COLS,
+       "its sizes are what they were");
+    if (from_row == OV_PANEL) {
+        ok(ov_bind_rows(&b, t, 7, 3) == NULL && b.err.code == OV_EMODEL, "%s",
+           b.err.text);
+        b.err.code = OV_OK;
+    }
     ok(ov_bind_matrix(&b, COLS, ROWS, "l.weight") == NULL &&
            b.err.code == OV_EMODEL,
        "another shape is refused");
+    ov_bind_free(&b);
+    ov_weights_close(w);
+}
+
+/* Panels with sizes that are not theirs. */
+static void
+test_sizes(int bytes, int rows, int cols, const char *what)
+{
+    static const uint8_t q[2 * OV_GROUP_I8 * 2];
+    const int32_t sizes[2] = {rows, cols};
+    struct ov_array a[2] = {array("l.weight", OV_U8, 2, 2, bytes, q),
+                            array("l.weight.shape", OV_I32, 1, 2, 0, sizes)};
+    struct ov_weights *w;
+    struct ov_bind b;
+
+    put(to, a, 2);
+    if (ov_weights_open(&w, to, &err) != OV_OK)
+        abort();
+    ov_bind_init(&b, w, "");
+    ok(ov_bind_matrix(&b, 20, 40, "l.weight") == NULL &&
+           b.err.code == OV_EMODEL,
+       "%s: %s", what, b.err.text);
     ov_bind_free(&b);
     ov_weights_close(w);
 }
@@ -186,6 +247,10 @@ test_bad(void)
     struct ov_array a = array("l.weight", OV_F32, 2, ROWS, COLS, x);
     size_t n;
 
+    test_sizes(2 * OV_GROUP_I8, 20, 40, "panels without factors");
+    test_sizes(2 * OV_GROUP_I4 + 1, 20, 40, "panels of an odd size");
+    test_sizes(2 * OV_GROUP_I4, 21, 40, "panels of another matrix");
+    test_sizes(2 * OV_GROUP_I4, -3, 1 << 30, "panels of no matrix");
     test_factors(NULL, "no factors");
     a = array("l.weight.scale", OV_F32, 1, ROWS + 1, 0, fine);
     test_factors(&a, "too many");
@@ -217,6 +282,10 @@ main(void)
     test_bf16();
     test_bind(OV_QUANTISE_I8, OV_FORM_I8);
     test_bind(OV_QUANTISE_BF16, OV_FORM_BF16);
+    test_panels(OV_QUANTISE_W8A8, 12);
+    test_panels(OV_QUANTISE_I4, 10);
+    test_bind(OV_QUANTISE_W8A8, OV_FORM_I8_PANELS);
+    test_bind(OV_QUANTISE_I4, OV_FORM_I4_PANELS);
     test_bad();
     unlink(from);
     unlink(to);

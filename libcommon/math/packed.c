@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Products with weights in panels: the order of the work.
+ * In: rows, weights in panels.  Out: rows of float32.
+ *
+ * A block of a panel, BLOCK inputs long, stays in the first cache while the
+ * rows pass; ROWS_NEAR rows stay in the second one while the panels pass.
+ * Each block goes on from what the one before it left in the result. */
+#define _GNU_SOURCE
+#include "math/packed.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "math/gemm.h"
+#include "math/packed_kernel.h"
+#include "math/pool.h"
+#include "math/vec.h"
+
+enum {
+    BLOCK = 256,     /* inputs */
+    ROWS_NEAR = 192, /* a multiple of all kernels' rows */
+    NEAR = 1 << 18,  /* bytes of inputs that stay there, of integers */
+    ALIGN = 64,
+    LARGE = 2 << 20,
+    ALONE = 1 << 17 /* products and sums that a thread is called for */
+};
+
+static const struct ov_kernels *kernels;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static bool
+can(const struct ov_kernels *k)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    __builtin_cpu_init();
+    if (k == &ov_kernels_vnni)
+        return __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vnni");
+    if (k == &ov_kernels_avx512)
+        return __builtin_cpu_supports("avx512f") != 0;
+    if (k == &ov_kernels_avx2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return k == &ov_kernels_plain;
+}
+
+static const struct ov_kernels *const all[] = {
+#if defined(__x86_64__) && defined(__GNUC__)
+    &ov_kernels_vnni, &ov_kernels_avx512, &ov_kernels_avx2,
+#endif
+    &ov_kernels_plain};
+
+enum { KERNELS = sizeof all / sizeof *all };
+
+static void
+choose(void)
+{
+    int i;
+
+    for (i = 0; i < KERNELS && kernels == NULL; i++)
+        if (can(all[i]))
+            kernels = all[i];
+}
+
+const char *
+ov_packed_kernel(void)
+{
+    pthread_once(&once, choose);
+    return kernels->name;
+}
+
+bool
+ov_packed_use(const char *kernel)
+{
+    int i;
+
+    pthread_once(&once, choose);
+    for (i = 0; i < KERNELS; i++)
+        if (strcmp(all[i]->name, kernel) == 0 && can(all[i])) {
+            kernels = all[i];
+            return true;
+        }
+    return false;
+}
+
+/* --- packing --- */
+
+static int
+panels(const struct ov_packed *p)
+{
+    return (p->out + OV_PANEL - 1) / OV_PANEL;
+}
+
+/* Large panels in large pages, where the system has them: they are read from
+ * one end to the other, again and again. */
+static float *
+room(size_t bytes)
+{
+    size_t align = bytes < LARGE ? ALIGN : LARGE;
+    void *p;
+
+    bytes = (bytes + align - 1) / align * align;
+    p = aligned_alloc(align, bytes > 0 ? bytes : align);
+#ifdef MADV_HUGEPAGE
+    if (p != NULL && align == LARGE)
+        madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+    return p;
+}
+
+size_t
+ov_packed_values(int out, int in)
+{
+    return ((size_t)out + OV_PANEL - 1) / OV_PANEL * OV_PANEL * (size_t)in;
+}
+
+void
+ov_packed_put(struct ov_packed *p, float *to, int out, int in, const float *w,
+              int ldw, bool turned)
+{
+    size_t row = turned ? 1 : (size_t)ldw, col = turned ? (size_t)ldw : 1;
+    int j, l, c, near;
+
+    *p = (struct ov_packed){.out = out, .in = in, .w = to};
+    for (j = 0; j < out; j += OV_PANEL) {
+        near = out - j < OV_PANEL ? out - j : OV_PANEL;
+        for (l = 0; l < in; l++, to += OV_PANEL) {
+            for (c = 0; c < near; c++)
+                to[c] = w[(size_t)(j + c) * row + (size_t)l * col];
+            for (; c < OV_PANEL; c++)
+                to[c] = 0;
+        }
+    }
+}
+
+int
+ov_packed_init(struct ov_packed *p, int out, int in, const float *w, int ldw,
+               bool turned)
+{
+    float *to = room(ov_packed_values(out, in) * sizeof *to);
+
+    *p = (struct ov_packed){.out = out, .in = in};
+    if (to == NULL)
+        return -1;
+    ov_packed_put(p, to, out, in, w, ldw, turned);
+    return 0;
+}
+
+void
+ov_packed_free(struct ov_packed *p)
+{
+    free(p->w);
+    p->w = NULL;
+}
+
+/* --- products --- */
+
+struct product {
+    const struct ov_packed *p;
+    int m;
+    const float *x;
+    size_t ldx;
+    int run;     /* inputs that lie together */
+    size_t jump; /* from one run to the next */
+    const float *b;
+    float *y;
+    size_t ldy;
+};
+
+/* The first value of n results, for each of rows rows. */
+static void
+begin(const struct product *q, int rows, int n, float *y, int j)
+{
+    int r;
+
+    for (r = 0; q->b != q->y && r < rows; r++, y += q->ldy)
+        if (q->b != NULL)
+            memcpy(y, q->b + j, (size_t)n * sizeof *y);
+        else
+            memset(y, 0, (size_t)n * sizeof *y);
+}
+
+/* A tile whose panel is not full: by way of one that is. */
+static void
+ragged(const struct product *q, int rows, int n, int k, const float *x,
+       const float *w, float *y)
+{
+    float t[OV_TILE_ROWS * OV_PANEL] = {0};
+    int r;
+
+    for (r = 0; r < rows; r++)
+        memcpy(t + r * OV_PANEL, y + (size_t)r * q->ldy, (size_t)n * sizeof *t);
+    kernels->last[rows](k, x, q->ldx, w, 0, t, OV_PANEL);
+    for (r = 0; r < rows; r++)
+        memcpy(y + (size_t)r * q->ldy, t + r * OV_PANEL, (size_t)n * sizeof *t);
+}
+
+/* Rows i..i+rows-1, inputs l..l+k-1, np panels from panel j on. */
+static void
+one(const struct product *q, int i, int rows, int l, int k, int j, int np)
+{
+    size_t far = (size_t)q->p->in * OV_PANEL;
+    const float *x =
+        q->x + (size_t)i * q->ldx + (size_t)(l / q->run) * q->jump + l % q->run;
+    const float *w = q->p->w + (size_t)j * far + (size_t)l * OV_PANEL;
+    float *y = q->y + (size_t)i * q->ldy + (size_t)j * OV_PANEL;
+    int n = q->p->out - j * OV_PANEL;
+
+    n = n < np * OV_PANEL ? n : np * OV_PANEL;
+    if (l == 0)
+        begin(q, rows, n, y, j * OV_PANEL);
+    if (n < np * OV_PANEL)
+        ragged(q, rows, n, k, x, w, y);
+    else
+        (np > 1 ? kernels->run[rows] : kernels->last[rows])(k, x, q->ldx, w,
+                                                            far, y, q->ldy);
+}
+
+/* Panels from..to-1 of rows i..i+m-1 and inputs l..l+k-1.  Tiles have as
+ * many rows as the kernel takes, or one less, so that all take as many
+ * panels. */
+static void
+block(const struct product *q, int i, int m, int l, int k, int from, int to)
+{
+    int tiles = (m + kernels->rows - 1) / kernels->rows, np, j, t, r, rows;
+    int full = q->p->out / OV_PANEL;
+
+    np = kernels->panels[(m + tiles - 1) / tiles];
+    for (j = from; j < to; j += np) {
+        if (j + np > to || j + np > full)
+            np = 1;
+        for (t = tiles, r = 0; t > 0; t--, r += rows) {
+            rows = (m - r + t - 1) / t;
+            one(q, i + r, rows, l, k, j, np);
+        }
+    }
+}
+
+/* Part by part, for ov_pool_run. */
+struct parts {
+    const struct product *q;
+    int n;
+};
+
+static void
+work(void *arg, int part)
+{
+    const struct parts *a = arg;
+    const struct product *q = a->q;
+    int64_t np = panels(q->p);
+    int from = (int)(np * part / a->n), to = (int)(np * (part + 1) / a->n);
+    int step = q->m <= kernels->rows ? q->p->in : BLOCK, i, l, m, k, left;
+
+    for (i = 0; i < q->m; i += m) {
+        m = q->m - i < ROWS_NEAR ? q->m - i : ROWS_NEAR;
+        for (l = 0; l < q->p->in; l += k) {
+            left = q->run - l % q->run;
+            k = left < step ? left : step;
+            block(q, i, m, l, k, from, to);
+        }
+    }
+}
+
+/* How many threads pay, for m rows in and out wide. */
+static int
+threads(int m, int in, int out)
+{
+    int n = ov_gemm_threads_now(), np = (out + OV_PANEL - 1) / OV_PANEL;
+
+    if ((double)m * in * out < ALONE * (double)n)
+        return 1;
+    n = n < np ? n : np;
+    return n < OV_POOL_MAX ? n : OV_POOL_MAX;
+}
+
+void
+ov_packed_windows(const struct ov_packed *p, int m, const float *x, size_t ldx,
+                  int run, size_t jump, const float *b, float *y, size_t ldy)
+{
+    struct product q = {p, m, x, ldx, run, jump, b, y, ldy};
+    struct parts a = {&q, threads(m, p->in, p->out)};
+
+    pthread_once(&once, choose);
+    if (m <= 0)
+        return;
+    ov_pool_run(a.n, work, &a);
+}
+
+void
+ov_packed_product(const struct ov_packed *p, int m, const float *x, size_t ldx,
+                  const float *b, float *y, size_t ldy)
+{
+    ov_packed_windows(p, m, x, ldx, p->in, 0, b, y, ldy);
+}
+
+/* --- integers --- */
+
+/* Rows of integers, and weights; part by part. */
+struct integers {
+    const struct ov_tensor *w;
+    const float *b;
+    float *y;
+    int m, groups, parts;
+    const struct ov_kernels *by;
+    char *x; /* [m, ldx], of by->inputs8, or of 8 bits */
+    size_t ldx;
+    float *xs;    /* [m, groups] */
+    int32_t *sum; /* [m, groups] */
+};
+
+/* n <= 32 values as integers and their factor: to is 32 long. */
+OV_INLINE float
+round_group(const float *x, int n, float *to)
+{
+    float most = 0, not_a_number = 0, by;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        float a = ov_abs(x[i]);
+
+        most = a > most ? a : most;
+        not_a_number += x[i] * 0;
+    }
+    by = most > 0 ? 127 / most : 0;
+    for (i = 0; i < n; i++) {
+        float v = x[i] * by;
+
+        /* to the nearest, by the magic constant; NaN becomes -127 */
+        v = v < 127 ? v : 127;
+        v = v > -127 ? v : -127;
+        to[i] = (v + 12582912.0f) - 12582912.0f;
+    }
+    for (; i < OV_GROUP; i++)
+        to[i] = 0;
+    return most / 127 + not_a_number;
+}
+
+OV_INLINE int
+sum_of(const float *v)
+{
+    int i, s = 0;
+
+    for (i = 0; i < OV_GROUP; i++)
+        s += (int)v[i];
+    return s;
+}
+
+/* A row of n values; q->xs, q->sum and integers of row r. */
+OV_HOT static void
+round_row(const struct integers *q, const float *x, int r, int n,
+          enum ov_inputs as)
+{
+    float *xs = q->xs + (size_t)r * (size_t)q->groups, v[OV_GROUP];
+    int32_t *sum = q->sum + (size_t)r * (size_t)q->groups;
+    char *to = q->x + (size_t)r * q->ldx;
+    int g, i;
+
+    for (g = 0; g < q->groups; g++, x += OV_GROUP, n -= OV_GROUP) {
+        xs[g] = round_group(x, n < OV_GROUP ? n : OV_GROUP, v);
+        sum[g] = 8 * sum_of(v);
+        if (as == OV_INPUTS_S16)
+            for (i = 0; i < OV_GROUP; i++)
+                ((int16_t *)(void *)to)[g * OV_GROUP + i] = (int16_t)v[i];
+        else
+            for (i = 0; i < OV_GROUP; i++)
+                to[g * OV_GROUP + i] =
+                    (char)((int)v[i] + (as == OV_INPUTS_U8 ? 128 : 0));
+    }
+}
+
+/* Sums of a panel to columns j.. of n rows from row i on. */
+static void
+finish(const struct integers *q, const float *t, int i, int n, int j)
+{
+    int out = q->w->rows, near = out - j < OV_PANEL ? out - j : OV_PANEL, r, c;
+    float *y = q->y + (size_t)i * (size_t)out + j;
+
+    for (r = 0; r < n; r++, y += out, t += OV_PANEL)
+        for (c = 0; c < near; c++)
+            y[c] = t[c] * (q->w->scale != NULL ? q->w->scale[j + c] : 1) +
+                   (q->b != NULL ? q->b[j + c] : 0);
+}
+
+/* Rows i..i+m-1 through panel j. */
+static void
+pass(const struct integers *q, int i, int m, int j)
+{
+    bool four = q->w->form == OV_FORM_I4_PANELS;
+    size_t far = (size_t)q->groups * (size_t)(four ? OV_GROUP_I4 : OV_GROUP_I8),
+           groups = (size_t)q->groups;
+    ov_tile_int *const *run = four ? q->by->int4 : q->by->int8;
+    int tiles, n, most = four ? q->by->rows4 : q->by->rows8;
+    float t[OV_TILE_ROWS * OV_PANEL];
+
+    for (tiles = (m + most - 1) / most; tiles > 0; tiles--, i += n, m -= n) {
+        n = (m + tiles - 1) / tiles;
+        run[n](q->groups, q->x + (size_t)i * q->ldx, q->ldx,
+               q->xs + (size_t)i * groups, q->sum + (size_t)i * groups, groups,
+               (const char *)q->w->narrow + (size_t)j * far, far, t);
+        finish(q, t, i, n, j * OV_PANEL);
+    }
+}
+
+static void
+work_integers(void *arg, int part)
+{
+    const struct integers *q = arg;
+    int64_t np = (q->w->rows + OV_PANEL - 1) / OV_PANEL;
+    int from = (int)(np * part / q->parts), i, m, j;
+    int to = (int)(np * (part + 1) / q->parts);
+    int near = (int)(NEAR / q->ldx) / OV_TILE_ROWS * OV_TILE_ROWS;
+
+    near = near > 0 ? near : OV_TILE_ROWS;
+    for (i = 0; i < q->m; i += m) {
+        m = q->m - i < near ? q->m - i : near;
+        for (j = from; j < to; j++)
+            pass(q, i, m, j);
+    }
+}
+
+void
+ov_packed_integers(struct ov_graph *g, int m, const float *x,
+                   const struct ov_tensor *w, const float *b, float *y)
+{
+    struct integers q = {.w = w, .b = b, .y = y, .m = m};
+    size_t groups, n;
+    enum ov_inputs as;
+    int r;
+
+    pthread_once(&once, choose);
+    if (m <= 0)
+        return;
+    q.by = kernels;
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (q.by->rows8 == 0)
+        q.by = &ov_kernels_avx2;
+#endif
+    q.groups = (w->cols + OV_GROUP - 1) / OV_GROUP;
+    groups = (size_t)q.groups;
+    n = (size_t)m * groups;
+    as = w->form == OV_FORM_I4_PANELS ? OV_INPUTS_S8 : q.by->inputs8;
+    q.ldx = groups * OV_GROUP * (as == OV_INPUTS_S16 ? 2 : 1);
+    q.x = ov_graph_alloc(g, (size_t)m * q.ldx);
+    q.xs = ov_graph_alloc(g, n * sizeof *q.xs);
+    q.sum = ov_graph_alloc(g, n * sizeof *q.sum);
+    for (r = 0; r < m; r++)
+        round_row(&q, x + (size_t)r * (size_t)w->cols, r, w->cols, as);
+    q.parts = threads(m, w->cols, w->rows);
+    ov_pool_run(q.parts, work_integers, &q);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Products with weights in panels: what a network multiplies with again and
+ * again is put in order once.
+ * In: rows, weights in panels.  Out: rows of float32.
+ *
+ * A panel is 16 rows of the weights, laid so that the 16 values which meet
+ * the same input lie side by side; zeros fill the last one.  Sums run over
+ * the inputs in their order, one product and one sum rounded at once, so a
+ * row of a result is the same in bytes however many rows there are, and
+ * whatever the number of threads. */
+#ifndef OV_MATH_PACKED_H
+#define OV_MATH_PACKED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "math/graph.h"
+
+/* Weights [out, in], float32: panels [ceil(out/16), in, 16]. */
+struct ov_packed {
+    int out, in;
+    float *w;
+};
+
+/* w [out, in], or [in, out] if turned; rows are ldw values apart.  -1: no
+ * memory. */
+int ov_packed_init(struct ov_packed *p, int out, int in, const float *w,
+                   int ldw, bool turned);
+void ov_packed_free(struct ov_packed *p);
+/* The same into memory of the caller, of so many values: nothing is to be
+ * freed. */
+size_t ov_packed_values(int out, int in);
+void ov_packed_put(struct ov_packed *p, float *room, int out, int in,
+                   const float *w, int ldw, bool turned);
+
+/* y [m, out] = x [m, in] w^T + b [out], or without b where it is NULL, or
+ * y += x w^T where b is y.  Rows of x are ldx values apart and may overlap
+ * (windows of a convolution); those of y are ldy apart.  As many threads as
+ * ov_gemm_threads said. */
+void ov_packed_product(const struct ov_packed *p, int m, const float *x,
+                       size_t ldx, const float *b, float *y, size_t ldy);
+
+/* The same where the inputs of a row are runs of run values which begin jump
+ * values apart; run divides the inputs: windows of a dilated convolution. */
+void ov_packed_windows(const struct ov_packed *p, int m, const float *x,
+                       size_t ldx, int run, size_t jump, const float *b,
+                       float *y, size_t ldy);
+
+/* y [m, rows] = x [m, cols] w^T, plus b [rows] if it is not NULL, of weights
+ * I8_PANELS or I4_PANELS (math/tensor.h).  Each 32 inputs of a row are
+ * divided by the 127th part of the largest of them and rounded to the
+ * nearest; products and sums of integers are exact within these groups, and
+ * the sums of groups are added up in float32.  Memory is g's. */
+void ov_packed_integers(struct ov_graph *g, int m, const float *x,
+                        const struct ov_tensor *w, const float *b, float *y);
+
+/* What multiplies here: "avx512-vnni", "avx512", "avx2", "plain". */
+const char *ov_packed_kernel(void);
+/* From now on that one; false if this processor has not got it.  For tests
+ * and comparisons, before any product. */
+bool ov_packed_use(const char *kernel);
+
+#endif

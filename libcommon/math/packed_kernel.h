@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the kernels of math/packed.c have in common.
+ * In and out: see there. */
+#ifndef OV_MATH_PACKED_KERNEL_H
+#define OV_MATH_PACKED_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { OV_TILE_ROWS = 8, OV_TILE_PANELS = 4 };
+
+/* y [rows, 16*panels] += x [rows, k] times panels of weights [k, 16], which
+ * are far values apart; rows of x and y are ldx and ldy values apart. */
+typedef void ov_tile(int k, const float *x, size_t ldx, const float *w,
+                     size_t far, float *y, size_t ldy);
+
+/* y [rows, 16] = sums of a panel of integers, over groups of 32 inputs:
+ * factors xs times sums of integer products; rows of x are ldx bytes apart,
+ * those of xs and sum lds values.  sum: 8 times the sum of the inputs of a
+ * group, for weights of 4 bits.  far: bytes to the next panel. */
+typedef void ov_tile_int(int groups, const void *x, size_t ldx, const float *xs,
+                         const int32_t *sum, size_t lds, const void *w,
+                         size_t far, float *y);
+
+/* Integers of the inputs that a kernel reads. */
+enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16, OV_INPUTS_U8 /* plus 128 */ };
+
+/* The kernels of one kind of processor. */
+struct ov_kernels {
+    const char *name;
+    int rows;                        /* at most, at once */
+    int panels[OV_TILE_ROWS + 1];    /* for so many rows */
+    ov_tile *run[OV_TILE_ROWS + 1];  /* that many panels at once */
+    ov_tile *last[OV_TILE_ROWS + 1]; /* one */
+    enum ov_inputs inputs8;          /* of weights of 8 bits; of 4: S8 */
+    int rows8, rows4;
+    ov_tile_int *int8[OV_TILE_ROWS + 1], *int4[OV_TILE_ROWS + 1];
+};
+
+extern const struct ov_kernels ov_kernels_plain;
+#if defined(__x86_64__) && defined(__GNUC__)
+extern const struct ov_kernels ov_kernels_avx2, ov_kernels_avx512,
+    ov_kernels_vnni;
+#endif
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tile of a product with weights in panels, for vectors of LANES values
+ * and the instructions of TARGET: included once by each file of kernels,
+ * which defines both.
+ * In: rows, panels.  Out: a tile of the result. */
+#ifndef OV_MATH_PACKED_TILE_H
+#define OV_MATH_PACKED_TILE_H
+
+#include <stddef.h>
+
+#include "math/packed_kernel.h"
+
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* Compilers would load all that a step needs at its beginning and then be
+ * short of registers: the order is as written. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define IN_ORDER(v) __asm__ volatile("" : "+v"(v))
+#else
+#define IN_ORDER(v) (void)(v)
+#endif
+
+enum { PARTS = 16 / LANES /* vectors of a panel */ };
+
+typedef float vec
+    __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+TARGET static inline __attribute__((always_inline)) void
+tile(const int R, const int P, int k, const float *x, size_t ldx,
+     const float *w, size_t far, float *y, size_t ldy)
+{
+    vec s[OV_TILE_ROWS][OV_TILE_PANELS * PARTS];
+    vec u[OV_TILE_PANELS * PARTS], v;
+    int r, c, l;
+
+    UNROLL
+    for (r = 0; r < R; r++)
+        UNROLL
+    for (c = 0; c < P * PARTS; c++)
+        s[r][c] = *(const vec *)(y + (size_t)r * ldy + c * LANES);
+    for (l = 0; l < k; l++, x++, w += 16) {
+        /* the rows of the next tile, a line of each at a time: their ways
+         * are too short for the processor to see them */
+        if (R > 3 && l % 16 == 0)
+            UNROLL
+        for (r = 0; r < R; r++)
+            __builtin_prefetch(x + (size_t)(R + r) * ldx);
+        UNROLL
+        for (c = 0; c < P * PARTS; c++)
+            u[c] = *(const vec *)(w + (size_t)(c / PARTS) * far +
+                                  c % PARTS * LANES);
+        UNROLL
+        for (r = 0; r < R; r++) {
+            v = x[(size_t)r * ldx] - (vec){0};
+            IN_ORDER(v);
+            UNROLL
+            for (c = 0; c < P * PARTS; c++)
+                s[r][c] += v * u[c];
+        }
+    }
+    UNROLL
+    for (r = 0; r < R; r++)
+        UNROLL
+    for (c = 0; c < P * PARTS; c++)
+        *(vec *)(y + (size_t)r * ldy + c * LANES) = s[r][c];
+}
+
+#define TILE(R, P)                                                             \
+    TARGET static void tile_##R##_##P(int k, const float *x, size_t ldx,       \
+                                      const float *w, size_t far, float *y,    \
+                                      size_t ldy)                              \
+    {                                                                          \
+        tile(R, P, k, x, ldx, w, far, y, ldy);                                 \
+    }
+
+#endif

@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* kernels: products of every kind beside their peers and beside what the
+ * processor can do, one thread, measured in turns.
+ * In: [--rounds N] [--quick] [--shape MxNxKxCOPIES] [--json FILE].
+ * Out: a table, and JSON to FILE.
+ *
+ * A round measures every contestant once, in turn, and the limits beside
+ * them, by the processor time of the thread: what other programs do to the
+ * caches and to the memory's speed is in all of them alike. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "math/gemm.h"
+#include "math/narrow.h"
+#include "math/packed.h"
+#include "tests/bench/peer.h"
+
+enum { ROUNDS_MAX = 1000, CONTESTANTS = 10 };
+
+static double
+seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* --- limits --- */
+
+#if defined(__x86_64__)
+#define CHAIN(i) __asm__ volatile(FMA(i)::: REG(i));
+#define CHAINS                                                                 \
+    CHAIN(0)                                                                   \
+    CHAIN(1) CHAIN(2) CHAIN(3) CHAIN(4) CHAIN(5) CHAIN(6) CHAIN(7) CHAIN(8)    \
+        CHAIN(9) CHAIN(10) CHAIN(11)
+
+#define FMA(i) "vfmadd231ps %%ymm15, %%ymm14, %%ymm" #i
+#define REG(i) "xmm" #i
+static void
+chains_avx2(int n)
+{
+    __asm__ volatile("vpxor %%xmm14, %%xmm14, %%xmm14\n\t"
+                     "vpxor %%xmm15, %%xmm15, %%xmm15" ::
+                         : "xmm14", "xmm15");
+    while (n-- > 0) {
+        CHAINS
+    }
+    __asm__ volatile("vzeroupper" ::: "memory");
+}
+#undef FMA
+#define FMA(i) "vfmadd231ps %%zmm15, %%zmm14, %%zmm" #i
+static void
+chains_avx512(int n)
+{
+    __asm__ volatile("vpxor %%xmm14, %%xmm14, %%xmm14\n\t"
+                     "vpxor %%xmm15, %%xmm15, %%xmm15" ::
+                         : "xmm14", "xmm15");
+    while (n-- > 0) {
+        CHAINS
+    }
+    __asm__ volatile("vzeroupper" ::: "memory");
+}
+#endif
+
+/* 10^9 operations a second of products and sums in registers; 0: no kernel
+ * for this processor. */
+static double
+peak(void)
+{
+#if defined(__x86_64__)
+    const int n = 20000;
+    bool wide = __builtin_cpu_supports("avx512f");
+    double t;
+
+    if (!wide &&
+        !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")))
+        return 0;
+    t = seconds();
+    (wide ? chains_avx512 : chains_avx2)(n);
+    return 12.0 * (wide ? 32 : 16) * n / (seconds() - t) * 1e-9;
+#else
+    return 0;
+#endif
+}
+
+/* In large pages where the system has them, for everybody alike. */
+static void *
+room(size_t bytes)
+{
+    const size_t page = 2 << 20;
+    void *p;
+
+    bytes = (bytes + page - 1) / page * page;
+    p = aligned_alloc(page, bytes);
+    if (p == NULL)
+        exit(1);
+#ifdef MADV_HUGEPAGE
+    madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+    return p;
+}
+
+enum { SPACE = 256 << 20 };
+static const char *space; /* SPACE bytes */
+
+typedef uint64_t words __attribute__((vector_size(32), may_alias));
+
+/* 10^9 bytes a second, read once from memory: a stretch of it that was not
+ * read for long, in four streams at once, which is faster than one. */
+static double
+bandwidth(void)
+{
+    enum { STREAM = 4 << 20 };
+    static size_t at;
+    static volatile uint64_t sink;
+    const char *p = space + at, *end;
+    words a = {0}, b = a, c = a, d = a;
+    double t = seconds();
+
+    for (end = p + STREAM; p < end; p += 64) {
+        a |= *(const words *)p | *(const words *)(p + 32);
+        b |= *(const words *)(p + STREAM) | *(const words *)(p + STREAM + 32);
+        c |= *(const words *)(p + 2 * STREAM) |
+             *(const words *)(p + 2 * STREAM + 32);
+        d |= *(const words *)(p + 3 * STREAM) |
+             *(const words *)(p + 3 * STREAM + 32);
+        __builtin_prefetch(p + 1024);
+        __builtin_prefetch(p + STREAM + 1024);
+        __builtin_prefetch(p + 2 * STREAM + 1024);
+        __builtin_prefetch(p + 3 * STREAM + 1024);
+    }
+    t = seconds() - t;
+    a |= b | c | d;
+    sink = a[0] | a[1] | a[2] | a[3];
+    (void)sink;
+    at = (at + 4 * STREAM) % SPACE;
+    return 4.0 * STREAM / t * 1e-9;
+}
+
+/* --- contestants --- */
+
+struct shape {
+    int m, n, k;
+    int copies; /* of the weights, used in turn: none is in a cache */
+};
+
+struct contestant {
+    const char *name;
+    double bytes; /* that a weight takes */
+    bool peer;
+    /* NULL: not here.  Product number i. */
+    void (*run)(const struct contestant *c, int i);
+    void *state;
+};
+
+static struct shape shape;
+static float *x, *w, *y;
+
+static size_t
+weights(void)
+{
+    return (size_t)shape.n * (size_t)shape.k;
+}
+
+static void
+run_packed(const struct contestant *c, int i)
+{
+    const struct ov_packed *p = c->state;
+
+    ov_packed_product(&p[i % shape.copies], shape.m, x, (size_t)shape.k, NULL,
+                      y, (size_t)shape.n);
+}
+
+static void
+run_blis(const struct contestant *c, int i)
+{
+    (void)c;
+    ov_gemm(false, true, shape.m, shape.n, shape.k, 1, x, shape.k,
+            w + weights() * (size_t)(i % shape.copies), shape.k, 0, y, shape.n);
+}
+
+static void
+run_rows(const struct contestant *c, int i)
+{
+    (void)c;
+    ov_matvec(shape.m, shape.n, shape.k, x,
+              w + weights() * (size_t)(i % shape.copies), NULL, y);
+}
+
+typedef void cblas(int order, int ta, int tb, int m, int n, int k, float alpha,
+                   const float *a, int lda, const float *b, int ldb, float beta,
+                   float *c, int ldc);
+
+static void
+run_openblas(const struct contestant *c, int i)
+{
+    cblas *f;
+
+    memcpy(&f, &c->state, sizeof f);
+    f(101, 111, 112, shape.m, shape.n, shape.k, 1, x, shape.k,
+      w + weights() * (size_t)(i % shape.copies), shape.k, 0, y, shape.n);
+}
+
+static void *
+find_openblas(void)
+{
+    static const char *const names[] = {
+        "/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0",
+        "/usr/lib/x86_64-linux-gnu/openblas-serial/libopenblas.so.0",
+        "libopenblas.so.0"};
+    size_t i;
+
+    for (i = 0; i < sizeof names / sizeof *names; i++) {
+        void *lib = dlopen(names[i], RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+
+        if (lib != NULL)
+            return dlsym(lib, "cblas_sgemm");
+    }
+    return NULL;
+}
+
+static void
+run_dnnl(const struct contestant *c, int i)
+{
+    peer_dnnl_run(c->state, i % shape.copies, x, y);
+}
+
+/* --- weights of fewer bits --- */
+
+struct narrow {
+    struct ov_tensor *w; /* [copies] */
+    float *scale;
+    char *bytes;
+    struct ov_graph *g;
+};
+
+static void
+run_narrow(const struct contestant *c, int i)
+{
+    const struct narrow *n = c->state;
+
+    ov_graph_reset(n->g);
+    ov_narrow_product(n->g, shape.m, x, &n->w[i % shape.copies], false, NULL,
+                      y);
+}
+
+/* Values do not matter, but must be numbers. */
+static struct narrow *
+narrow_new(enum ov_form form, size_t bytes)
+{
+    struct narrow *n = malloc(sizeof *n);
+    size_t i;
+
+    n->g = ov_graph_new(false);
+    n->w = calloc((size_t)shape.copies, sizeof *n->w);
+    n->scale = calloc((size_t)shape.n, sizeof *n->scale);
+    n->bytes = room(bytes * (size_t)shape.copies);
+    if (n->g == NULL || n->w == NULL || n->scale == NULL)
+        exit(1);
+    for (i = 0; i < (size_t)shape.n; i++)
+        n->scale[i] = 0x1p-7f;
+    /* as bfloat16: about 0.01 */
+    for (i = 0; i < bytes * (size_t)shape.copies; i++)
+        n->bytes[i] = i % 2 == 0 ? (char)(i * 2654435761u >> 13) : 0x3c;
+    for (i = 0; i < (size_t)shape.copies; i++)
+        n->w[i] = (struct ov_tensor){.rows = shape.n,
+                                     .cols = shape.k,
+                                     .form = form,
+                                     .narrow = n->bytes + i * bytes,
+                                     .scale = n->scale};
+    for (i = 0; i < (size_t)shape.copies && form == OV_FORM_I4_PANELS; i++)
+        n->w[i].scale = NULL;
+    return n;
+}
+
+static void
+narrow_free(struct narrow *n)
+{
+    ov_graph_free(n->g);
+    free(n->w);
+    free(n->scale);
+    free(n->bytes);
+    free(n);
+}
+
+static void *
+pack(void)
+{
+    struct ov_packed *p = calloc((size_t)shape.copies, sizeof *p);
+    int i;
+
+    for (i = 0; p != NULL && i < shape.copies; i++)
+        if (ov_packed_init(&p[i], shape.n, shape.k, w + weights() * (size_t)i,
+                           shape.k, false) != 0)
+            exit(1);
+    return p;
+}
+
+static void
+unpack(struct ov_packed *p)
+{
+    int i;
+
+    for (i = 0; i < shape.copies; i++)
+        ov_packed_free(&p[i]);
+    free(p);
+}
+
+/* --- rounds --- */
+
+static int
+order(const void *a, const void *b)
+{
+    double d = *(const double *)a - *(const double *)b;
+
+    return d < 0 ? -1 : d > 0;
+}
+
+static double
+median(const double *v, int n)
+{
+    static double s[ROUNDS_MAX];
+
+    memcpy(s, v, (size_t)n * sizeof *s);
+    qsort(s, (size_t)n, sizeof *s, order);
+    return s[n / 2];
+}
+
+static double
+least(const double *v, int n)
+{
+    double a = v[0];
+
+    while (--n > 0)
+        a = v[n] < a ? v[n] : a;
+    return a;
+}
+
+static double times[CONTESTANTS][ROUNDS_MAX];
+static double peaks[ROUNDS_MAX], reads[ROUNDS_MAX];
+
+static void
+measure(const struct contestant *c, int n, int rounds, int each)
+{
+    int r, i, z;
+
+    for (r = -2; r < rounds; r++) { /* two to warm up */
+        int at = r < 0 ? 0 : r;
+
+        peaks[at] = -peak();
+        reads[at] = -bandwidth();
+        for (i = 0; i < n; i++) {
+            double t;
+
+            if (c[i].run == NULL)
+                continue;
+            t = seconds();
+            for (z = 0; z < each; z++)
+                c[i].run(&c[i], (r + 2) * each + z);
+            times[i][at] = (seconds() - t) / each;
+        }
+    }
+}
+
+/* Of each round, the time of the best peer over ours. */
+static double
+beside(const struct contestant *c, int n, int mine, int rounds)
+{
+    static double ratio[ROUNDS_MAX];
+    int r, i;
+
+    for (r = 0; r < rounds; r++) {
+        double best = 0;
+
+        for (i = 0; i < n; i++)
+            if (c[i].run != NULL && c[i].peer &&
+                (best == 0 || times[i][r] < best))
+                best = times[i][r];
+        ratio[r] = best / times[mine][r];
+    }
+    return median(ratio, rounds);
+}
+
+static FILE *json;
+
+static void
+tell_one(const struct contestant *c, int n, int i, int rounds, double most,
+         double read)
+{
+    double a = least(times[i], rounds), b = median(times[i], rounds);
+    double rate = 2.0 * shape.m * shape.n * shape.k / a * 1e-9;
+    double bytes = c[i].bytes * (double)weights() / a * 1e-9;
+    double over = beside(c, n, i, rounds);
+
+    printf("| %d x %d x %d | %s | %.1f | %.1f | %.1f | %.2f | %.2f | %.2f |\n",
+           shape.m, shape.n, shape.k, c[i].name, a * 1e6, b * 1e6, rate,
+           most > 0 ? rate / most : 0, bytes / read, over);
+    if (json != NULL)
+        fprintf(json,
+                "%s\n  {\"name\": \"%s\", \"least_us\": %.2f, "
+                "\"median_us\": %.2f, \"gflops\": %.1f, "
+                "\"of_peak\": %.3f, \"gbs\": %.1f, \"of_read\": %.3f, "
+                "\"best_peer_over_it\": %.2f}",
+                i > 0 ? "," : "", c[i].name, a * 1e6, b * 1e6, rate,
+                most > 0 ? rate / most : 0, bytes, bytes / read, over);
+}
+
+static void
+tell(const struct contestant *c, int n, int rounds, bool first)
+{
+    double most = -least(peaks, rounds), read = -least(reads, rounds);
+    int i;
+
+    if (json != NULL)
+        fprintf(json,
+                "%s\n {\"m\": %d, \"n\": %d, \"k\": %d, \"copies\": %d, "
+                "\"peak_gflops\": %.1f, \"read_gbs\": %.1f, "
+                "\"peak_median\": %.1f, \"read_median\": %.1f, "
+                "\"of\": [",
+                first ? "" : ",", shape.m, shape.n, shape.k, shape.copies, most,
+                read, -median(peaks, rounds), -median(reads, rounds));
+    for (i = 0; i < n; i++)
+        if (c[i].run != NULL)
+            tell_one(c, n, i, rounds, most, read);
+    if (json != NULL)
+        fprintf(json, "]}");
+    fflush(stdout);
+}
+
+static float *
+some(size_t n)
+{
+    float *v = room(n * sizeof *v);
+    size_t i;
+    unsigned s = 1;
+
+    for (i = 0; i < n; i++) {
+        s = s * 1664525u + 1013904223u;
+        v[i] = (float)(s >> 8) * 0x1p-24f - 0.5f;
+    }
+    return v;
+}
+
+static void
+contest(const struct shape *s, int rounds, bool first)
+{
+    struct contestant c[CONTESTANTS] = {
+        {"packed", 4, false, run_packed, NULL},
+        {"rows", 4, false, run_rows, NULL},
+        {"bf16", 2, false, run_narrow, NULL},
+        {"int8", 1, false, run_narrow, NULL},
+        {"w8a8", 1, false, run_narrow, NULL},
+        {"int4", 0.5625, false, run_narrow, NULL},
+        {"BLIS", 4, true, run_blis, NULL},
+        {"OpenBLAS", 4, true, NULL, NULL},
+        {"oneDNN", 4, true, NULL, NULL}};
+    double ops = 2.0 * s->m * s->n * s->k;
+    size_t side;
+    int i;
+
+    shape = *s;
+    x = some((size_t)s->m * (size_t)s->k);
+    w = some(weights() * (size_t)s->copies);
+    y = some((size_t)s->m * (size_t)s->n);
+    /* as in panels */
+    side = (size_t)((s->n + 15) / 16) * (size_t)((s->k + 31) / 32);
+    c[0].state = pack();
+    if (s->m > 8)
+        c[1].run = NULL;
+    c[2].state = narrow_new(OV_FORM_BF16, 2 * weights());
+    c[3].state = narrow_new(OV_FORM_I8, weights());
+    c[4].state = narrow_new(OV_FORM_I8_PANELS, side * OV_GROUP_I8);
+    c[5].state = narrow_new(OV_FORM_I4_PANELS, side * OV_GROUP_I4);
+    c[7].state = find_openblas();
+    c[7].run = c[7].state != NULL ? run_openblas : NULL;
+    c[8].state = peer_dnnl_open(s->m, s->n, s->k, s->copies, w);
+    c[8].run = c[8].state != NULL ? run_dnnl : NULL;
+    measure(c, 9, rounds, ops < 2e6 ? (int)(2e6 / ops) + 1 : 1);
+    tell(c, 9, rounds, first);
+    unpack(c[0].state);
+    for (i = 2; i < 6; i++)
+        narrow_free(c[i].state);
+    if (c[8].run != NULL)
+        peer_dnnl_close(c[8].state);
+    free(x);
+    free(w);
+    free(y);
+}
+
+static int
+family(void)
+{
+#if defined(__x86_64__)
+    unsigned a = 1, b, c = 0, d;
+
+    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return (int)((a >> 8 & 15) + (a >> 20 & 255));
+#else
+    return 0;
+#endif
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct shape shapes[] = {
+        {1500, 768, 768, 1}, {1500, 3072, 768, 1}, {200, 896, 896, 1},
+        {200, 4864, 896, 1}, {50, 768, 768, 1},    {12, 768, 768, 1},
+        {1, 896, 4864, 16},  {2, 896, 4864, 16},   {1, 256, 256, 1},
+        {1560, 256, 256, 1}, {1560, 704, 256, 1},  {1560, 256, 704, 1}};
+    struct shape only = {0};
+    int rounds = 31, i;
+    bool quick = false;
+
+    for (i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--quick") == 0)
+            quick = true;
+        else if (strcmp(argv[i], "--json") == 0 && i + 1 < argc) {
+            if ((json = fopen(argv[++i], "w")) == NULL)
+                return 1;
+        } else if (strcmp(argv[i], "--shape") == 0 && i + 1 < argc) {
+            if (sscanf(argv[++i], "%dx%dx%dx%d", &only.m, &only.n, &only.k,
+                       &only.copies) != 4)
+                return 2;
+        } else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
+            rounds = atoi(argv[++i]);
+        else
+            return 2;
+    if (rounds < 1 || rounds > ROUNDS_MAX)
+        return 2;
+    space = (const char *)some(SPACE / sizeof(float));
+    printf("Kernels %s, processor family %d, %d rounds, one thread.\n\n"
+           "| m x n x k | | least us | median us | GFLOP/s | of the peak | "
+           "of reading | best peer : it |\n|---|---|---|---|---|---|---|---|\n",
+           ov_packed_kernel(), family(), rounds);
+    if (json != NULL)
+        fprintf(json,
+                "{\"kernel\": \"%s\", \"family\": %d, \"rounds\": %d, "
+                "\"products\": [",
+                ov_packed_kernel(), family(), rounds);
+    if (only.m > 0)
+        contest(&only, rounds, true);
+    for (i = 0; only.m == 0 && i < (int)(sizeof shapes / sizeof *shapes); i++)
+        if (!quick || i % 4 == 2)
+            contest(&shapes[i], rounds, i == (quick ? 2 : 0));
+    if (json != NULL && (fprintf(json, "]}\n") < 0 || fclose(json) != 0))
+        return 1;
+    return 0;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Products with weights in panels, floats and integers, by every kernel that
+ * this processor has: near the definition in double precision, and the same
+ * bytes for any number of rows and threads.
+ * In: random sizes and values.  Out: TAP. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "math/gemm.h"
+#include "math/narrow.h"
+#include "math/packed.h"
+#include "model/panels.h"
+#include "tests/unit/tap.h"
+
+enum { ROWS = 400, SIZE = 400 * 600, GUARD = 7 };
+
+static float x[SIZE + 600], w[SIZE], b[600], y[SIZE], z[SIZE], first[SIZE];
+
+static float
+noise(void)
+{
+    return (float)rand() / (float)RAND_MAX - 0.5f;
+}
+
+/* y [m, out], ldy apart, against the definition. */
+static double
+off(int m, int in, int out, size_t ldx, bool turned, const float *bias,
+    size_t ldy)
+{
+    double worst = 0;
+    int r, i, j;
+
+    for (r = 0; r < m; r++)
+        for (j = 0; j < out; j++) {
+            double s = bias != NULL ? bias[j] : 0, all = fabs(s);
+
+            for (i = 0; i < in; i++) {
+                double v = (double)x[(size_t)r * ldx + (size_t)i] *
+                           w[turned ? i * out + j : j * in + i];
+
+                s += v;
+                all += fabs(v);
+            }
+            /* each of in+1 sums rounds by at most 2^-24 of what is there,
+             * and the product by as much where it is not fused */
+            worst = fmax(worst, fabs(y[(size_t)r * ldy + (size_t)j] - s) /
+                                    (all * (2 * in + 1) * 0x1p-24 + 1e-30));
+        }
+    return worst;
+}
+
+/* The same rows, n at a time. */
+static bool
+same_in_chunks(const struct ov_packed *p, int m, size_t ldx, size_t ldy, int n)
+{
+    int r, k;
+
+    memcpy(z, first, sizeof z);
+    for (r = 0; r < m; r += k) {
+        k = m - r < n ? m - r : n;
+        ov_packed_product(p, k, x + (size_t)r * ldx, ldx, b,
+                          z + (size_t)r * ldy, ldy);
+    }
+    return memcmp(y, z, sizeof z) == 0;
+}
+
+static void
+test(int m, int in, int out, size_t ldx, bool turned)
+{
+    static const int chunks[] = {1, 2, 3, 4, 5, 6, 7, 8, 13, 200};
+    size_t ldy = (size_t)out + GUARD, i;
+    struct ov_packed p;
+    bool same = true;
+    double d;
+    int r, j, touched = 0;
+
+    if (ov_packed_init(&p, out, in, w, turned ? out : in, turned) != 0)
+        exit(99);
+    memcpy(y, first, sizeof y);
+    ov_packed_product(&p, m, x, ldx, b, y, ldy);
+    d = off(m, in, out, ldx, turned, b, ldy);
+    ok(d <= 1, "%s: %d rows, %d -> %d%s: near (%.3f of the bound)",
+       ov_packed_kernel(), m, in, out, turned ? ", turned" : "", d);
+    for (r = 0; r < m; r++)
+        for (j = out; j < (int)ldy; j++) {
+            size_t at = (size_t)r * ldy + (size_t)j;
+
+            touched += memcmp(&y[at], &first[at], sizeof *y) != 0;
+        }
+    ok(touched == 0, "and nothing beside it");
+    for (i = 0; i < sizeof chunks / sizeof *chunks; i++)
+        same = same && same_in_chunks(&p, m, ldx, ldy, chunks[i]);
+    ov_gemm_threads(3);
+    same = same && same_in_chunks(&p, m, ldx, ldy, m);
+    ov_gemm_threads(1);
+    ok(same, "the same bytes in chunks and by three threads");
+    ov_packed_product(&p, m, x, ldx, NULL, y, ldy);
+    d = off(m, in, out, ldx, turned, NULL, ldy);
+    for (r = 0; r < m; r++)
+        memcpy(y + (size_t)r * ldy, b, (size_t)out * sizeof *y);
+    ov_packed_product(&p, m, x, ldx, y, y, ldy);
+    d = fmax(d, off(m, in, out, ldx, turned, b, ldy));
+    ok(d <= 1, "without a bias, and added to what is there (%.3f)", d);
+    ov_packed_free(&p);
+}
+
+/* --- integers --- */
+
+static char panels[SIZE * 2];
+static float step[600], wide[SIZE];
+
+static void
+make(struct ov_tensor *t, enum ov_form form, int rows, int cols)
+{
+    int i;
+
+    *t = (struct ov_tensor){
+        .rows = rows, .cols = cols, .form = form, .narrow = panels};
+    memset(panels, 0, ov_panels_bytes(form, rows, cols));
+    for (i = 0; i < rows; i++)
+        ov_panels_put(form, i, cols, w + i * cols, panels, &step[i]);
+    if (form == OV_FORM_I8_PANELS)
+        t->scale = step;
+    for (i = 0; i < rows; i++)
+        ov_narrow_row(t, i, wide + i * cols);
+}
+
+/* How far a row of panels is from what it was made of, in steps of its
+ * integers: half of one, and what clipping at 7 leaves of -8..8. */
+static double
+off_rows(const struct ov_tensor *t)
+{
+    double worst = 0;
+    int i, j, g;
+
+    for (i = 0; i < t->rows; i++)
+        for (j = 0; j < t->cols; j += OV_GROUP) {
+            float most = 0;
+            int n = t->cols - j < OV_GROUP ? t->cols - j : OV_GROUP;
+
+            for (g = 0; g < n; g++)
+                most = fmaxf(most, fabsf(w[i * t->cols + j + g]));
+            for (g = 0; g < n; g++) {
+                int at = i * t->cols + j + g;
+                double d = fabs((double)w[at] - wide[at]);
+
+                if (t->form == OV_FORM_I8_PANELS)
+                    worst = fmax(worst, d / (0.5 * step[i] * 1.0001));
+                else /* the largest is at least 7 steps, and errs by one */
+                    worst = fmax(worst, d / (most / 7 * 1.01 + 1e-30));
+            }
+        }
+    return worst;
+}
+
+/* y against the values of the weights and the inputs, of which each is off
+ * by half a 127th part of the largest in its group. */
+static double
+off_integers(const struct ov_tensor *t, int m, const float *bias)
+{
+    double worst = 0;
+    int r, i, j, k = t->cols;
+
+    for (r = 0; r < m; r++)
+        for (j = 0; j < t->rows; j++) {
+            double s = bias != NULL ? bias[j] : 0, all = fabs(s), may = 0;
+            float most = 0;
+
+            for (i = 0; i < k; i++) {
+                double u = wide[j * k + i], v = x[r * k + i];
+                int g;
+
+                if (i % OV_GROUP == 0)
+                    for (g = i, most = 0; g < k && g < i + OV_GROUP; g++)
+                        most = fmaxf(most, fabsf(x[r * k + g]));
+                s += u * v;
+                all += fabs(u * v);
+                may += fabs(u) * (double)most / 127 / 2;
+            }
+            worst = fmax(worst, fabs(y[r * t->rows + j] - s) /
+                                    (may * 1.001 + all * k * 0x1p-23 + 1e-30));
+        }
+    return worst;
+}
+
+/* y exactly, from inputs that are integers already. */
+static int
+differ_from_integers(const struct ov_tensor *t, struct ov_graph *g)
+{
+    static float in[2 * 600], out[2 * 600];
+    int k = t->cols, i, j, r, bad = 0;
+
+    /* the largest of each group is 127: the factor is 1 */
+    for (i = 0; i < 2 * k; i++)
+        in[i] = i % k % OV_GROUP == 0 ? (i < k ? 127 : -127)
+                                      : (float)(rand() % 255 - 127);
+    ov_packed_integers(g, 2, in, t, NULL, out);
+    for (r = 0; r < 2; r++)
+        for (j = 0; j < t->rows; j++) {
+            double s = 0, all = 0;
+
+            for (i = 0; i < k; i++) {
+                s += (double)wide[j * k + i] * (double)in[r * k + i];
+                all += fabs((double)wide[j * k + i] * (double)in[r * k + i]);
+            }
+            bad += fabs(s - (double)out[r * t->rows + j]) >
+                   all * (k / OV_GROUP + 4) * 0x1p-23;
+        }
+    return bad;
+}
+
+static void
+test_integers(enum ov_form form, int m, int in, int out)
+{
+    static const int chunks[] = {1, 2, 3, 4, 5, 7, 8, 200};
+    struct ov_graph *g = ov_graph_new(false);
+    struct ov_tensor t;
+    bool same = true;
+    double d;
+    size_t i;
+    int r, n;
+
+    make(&t, form, out, in);
+    d = off_rows(&t);
+    ok(d <= 1, "%s: int%d, %d -> %d: rows near what they were (%.3f)",
+       ov_packed_kernel(), form == OV_FORM_I8_PANELS ? 8 : 4, in, out, d);
+    ov_narrow_product(g, m, x, &t, false, b, y);
+    d = off_integers(&t, m, b);
+    ok(d <= 1, "%d rows near the product (%.3f of the bound)", m, d);
+    n = differ_from_integers(&t, g);
+    ok(n == 0, "and exact where inputs are integers (%d are not)", n);
+    for (i = 0; i <= sizeof chunks / sizeof *chunks; i++) {
+        bool threads = i == sizeof chunks / sizeof *chunks;
+
+        ov_gemm_threads(threads ? 3 : 1);
+        memset(z, 0, sizeof z);
+        for (r = 0; r < m; r += n) {
+            n = threads ? m : chunks[i];
+            n = m - r < n ? m - r : n;
+            ov_narrow_product(g, n, x + r * in, &t, false, b, z + r * out);
+        }
+        same = same && memcmp(y, z, sizeof *y * (size_t)m * (size_t)out) == 0;
+    }
+    ov_gemm_threads(1);
+    ok(same, "the same bytes in chunks and by three threads");
+    ov_graph_free(g);
+}
+
+/* The largest integers of all: sums must not run over. */
+static void
+test_extremes(enum ov_form form)
+{
+    static float one[128], most[32 * 128], out[32];
+    struct ov_graph *g = ov_graph_new(false);
+    struct ov_tensor t = {
+        .rows = 32, .cols = 128, .form = form, .narrow = panels, .scale = step};
+    int sign, i, bad = 0;
+
+    for (sign = -1; sign <= 1; sign += 2) {
+        for (i = 0; i < 32 * 128; i++)
+            most[i] = form == OV_FORM_I8_PANELS ? 127 : -8;
+        for (i = 0; i < 128; i++)
+            one[i] = (float)(sign * 127);
+        memset(panels, 0, ov_panels_bytes(form, 32, 128));
+        for (i = 0; i < 32; i++)
+            ov_panels_put(form, i, 128, most + i * 128, panels, &step[i]);
+        if (form == OV_FORM_I4_PANELS)
+            t.scale = NULL;
+        ov_packed_integers(g, 1, one, &t, NULL, out);
+        for (i = 0; i < 32; i++)
+            bad += out[i] != (float)sign * 127 * 128 * most[0];
+    }
+    ok(bad == 0, "%s: the largest integers (%d are off)", ov_packed_kernel(),
+       bad);
+    one[5] = NAN;
+    ov_packed_integers(g, 1, one, &t, NULL, out);
+    ok(isnan(out[0]) && isnan(out[31]), "what is no number stays none");
+    memset(one, 0, sizeof one);
+    ov_packed_integers(g, 1, one, &t, NULL, out);
+    ok(out[0] == 0 && out[31] == 0, "nothing gives nothing");
+    ov_graph_free(g);
+}
+
+static void
+test_all_integers(void)
+{
+    static const int sizes[][3] = {{1, 1, 8},    {1, 300, 47},  {2, 320, 64},
+                                   {3, 17, 100}, {5, 31, 33},   {9, 96, 16},
+                                   {50, 97, 96}, {200, 256, 50}};
+    enum ov_form f;
+    size_t i;
+
+    for (f = OV_FORM_I8_PANELS; f <= OV_FORM_I4_PANELS; f++) {
+        for (i = 0; i < sizeof sizes / sizeof *sizes; i++)
+            test_integers(f, sizes[i][0], sizes[i][1], sizes[i][2]);
+        test_extremes(f);
+    }
+}
+
+static void
+test_all(void)
+{
+    static const int sizes[][3] = {
+        {1, 1, 1},     {1, 300, 47}, {2, 300, 64},   {3, 17, 100}, {4, 64, 16},
+        {5, 1, 33},    {6, 256, 48}, {7, 257, 49},   {8, 255, 80}, {9, 40, 15},
+        {13, 513, 70}, {50, 96, 96}, {193, 300, 50}, {200, 31, 17}};
+    size_t i;
+    int k;
+
+    for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        k = sizes[i][1];
+        test(sizes[i][0], k, sizes[i][2], (size_t)k, i % 3 == 1);
+    }
+    /* windows of a convolution overlap */
+    test(100, 21, 40, 3, false);
+    test(30, 300, 40, 100, false);
+    test_all_integers();
+}
+
+int
+main(void)
+{
+    static const char *const names[] = {"plain", "avx2", "avx512",
+                                        "avx512-vnni"};
+    size_t i;
+
+    for (i = 0; i < sizeof x / sizeof *x; i++)
+        x[i] = noise();
+    for (i = 0; i < SIZE; i++) {
+        w[i] = noise();
+        first[i] = noise();
+    }
+    for (i = 0; i < sizeof b / sizeof *b; i++)
+        b[i] = noise();
+    for (i = 0; i < sizeof names / sizeof *names; i++)
+        if (ov_packed_use(names[i]))
+            test_all();
+        else
+            skip(names[i], "this processor has not got it");
+    return tap_done();
+}
