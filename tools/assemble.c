@@ -98,6 +98,9 @@ finish_frame(void)
     write_out(h, sizeof h);
     write_out(n ? a.payload.p : "", n);
     write_out(tail, t);
+    if (fflush(a.out) != 0)
+        tool_die(OV_ERUN, "%s: write error: %s", tool_output_name(),
+                 strerror(errno));
     a.frames++;
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "stream/turns.h"
 
@@ -24,10 +25,13 @@ struct ov_ahead {
     pthread_cond_t more, less;
     struct node *head, **tail;
     size_t bytes, max_bytes, count;
+    uint64_t arrived;
     bool done, closing;
     int status; /* what ended it */
     struct ov_err err;
-    uint32_t stale_stream, stale_turn;
+    uint32_t stale_stream;
+    struct ov_turns stale; /* of that stream: what was interrupted */
+    uint32_t held; /* of that stream: the turn of the last HOLD, 0: none */
 };
 
 static void
@@ -55,32 +59,57 @@ insert_node(struct ov_ahead *a, struct node **at, struct node *n)
     a->count++;
 }
 
-/* Frames that an INTERRUPT must not pass. */
-static bool
-structural(const struct ov_frame *f, uint32_t stream)
+/* The state of turns is that of one stream. */
+static void
+enter_stream(struct ov_ahead *a, uint32_t stream)
 {
-    return f->stream != stream || f->type == OV_HEAD || f->type == OV_CHANNEL ||
-           f->type == OV_ERROR || f->type == OV_END;
+    if (a->stale_stream != stream) {
+        memset(&a->stale, 0, sizeof a->stale);
+        a->held = 0;
+    }
+    a->stale_stream = stream;
 }
 
-/* Drop what the INTERRUPT in n makes stale, and queue n in front. */
-static void
-interrupt(struct ov_ahead *a, struct node *n)
+static bool
+overtakes(int type)
 {
-    struct ov_turns t = {n->f.turn, n->f.turn, false};
-    struct node **at = &a->head, **place = &a->head;
+    return type == OV_INTERRUPT || type == OV_HOLD || type == OV_RESUME;
+}
 
-    if (a->stale_stream != n->f.stream || a->stale_turn < n->f.turn)
-        a->stale_turn = n->f.turn;
-    a->stale_stream = n->f.stream;
+/* Frames that what overtakes must not pass: those that tell the stream's
+ * form, what overtook before, and turns that it does not concern. */
+static bool
+unpassable(const struct ov_frame *f, const struct ov_frame *by)
+{
+    return f->stream != by->stream || f->type == OV_HEAD ||
+           f->type == OV_CHANNEL || f->type == OV_ERROR || f->type == OV_END ||
+           overtakes(f->type) ||
+           (by->type == OV_INTERRUPT && f->turn != 0 &&
+            f->turn < ov_frame_from(by));
+}
+
+/* Queue n in front; drop what an INTERRUPT makes stale. */
+static void
+overtake(struct ov_ahead *a, struct node *n)
+{
+    struct ov_turns t = {0, ov_frame_from(&n->f), n->f.turn, false};
+    struct node **at = &a->head, **place = &a->head;
+    bool stop = n->f.type == OV_INTERRUPT;
+
+    enter_stream(a, n->f.stream);
+    if (stop)
+        ov_turns_interrupt(&a->stale, t.from, t.interrupted);
+    else
+        a->held = n->f.type == OV_HOLD ? n->f.turn : 0;
     while (*at != NULL) {
         struct ov_frame *f = &(*at)->f;
 
-        if (f->stream == n->f.stream && ov_turns_stale(&t, f->type, f->turn))
+        if (stop && f->stream == n->f.stream &&
+            ov_turns_stale(&t, f->type, f->turn))
             drop_node(a, at);
         else {
             at = &(*at)->next;
-            if (structural(f, n->f.stream))
+            if (unpassable(f, &n->f))
                 place = at;
         }
     }
@@ -99,14 +128,15 @@ queue(struct ov_ahead *a, const struct ov_frame *f)
         return -1;
     n->f = *f;
     pthread_mutex_lock(&a->lock);
-    if (f->type == OV_INTERRUPT)
-        interrupt(a, n);
+    if (overtakes(f->type))
+        overtake(a, n);
     else {
         while (!a->closing && a->count > 0 &&
                a->bytes + f->length + NODE_COST > a->max_bytes)
             pthread_cond_wait(&a->less, &a->lock);
         insert_node(a, a->tail, n);
     }
+    a->arrived++;
     pthread_cond_signal(&a->more);
     pthread_mutex_unlock(&a->lock);
     return 0;
@@ -149,6 +179,18 @@ start_thread(struct ov_ahead *a)
     return r;
 }
 
+/* A condition whose waits are timed by the clock that never steps. */
+static void
+init_monotonic(pthread_cond_t *c)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 int
 ov_ahead_open(struct ov_ahead **out, struct ov_reader *r, size_t max_bytes,
               struct ov_err *err)
@@ -162,7 +204,7 @@ ov_ahead_open(struct ov_ahead **out, struct ov_reader *r, size_t max_bytes,
     a->tail = &a->head;
     a->max_bytes = max_bytes ? max_bytes : 32u << 20;
     pthread_mutex_init(&a->lock, NULL);
-    pthread_cond_init(&a->more, NULL);
+    init_monotonic(&a->more);
     pthread_cond_init(&a->less, NULL);
     if (start_thread(a) != 0) {
         free(a);
@@ -221,10 +263,21 @@ ov_ahead_stale(struct ov_ahead *a, uint32_t stream, uint32_t turn)
     bool stale;
 
     pthread_mutex_lock(&a->lock);
-    stale = turn != 0 && a->stale_turn != 0 && stream == a->stale_stream &&
-            turn <= a->stale_turn;
+    stale = turn != 0 && stream == a->stale_stream &&
+            ov_turns_stale(&a->stale, OV_DATA, turn);
     pthread_mutex_unlock(&a->lock);
     return stale;
+}
+
+bool
+ov_ahead_held(struct ov_ahead *a, uint32_t stream, uint32_t turn)
+{
+    bool held;
+
+    pthread_mutex_lock(&a->lock);
+    held = turn != 0 && stream == a->stale_stream && turn == a->held;
+    pthread_mutex_unlock(&a->lock);
+    return held;
 }
 
 size_t
@@ -236,4 +289,28 @@ ov_ahead_waiting(struct ov_ahead *a)
     n = a->count;
     pthread_mutex_unlock(&a->lock);
     return n;
+}
+
+uint64_t
+ov_ahead_arrived(struct ov_ahead *a)
+{
+    uint64_t n;
+
+    pthread_mutex_lock(&a->lock);
+    n = a->arrived;
+    pthread_mutex_unlock(&a->lock);
+    return n;
+}
+
+void
+ov_ahead_wait(struct ov_ahead *a, uint64_t seen, int64_t until_ns)
+{
+    struct timespec t = {(time_t)(until_ns / 1000000000),
+                         (long)(until_ns % 1000000000)};
+    int r = 0;
+
+    pthread_mutex_lock(&a->lock);
+    while (a->arrived == seen && r == 0)
+        r = pthread_cond_timedwait(&a->more, &a->lock, &t);
+    pthread_mutex_unlock(&a->lock);
 }

@@ -21,14 +21,23 @@ int ov_ahead_open(struct ov_ahead **a, struct ov_reader *r, size_t max_bytes,
 /* Joins the thread: wake what it may be blocked in before. */
 void ov_ahead_close(struct ov_ahead *a);
 
-/* As ov_reader_next; waits for the thread.  An INTERRUPT comes before all
- * queued frames of its stream but HEAD, CHANNEL, ERROR and END. */
+/* As ov_reader_next; waits for the thread.  INTERRUPT, HOLD and RESUME come
+ * before all queued frames of their stream but HEAD, CHANNEL, ERROR, END,
+ * and each other; an INTERRUPT with from=N behind those of turns before N. */
 int ov_ahead_next(struct ov_ahead *a, struct ov_frame *f, struct ov_err *err);
 
 /* Whether an INTERRUPT of this turn has arrived, though ov_ahead_next may
  * not have given it yet: to be asked while working on the turn.  stream is
  * that of the turn's frames. */
 bool ov_ahead_stale(struct ov_ahead *a, uint32_t stream, uint32_t turn);
+
+/* Whether a HOLD of this turn has arrived, and no RESUME after it. */
+bool ov_ahead_held(struct ov_ahead *a, uint32_t stream, uint32_t turn);
+
+/* How many frames have arrived so far. */
+uint64_t ov_ahead_arrived(struct ov_ahead *a);
+/* Wait until more than seen have, or ov_clock_monotonic_ns() is until_ns. */
+void ov_ahead_wait(struct ov_ahead *a, uint64_t seen, int64_t until_ns);
 
 /* Frames waiting. */
 size_t ov_ahead_waiting(struct ov_ahead *a);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/crc32.h"
+#include "stream/keys.h"
 
 const unsigned char ov_preamble[OV_PREAMBLE_SIZE] = {0x89, 'O',  'V',  'S',
                                                      '\r', '\n', 0x1a, '\n'};
@@ -23,6 +24,7 @@ static const struct {
     {OV_FLUSH, "FLUSH"},       {OV_ERROR, "ERROR"},
     {OV_END, "END"},           {OV_MARK, "MARK"},
     {OV_STATS, "STATS"},       {OV_PAD, "PAD"},
+    {OV_HOLD, "HOLD"},         {OV_RESUME, "RESUME"},
 };
 
 void
@@ -121,4 +123,14 @@ ov_frame_type_of(const char *name)
         if (strcmp(type_names[i].name, name) == 0)
             return type_names[i].type;
     return -1;
+}
+
+uint32_t
+ov_frame_from(const struct ov_frame *f)
+{
+    uint64_t from = 1;
+
+    if (f->length > 0)
+        ov_keys_u64((const char *)f->payload, f->length, "from", &from);
+    return from >= 1 && from <= f->turn ? (uint32_t)from : 1;
 }

@@ -34,6 +34,8 @@ enum ov_frame_type {
     OV_MARK = 0x80,
     OV_STATS = 0x81,
     OV_PAD = 0x82,
+    OV_HOLD = 0x83,   /* the turn is to be silent for now */
+    OV_RESUME = 0x84, /* it goes on */
     OV_PRIVATE = 0xf0 /* to 0xff: never given a meaning */
 };
 
@@ -78,6 +80,9 @@ size_t ov_frame_tail(uint32_t length);
 const char *ov_frame_type_name(int type);
 /* The type of a name; -1 if there is none. */
 int ov_frame_type_of(const char *name);
+
+/* The first turn that an INTERRUPT makes stale: its line from=, or 1. */
+uint32_t ov_frame_from(const struct ov_frame *f);
 
 /* Numbers as the stream keeps them. */
 void ov_put_u32(unsigned char *p, uint32_t v);

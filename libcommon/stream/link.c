@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 int
 ov_link_open(struct ov_link *l, int fd)
 {
     l->fd = fd;
+    l->out = -1;
     return pipe2(l->wake, O_CLOEXEC);
 }
 
@@ -36,13 +38,19 @@ ssize_t
 ov_link_read(void *ctx, void *p, size_t n)
 {
     struct ov_link *l = ctx;
-    struct pollfd fds[2] = {{.fd = l->wake[0], .events = POLLIN},
-                            {.fd = l->fd, .events = POLLIN}};
+    struct pollfd fds[3] = {{.fd = l->wake[0], .events = POLLIN},
+                            {.fd = l->fd, .events = POLLIN},
+                            {.fd = l->out}};
     ssize_t r;
 
     for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno == EINTR)
+        if (poll(fds, 3, -1) < 0 && errno == EINTR)
             continue;
+        if (fds[2].revents & POLLERR) {
+            kill(getpid(), SIGPIPE);
+            fds[2].fd = -1; /* whoever lives on reads on */
+            continue;
+        }
         if (fds[0].revents != 0) {
             errno = ECANCELED;
             return -1;
@@ -51,6 +59,14 @@ ov_link_read(void *ctx, void *p, size_t n)
         if (r >= 0 || (errno != EINTR && errno != EAGAIN))
             return r;
     }
+}
+
+bool
+ov_link_gone(int fd)
+{
+    struct pollfd p = {.fd = fd};
+
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLERR) != 0;
 }
 
 int

@@ -4,6 +4,7 @@
 #ifndef OV_STREAM_LINK_H
 #define OV_STREAM_LINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -15,16 +16,21 @@ typedef int ov_write_fn(void *ctx, const void *p, size_t n);
 /* A descriptor to read that another thread can wake up. */
 struct ov_link {
     int fd;
+    int out; /* -1, or where results go: when nobody reads there any more
+              * the process gets SIGPIPE as if it had written */
     int wake[2];
 };
 
-/* 0, or -1 and errno.  The descriptor stays the caller's. */
+/* 0, or -1 and errno; out is -1.  The descriptor stays the caller's. */
 int ov_link_open(struct ov_link *l, int fd);
 void ov_link_close(struct ov_link *l);
 /* Every read from now on returns -1 with errno ECANCELED. */
 void ov_link_wake(struct ov_link *l);
 /* An ov_read_fn; ctx is a struct ov_link. */
 ssize_t ov_link_read(void *ctx, void *p, size_t n);
+
+/* Whether fd is a pipe that nobody reads any more. */
+bool ov_link_gone(int fd);
 
 /* Write all n bytes; 0, or -1 and errno. */
 int ov_link_write_all(int fd, const void *p, size_t n);

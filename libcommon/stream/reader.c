@@ -234,7 +234,8 @@ check_header(struct ov_reader *r, const struct ov_frame *f, struct ov_err *err)
     if (f->length > OV_PAYLOAD_MAX)
         return bad(r, err, "length %u above the limit", f->length);
     if ((f->type == OV_HEAD || f->type == OV_CHANNEL || f->type == OV_ERROR ||
-         f->type == OV_TURN_END || f->type == OV_TURN_BEGIN) &&
+         f->type == OV_TURN_END || f->type == OV_TURN_BEGIN ||
+         f->type == OV_INTERRUPT) &&
         f->length > OV_TEXT_MAX)
         return bad(r, err, "text of %u bytes above the limit", f->length);
     if (f->type == OV_CHANNEL)
@@ -259,7 +260,7 @@ check_order(struct ov_reader *r, const struct ov_frame *f, struct ov_err *err)
     if (f->seq != r->seq[f->channel] && (r->flags & OV_READ_SALVAGE) == 0)
         return bad(r, err, "channel %u: frame %u is missing (%u came)",
                    f->channel, r->seq[f->channel], f->seq);
-    why = ov_turns_take(&r->turns, f->type, f->turn);
+    why = ov_turns_take(&r->turns, f->type, ov_frame_from(f), f->turn);
     if (why == NULL)
         return 0;
     if ((r->flags & OV_READ_SALVAGE) == 0 || f->type == OV_INTERRUPT)
@@ -435,10 +436,10 @@ one_frame(struct ov_reader *r, struct ov_frame *f, bool *whole,
     n = check_payload(r, f, crc, err);
     if (n == 0) {
         *whole = true;
-        n = check_order(r, f, err);
+        n = take_payload(r, f, err);
     }
     if (n == 0)
-        n = take_payload(r, f, err);
+        n = check_order(r, f, err);
     if (n == 0)
         n = take_content(r, f, err);
     if (n != 0)

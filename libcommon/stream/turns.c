@@ -17,7 +17,7 @@ ov_turns_stale(const struct ov_turns *t, int type, uint32_t turn)
     case OV_END:
         return false;
     default:
-        return turn != 0 && turn <= t->interrupted;
+        return turn != 0 && turn >= t->from && turn <= t->interrupted;
     }
 }
 
@@ -26,7 +26,7 @@ take_begin(struct ov_turns *t, uint32_t turn)
 {
     if (turn == 0)
         return "a turn begins without a number";
-    if (turn <= t->last)
+    if (turn <= t->last || turn <= t->interrupted)
         return "turn numbers do not increase";
     if (t->open)
         return "a turn begins inside another";
@@ -35,25 +35,32 @@ take_begin(struct ov_turns *t, uint32_t turn)
     return NULL;
 }
 
+void
+ov_turns_interrupt(struct ov_turns *t, uint32_t from, uint32_t turn)
+{
+    if (t->interrupted == 0 || from > t->interrupted + 1)
+        t->from = from;
+    else
+        t->from = from < t->from ? from : t->from;
+    t->interrupted = turn > t->interrupted ? turn : t->interrupted;
+}
+
 static const char *
-take_interrupt(struct ov_turns *t, uint32_t turn)
+take_interrupt(struct ov_turns *t, uint32_t from, uint32_t turn)
 {
     if (turn == 0)
         return "interrupt without a turn";
-    if (turn > t->interrupted)
-        t->interrupted = turn;
-    if (t->last <= t->interrupted) {
-        t->last = t->interrupted; /* its TURN-BEGIN may have been dropped */
+    ov_turns_interrupt(t, from, turn);
+    if (t->open && t->last >= t->from && t->last <= t->interrupted)
         t->open = false;
-    }
     return NULL;
 }
 
 const char *
-ov_turns_take(struct ov_turns *t, int type, uint32_t turn)
+ov_turns_take(struct ov_turns *t, int type, uint32_t from, uint32_t turn)
 {
     if (type == OV_INTERRUPT)
-        return take_interrupt(t, turn);
+        return take_interrupt(t, from, turn);
     if (type >= OV_ANCILLARY || ov_turns_stale(t, type, turn))
         return NULL;
     if (type == OV_TURN_BEGIN)

@@ -155,7 +155,7 @@ check(struct ov_writer *w, const struct ov_frame *f)
     if (f->type == OV_DATA)
         why = check_data(w, f);
     if (why == NULL)
-        why = ov_turns_take(&w->turns, f->type, f->turn);
+        why = ov_turns_take(&w->turns, f->type, ov_frame_from(f), f->turn);
     return why;
 }
 

@@ -101,6 +101,63 @@ test_interrupt(int out, struct ov_ahead *a)
     ov_writer_close(w);
 }
 
+/* An INTERRUPT of some turns, HOLD and RESUME. */
+static void
+test_from(void)
+{
+    int fds[2];
+    struct ov_link l;
+    struct ov_reader *r;
+    struct ov_ahead *a;
+    struct ov_writer *w;
+    uint32_t turn = 0;
+
+    if (pipe(fds) != 0)
+        return;
+    ov_link_open(&l, fds[0]);
+    ov_reader_open(&r, ov_link_read, &l, "pipe", 0, &err);
+    ov_ahead_open(&a, r, 0, &err);
+    ov_writer_open(&w, fds[1], "pipe", &err);
+    ov_writer_text(w, OV_HEAD, 0, 0, 0, "", &err);
+    ov_writer_channel(w, 1, &sound, &err);
+    open_turn(w, 1, 3);
+    ov_writer_text(w, OV_TURN_END, 1, 1, 0, "", &err);
+    open_turn(w, 2, 3);
+    ov_writer_text(w, OV_TURN_END, 1, 2, 0, "", &err);
+    ok(wait_for(a, 12), "two turns wait");
+    ov_writer_text(w, OV_INTERRUPT, 1, 2, 0, "from=2\n", &err);
+    ok(wait_for(a, 8), "turn 2 is taken back, and nothing else");
+    ok(ov_ahead_stale(a, 0, 2) && !ov_ahead_stale(a, 0, 1),
+       "turn 1 is not stale");
+    ov_writer_text(w, OV_HOLD, 1, 1, 0, "", &err);
+    ok(wait_for(a, 9) && ov_ahead_held(a, 0, 1) && !ov_ahead_held(a, 0, 2),
+       "HOLD is known before it is taken");
+    ok(next(a, NULL) == OV_HEAD && next(a, NULL) == OV_CHANNEL,
+       "declarations are not overtaken");
+    for (int i = 0; i < 5; i++)
+        ok(next(a, &turn) > 0 && turn == 1,
+           "nor is turn 1 by the INTERRUPT of turn 2");
+    ok(next(a, &turn) == OV_INTERRUPT && turn == 2, "then it comes");
+    ok(next(a, &turn) == OV_HOLD && turn == 1, "and HOLD behind it");
+    open_turn(w, 3, 2);
+    ok(wait_for(a, 3), "turn 3 begins");
+    ov_writer_text(w, OV_RESUME, 1, 1, 0, "", &err);
+    ok(wait_for(a, 4) && !ov_ahead_held(a, 0, 1) &&
+           next(a, &turn) == OV_RESUME && next(a, &turn) == OV_TURN_BEGIN,
+       "RESUME overtakes");
+    ov_writer_text(w, OV_TURN_END, 1, 3, 0, "", &err);
+    ov_writer_end(w, &err);
+    close(fds[1]);
+    for (int i = 0; i < 4; i++)
+        ok(next(a, &turn) > 0 && (turn == 3 || turn == 0), "turn 3 goes on");
+    ok(next(a, NULL) == -1, "to its end");
+    ov_ahead_close(a);
+    ov_reader_close(r);
+    ov_writer_close(w);
+    ov_link_close(&l);
+    close(fds[0]);
+}
+
 static void
 test_bound(void)
 {
@@ -159,5 +216,6 @@ main(void)
     close(fds[0]);
     close(fds[1]);
     test_bound();
+    test_from();
     return tap_done();
 }
