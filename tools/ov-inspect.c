@@ -9,10 +9,11 @@
 #include "stream/keys.h"
 #include "stream/reader.h"
 #include "tools/assemble.h"
+#include "tools/latency.h"
 #include "tools/tool.h"
 
 static struct {
-    bool json, full, assemble;
+    bool json, full, assemble, latency;
     int raw; /* -1: not asked for */
 } o = {.raw = -1};
 
@@ -25,6 +26,8 @@ static const struct tool_option options[] = {
      "the bare DATA of one channel"},
     {"assemble", 'a', TOOL_FLAG, &o.assemble, 0, 0, NULL, NULL,
      "make a stream of what --full prints"},
+    {"latency", 0, TOOL_FLAG, &o.latency, 0, 0, NULL, NULL,
+     "where the time went from the end of speech to the answer"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
 
 static const struct tool door = {
@@ -42,8 +45,11 @@ is_text(const struct ov_frame *f)
     case OV_ERROR:
     case OV_TURN_BEGIN:
     case OV_TURN_END:
+    case OV_INTERRUPT:
     case OV_MARK:
     case OV_STATS:
+    case OV_HOLD:
+    case OV_RESUME:
         break;
     default:
         return false;
@@ -311,6 +317,7 @@ inspect(const char *path)
     struct ov_reader *r;
     struct ov_frame f;
     struct ov_err err;
+    struct latency *times = NULL;
     int fd = tool_input_open(path, &name), n, status = 0;
     int flags = (tool.salvage ? OV_READ_SALVAGE : 0) |
                 (o.full && !o.json ? OV_READ_AS_IS : 0);
@@ -321,7 +328,10 @@ inspect(const char *path)
     if (ov_reader_open(&r, ov_link_read, &link, name, flags, &err) != 0)
         tool_die_err(&err);
     while ((n = ov_reader_next(r, &f, &err)) > 0) {
-        if (o.raw >= 0)
+        if (o.latency) {
+            if (latency_take(&times, &f, &err) != 0)
+                tool_die_err(&err);
+        } else if (o.raw >= 0)
             raw_frame(out, &f);
         else if (o.json)
             json_frame(out, r, &f);
@@ -333,6 +343,10 @@ inspect(const char *path)
             tool_die(OV_ERUN, "%s: write error", tool_output_name());
         ov_frame_clear(&f);
     }
+    if (o.latency && latency_print(times, out) == 0)
+        tool_note(0, "%s: no turn tells its times: STATS of ov-vad and of "
+                     "ov-generate are needed (--stats)", name);
+    latency_free(times);
     if (n < 0 || ov_reader_damage(r, &err)) {
         tool_warn("%s", err.text);
         status = -err.code;
@@ -349,8 +363,9 @@ main(int argc, char **argv)
 
     if (argc - first > 1)
         tool_die(OV_EUSAGE, "one FILE only");
-    if (o.json + o.assemble + (o.raw >= 0) > 1)
-        tool_die(OV_EUSAGE, "--json, --raw and --assemble exclude each other");
+    if (o.json + o.assemble + o.latency + (o.raw >= 0) > 1)
+        tool_die(OV_EUSAGE, "--json, --raw, --latency and --assemble exclude "
+                            "each other");
     if (o.assemble)
         status = assemble(argv[first]);
     else
