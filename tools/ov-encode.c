@@ -19,6 +19,7 @@ struct encode {
     int channel, width, hop;
     int rate; /* of the samples that the model takes, and of its rows */
     uint64_t begin, rows; /* pts of the turn, rows written in it */
+    bool kept;            /* the turn may be gone on with */
     float *row;           /* one, of floats or of codes */
     float *x;             /* samples of one frame */
     size_t x_cap;
@@ -122,13 +123,17 @@ static int
 begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 {
     struct encode *s = ctx;
+    uint64_t v;
 
-    (void)f;
     (void)err;
     *pts = in_rows(s, *pts);
+    if (s->kept && *pts == s->begin && filter_key(f, "continues", &v))
+        ov_encode_again(s->e);
+    else
+        ov_encode_begin(s->e, filter_key(f, "pause", &v));
+    s->kept = filter_key(f, "pause", &v);
     s->begin = *pts;
     s->rows = 0;
-    ov_encode_begin(s->e);
     return 0;
 }
 
