@@ -132,7 +132,10 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
         return ov_err_set(err, OV_ESTREAM,
                           "a sequence that is not of %d words a position",
                           s->words);
-    s->clock = 0;
+    ov_generate_forget(s->g);
+    s->phase = QUIET;
+    s->aside = s->may_go_on = false;
+    s->clock = s->frames = 0;
     s->rate_hz = c->rate_num > 0 ? (double)c->rate_num / c->rate_den : 0;
     if (s->text != NULL)
         return 0;
@@ -509,8 +512,11 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     int r;
 
     (void)pts;
-    if (format >= 0 && ov_generate_has_times(s->g))
-        return end_segments(s, f, err);
+    paused = filter_says(f, "reason", "pause");
+    if (format >= 0 && ov_generate_has_times(s->g)) {
+        s->phase = paused ? WAITS : QUIET;
+        return paused ? FILTER_LATER : end_segments(s, f, err);
+    }
     r = ov_generate_flush(s->g, err);
     says = ov_generate_says(s->g);
     if (r == 0 && s->aside) {
@@ -519,7 +525,6 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
             return r;
     } else if (r == 0)
         r = tell(f, says, err);
-    paused = filter_says(f, "reason", "pause");
     s->ignored = paused && says == OV_SAYS_IGNORE;
     s->phase = paused && says != OV_SAYS_ANSWER ? WAITS : ANSWERS;
     return r != 0 ? r : FILTER_LATER;
@@ -536,6 +541,12 @@ settle(void *ctx, struct filter *f, struct ov_err *err)
                      err);
     if (s->phase != WAITS)
         return FILTER_OK;
+    if (format >= 0 && ov_generate_has_times(s->g)) {
+        int r = end_segments(s, f, err);
+
+        s->phase = QUIET;
+        return r != 0 ? r : filter_finish(f, s->clock, NULL, err);
+    }
     if (s->ignored)
         return finish(s, f, err);
     s->phase = ANSWERS;

@@ -103,6 +103,13 @@ ov_generate_code_card(const struct ov_generate *g)
 }
 
 void
+ov_generate_forget(struct ov_generate *g)
+{
+    if (g->ops->forget != NULL)
+        g->ops->forget(g->self);
+}
+
+void
 ov_generate_begin(struct ov_generate *g)
 {
     g->ops->begin(g->self);

@@ -61,6 +61,8 @@ int ov_generate_rate_hz(const struct ov_generate *g);
 int ov_generate_text_card(const struct ov_generate *g);
 int ov_generate_code_card(const struct ov_generate *g);
 
+/* A new conversation: no turn has been before. */
+void ov_generate_forget(struct ov_generate *g);
 /* Start a turn.  One that was not answered to its end, and not cut, did not
  * happen. */
 void ov_generate_begin(struct ov_generate *g);

@@ -24,6 +24,7 @@ struct ov_generate_ops {
     int (*rate_hz)(const void *self); /* or NULL: 16000 */
     int (*text_card)(const void *self);
     int (*code_card)(const void *self);
+    void (*forget)(void *self); /* or NULL: nothing is remembered */
     void (*begin)(void *self);
     void (*again)(void *self); /* or NULL: as begin */
     enum ov_generate_says (*says)(const void *self); /* or NULL: nothing */

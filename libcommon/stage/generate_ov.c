@@ -424,6 +424,17 @@ keeps_last(struct generate *g)
 }
 
 static void
+generate_forget(void *self)
+{
+    struct generate *g = self;
+
+    g->c.turns = 0;
+    g->c.again = -1;
+    rewind_to(g, 0);
+    begin_answer(g);
+}
+
+static void
 generate_begin(void *self)
 {
     struct generate *g = self;
@@ -800,6 +811,7 @@ const struct ov_generate_ops ov_generate_ov = {
     .hop_samples = generate_hop_samples,
     .text_card = generate_text_card,
     .code_card = generate_code_card,
+    .forget = generate_forget,
     .begin = generate_begin,
     .again = generate_again,
     .says = generate_says,

@@ -149,6 +149,14 @@ test_memory(void)
        "long turns: what fills more than half of the context slides out");
     ok(fresh_brief(9, 1, 300, 5) == fresh_brief(9, 291, 300, 5),
        "300 turns: the last ten count");
+    {
+        struct ov_generate *g = fresh(4);
+
+        talk(g, 1, 5, 5);
+        ov_generate_forget(g);
+        ok(talk(g, 6, 6, 5) == alone, "a new conversation");
+        ov_generate_close(g);
+    }
     ok(fresh_brief(1000, 7, 8, 150) == fresh_brief(1000, 8, 8, 150),
        "a turn that fills the context alone");
 }

@@ -126,16 +126,16 @@ killed() { # name, number
     all_end 15 || return 1
     wait
     said
-    i=0
+    at=0
     for name in vad encode fuse generate vocode; do
-        i=$((i + 1))
+        at=$((at + 1))
         lines=$(wc -l <$name.err)
         status=$(cat $name.rc)
-        if [ $i -lt "$2" ]; then
+        if [ $at -lt "$2" ]; then
             [ "$status" = 141 ] && [ "$lines" = 0 ]
-        elif [ $i = "$2" ]; then
+        elif [ $at = "$2" ]; then
             [ "$status" = 137 ]
-        elif [ $i = $(($2 + 1)) ]; then
+        elif [ $at = $(($2 + 1)) ]; then
             [ "$status" = 3 ] && [ "$lines" = 1 ] &&
                 grep -q 'END is missing\|cut off' $name.err
         else
