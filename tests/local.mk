@@ -39,7 +39,9 @@ OV_SH_TESTS += tests/cli/vad.sh tests/cli/silero.sh
 OV_CHECK_TOOLS += tests/cli/ov-negate
 OV_SH_TESTS += tests/cli/run.sh
 # the filters together, with random weights
-OV_SH_TESTS += tests/cli/pipeline.sh
+OV_SH_TESTS += tests/cli/pipeline.sh tests/cli/live.sh tests/cli/talk.sh \
+	tests/cli/robust.sh
+OV_CHECK_TOOLS += tests/cli/ov-asides
 # and with the default model
 OV_SH_TESTS += tests/cli/default.sh
 # its sound in time

@@ -16,6 +16,8 @@
 #include "stream/writer.h"
 #include "tools/tool.h"
 
+enum { WAITING_MAX = 256 }; /* frames of a turn that begins later */
+
 struct filter {
     const struct filter_stage *s;
     void *ctx;
@@ -25,10 +27,17 @@ struct filter {
     struct ov_writer *w; /* NULL: a sink */
     int taken, primary;  /* channel read, first channel written; -1 */
     uint16_t map[OV_CHANNELS];
-    uint32_t stream, turn;
-    bool open;        /* the turn is */
+    uint32_t stream, turn; /* turn: that is written */
+    uint32_t in_turn;      /* that is read */
+    bool open;             /* it has not ended */
+    bool away, forgotten;  /* it is not written yet, never will be */
+    struct ov_frame waiting[WAITING_MAX];
+    size_t waiting_n;
+    uint64_t seen;    /* frames that had come when work was asked */
     int64_t first_ns; /* when the turn's first DATA was written */
     uint64_t frames;
+    const struct ov_frame *now; /* what the stage is told of */
+    struct ov_frame end; /* TURN-END that is passed on later; type 0: none */
 };
 
 uint32_t
@@ -41,6 +50,27 @@ bool
 filter_stale(struct filter *f)
 {
     return f->ahead != NULL && ov_ahead_stale(f->ahead, f->stream, f->turn);
+}
+
+bool
+filter_key(const struct filter *f, const char *key, uint64_t *v)
+{
+    const struct ov_frame *d = f->now;
+
+    return d != NULL && d->length > 0 &&
+           ov_keys_u64((const char *)d->payload, d->length, key, v);
+}
+
+bool
+filter_says(const struct filter *f, const char *key, const char *value)
+{
+    const struct ov_frame *d = f->now;
+    char s[32];
+
+    return d != NULL && d->length > 0 &&
+           ov_keys_copy((const char *)d->payload, d->length, key, s,
+                        sizeof s) &&
+           strcmp(s, value) == 0;
 }
 
 /* A number that is free in the output: like, if it is. */
@@ -170,8 +200,11 @@ on_head(struct filter *f, const struct ov_frame *d, struct ov_err *err)
     char id[128];
 
     f->taken = f->primary = -1;
-    f->turn = 0;
+    f->turn = f->in_turn = 0;
     f->open = false;
+    ov_frame_clear(&f->end);
+    filter_forget(f);
+    f->forgotten = false;
     f->stream = d->stream;
     memset(f->map, 0, sizeof f->map);
     if (own != NULL &&
@@ -216,56 +249,254 @@ nothing_taken(struct filter *f, struct ov_err *err)
                       f->s->food);
 }
 
+/* --- a turn that is read while another is written --- */
+
+/* Keep the frame for filter_release; its payload is ours then. */
 static int
-on_begin(struct filter *f, const struct ov_frame *d, struct ov_err *err)
+keep_waiting(struct filter *f, struct ov_frame *d, struct ov_err *err)
 {
-    struct ov_frame g = *d;
+    if (f->waiting_n == WAITING_MAX)
+        return d->type >= OV_ANCILLARY
+                   ? 0
+                   : ov_err_set(err, OV_ESTREAM,
+                                "turn %u: too much besides %s to wait with",
+                                f->in_turn, f->s->food);
+    f->waiting[f->waiting_n++] = *d;
+    d->payload = NULL;
+    return 0;
+}
+
+int
+filter_signal(struct filter *f, int type, struct ov_err *err)
+{
+    return f->w == NULL
+               ? 0
+               : ov_writer_text(f->w, type, 0, f->turn, 0, "", err);
+}
+
+int
+filter_interrupt(struct filter *f, struct ov_err *err)
+{
+    ov_frame_clear(&f->end);
+    return filter_signal(f, OV_INTERRUPT, err);
+}
+
+int
+filter_note(struct filter *f, const char *lines, struct ov_err *err)
+{
+    if (f->w == NULL)
+        return 0;
+    return ov_writer_text(f->w, OV_MARK, 0, f->in_turn, 0, lines, err);
+}
+
+bool
+filter_waits(const struct filter *f)
+{
+    return f->away;
+}
+
+int
+filter_release(struct filter *f, uint64_t pts, struct ov_err *err)
+{
     int r = 0;
 
+    if (!f->away)
+        return 0;
+    f->waiting[0].pts = pts; /* TURN-BEGIN */
+    f->away = false;
+    f->turn = f->in_turn;
+    f->first_ns = 0;
+    for (size_t i = 0; i < f->waiting_n; i++) {
+        if (r == 0)
+            r = pass(f, &f->waiting[i], err);
+        ov_frame_clear(&f->waiting[i]);
+    }
+    f->waiting_n = 0;
+    return r;
+}
+
+void
+filter_forget(struct filter *f)
+{
+    for (size_t i = 0; i < f->waiting_n; i++)
+        ov_frame_clear(&f->waiting[i]);
+    f->waiting_n = 0;
+    f->forgotten = f->away;
+    f->away = false;
+}
+
+void
+filter_wait(struct filter *f, int64_t until_ns)
+{
+    ov_ahead_wait(f->ahead, f->seen, until_ns);
+}
+
+/* A turn whose end was put off ends before the next begins. */
+static int
+settle(struct filter *f, struct ov_err *err)
+{
+    int r = 0;
+
+    if (f->s->settle)
+        r = f->s->settle(f->ctx, f, err);
+    while (r == 0 && f->end.type != 0 && !filter_stale(f)) {
+        r = f->s->work(f->ctx, f, err);
+        if (r == FILTER_OK)
+            break;
+        r = r < 0 ? r : 0;
+    }
+    return r;
+}
+
+/* A turn begins while another may not be over; 1: it waits. */
+static int
+meet(struct filter *f, struct ov_frame *d, struct ov_err *err)
+{
+    int r = 0;
+
+    if (f->s->meet && f->turn != 0)
+        r = f->s->meet(f->ctx, f, d->pts, err);
+    if (r != FILTER_LATER)
+        return r;
+    filter_forget(f);
+    f->away = f->open = true;
+    f->forgotten = false;
+    f->in_turn = d->turn;
+    r = keep_waiting(f, d, err);
+    return r == 0 ? FILTER_LATER : r;
+}
+
+static int
+on_begin(struct filter *f, struct ov_frame *d, struct ov_err *err)
+{
+    struct ov_frame g;
+    int r = 0;
+
+    f->now = d;
     if (f->taken < 0)
         return nothing_taken(f, err);
-    f->turn = d->turn;
+    if ((r = meet(f, d, err)) != 0)
+        return r < 0 ? r : 0;
+    if ((r = settle(f, err)) != 0)
+        return r;
+    g = *d;
+    f->turn = f->in_turn = d->turn;
     f->open = true;
+    f->forgotten = false;
     f->first_ns = 0;
     if (f->s->begin)
         r = f->s->begin(f->ctx, f, &g.pts, err);
     return r != 0 ? r : pass(f, &g, err);
 }
 
-static int
-on_end_of_turn(struct filter *f, const struct ov_frame *d, struct ov_err *err)
+int
+filter_finish(struct filter *f, uint64_t pts, const char *reason,
+              struct ov_err *err)
 {
-    struct ov_frame g = *d;
+    struct ov_buf text = {NULL, 0, 0};
+    struct ov_frame g = f->end;
+    int r;
+
+    if (f->end.type == 0)
+        return 0;
+    g.pts = pts;
+    if (ov_buf_put(&text, g.payload ? (const char *)g.payload : "",
+                   g.length) != 0 ||
+        (reason != NULL && ov_keys_set(&text, "reason", reason) != 0))
+        r = ov_err_set(err, OV_ERUN, "no memory for the end of a turn");
+    else {
+        g.payload = (unsigned char *)text.p;
+        g.length = (uint32_t)text.n;
+        /* if it is stale INTERRUPT follows and ends it */
+        r = filter_stale(f) ? 0 : put_stats(f, true, err);
+        if (r == 0 && !filter_stale(f))
+            r = pass(f, &g, err);
+    }
+    ov_buf_free(&text);
+    ov_frame_clear(&f->end);
+    return r;
+}
+
+static int
+on_end_of_turn(struct filter *f, struct ov_frame *d, struct ov_err *err)
+{
     int r = 0;
 
     f->open = false;
-    if (f->s->end)
-        r = f->s->end(f->ctx, f, &g.pts, err);
-    if (r == 0 && filter_stale(f)) /* INTERRUPT follows and ends it */
-        return 0;
-    if (r == 0)
-        r = put_stats(f, true, err);
-    return r != 0 ? r : pass(f, &g, err);
+    f->now = d;
+    if (f->s->end && !f->forgotten)
+        r = f->s->end(f->ctx, f, &d->pts, err);
+    if (r < 0 || f->forgotten)
+        return r < 0 ? r : 0;
+    ov_frame_clear(&f->end);
+    f->end = *d;
+    d->payload = NULL;
+    return r == FILTER_LATER ? 0 : filter_finish(f, f->end.pts, NULL, err);
 }
 
 static int
-on_data(struct filter *f, const struct ov_frame *d, struct ov_err *err)
+on_data(struct filter *f, struct ov_frame *d, struct ov_err *err)
 {
-    if (d->channel != f->taken)
-        return pass(f, d, err);
-    if (!f->open || d->turn != f->turn)
+    bool own = d->channel == f->taken;
+
+    if (!own && f->away && d->turn == f->in_turn)
+        return keep_waiting(f, d, err);
+    if (!own)
+        return f->forgotten && d->turn == f->in_turn ? 0 : pass(f, d, err);
+    if (!f->open || d->turn != f->in_turn)
         return ov_err_set(err, OV_ESTREAM, "%s outside a turn", f->s->food);
-    return filter_stale(f) ? 0 : f->s->data(f->ctx, f, d, err);
+    if (f->forgotten || ov_ahead_stale(f->ahead, f->stream, f->in_turn))
+        return 0;
+    return f->s->data(f->ctx, f, d, err);
 }
 
+/* The turn that is written, that which is read and waits, or both. */
 static int
 on_interrupt(struct filter *f, const struct ov_frame *d, struct ov_err *err)
 {
-    if (f->s->drop && f->turn != 0 && f->turn <= d->turn)
-        f->s->drop(f->ctx, f);
-    if (f->turn <= d->turn)
+    uint32_t from = ov_frame_from(d);
+    bool in = f->in_turn >= from && f->in_turn <= d->turn;
+    bool written = f->turn >= from && f->turn <= d->turn;
+    int r;
+
+    f->now = d;
+    if (in) {
+        bool waits = f->away;
+
         f->open = false;
+        filter_forget(f);
+        if (waits && !written) /* nobody has heard of it */
+            return 0;
+    }
+    if (written && f->s->drop)
+        f->s->drop(f->ctx, f);
+    if (written)
+        ov_frame_clear(&f->end);
+    r = pass(f, d, err);
+    return r == 0 && f->away && f->s->settle ? f->s->settle(f->ctx, f, err)
+                                             : r;
+}
+
+/* What only passes through. */
+static int
+other_frame(struct filter *f, struct ov_frame *d, struct ov_err *err)
+{
+    if (d->turn != 0 && d->turn == f->in_turn && f->away)
+        return keep_waiting(f, d, err);
+    if (d->turn != 0 && d->turn == f->in_turn && f->forgotten)
+        return 0;
     return pass(f, d, err);
+}
+
+static int
+on_mark(struct filter *f, struct ov_frame *d, struct ov_err *err)
+{
+    int r = 0;
+
+    f->now = d;
+    if (f->s->mark && (d->turn != 0 || d->channel == f->taken))
+        r = f->s->mark(f->ctx, f, d, err);
+    return r < 0 ? r : other_frame(f, d, err);
 }
 
 /* An ERROR of another tool: its message was printed by that tool, unless
@@ -284,9 +515,17 @@ on_error(struct filter *f, const struct ov_frame *d, struct ov_err *err)
     exit(tool_finish(1));
 }
 
+static int
+on_end(struct filter *f, const struct ov_frame *d, struct ov_err *err)
+{
+    int r = f->taken < 0 ? nothing_taken(f, err) : settle(f, err);
+
+    return r != 0 ? r : pass(f, d, err);
+}
+
 /* One frame; what the stage says is wrong gets its place. */
 static int
-on_frame(struct filter *f, const struct ov_frame *d, struct ov_err *err)
+on_frame(struct filter *f, struct ov_frame *d, struct ov_err *err)
 {
     switch (d->type) {
     case OV_HEAD:
@@ -304,13 +543,15 @@ on_frame(struct filter *f, const struct ov_frame *d, struct ov_err *err)
     case OV_ERROR:
         return on_error(f, d, err);
     case OV_END:
-        return f->taken < 0 ? nothing_taken(f, err) : pass(f, d, err);
+        return on_end(f, d, err);
+    case OV_MARK:
+        return on_mark(f, d, err);
     case OV_STATS:
         if (f->s->stats && d->turn != 0)
             f->s->stats(f->ctx, f, d);
-        return pass(f, d, err);
+        return other_frame(f, d, err);
     default:
-        return pass(f, d, err);
+        return other_frame(f, d, err);
     }
 }
 
@@ -335,6 +576,22 @@ prepare(struct filter *f, const struct filter_stage *s, void *ctx)
         f->w = tool_output_stream();
 }
 
+/* The next frame, when the stage has time for it: as ov_ahead_next. */
+static int
+next_frame(struct filter *f, struct ov_frame *d, struct ov_err *err)
+{
+    int r = FILTER_OK;
+
+    memset(d, 0, sizeof *d);
+    do {
+        f->seen = ov_ahead_arrived(f->ahead);
+        if (f->s->work)
+            r = f->s->work(f->ctx, f, err);
+    } while ((r == FILTER_DEAF && !filter_stale(f)) ||
+             (r == FILTER_BUSY && ov_ahead_waiting(f->ahead) == 0));
+    return r < 0 ? r : ov_ahead_next(f->ahead, d, err);
+}
+
 /* All frames.  0, or the negative error. */
 static int
 loop(struct filter *f, struct ov_err *err)
@@ -342,8 +599,9 @@ loop(struct filter *f, struct ov_err *err)
     struct ov_frame d;
     int r;
 
-    while ((r = ov_ahead_next(f->ahead, &d, err)) > 0) {
+    while ((r = next_frame(f, &d, err)) > 0) {
         r = on_frame(f, &d, err);
+        f->now = NULL;
         if (r == OV_ESTREAM || r == OV_EUSAGE)
             if (strncmp(err->text, f->name, strlen(f->name)) != 0)
                 at_frame(f, &d, err);
@@ -373,6 +631,7 @@ filter_run(const struct filter_stage *s, void *ctx, const char *path)
         ov_link_shrink(fd);
     if (ov_link_open(&link, fd) != 0)
         tool_die(OV_ERUN, "%s: no pipe to wake the reader", f.name);
+    link.out = tool_output_open(f.w != NULL);
     if (ov_reader_open(&r, ov_link_read, &link, f.name,
                        tool.salvage ? OV_READ_SALVAGE : 0, &err) != 0 ||
         ov_ahead_open(&f.ahead, r, 0, &err) != 0)
@@ -393,7 +652,7 @@ filter_run(const struct filter_stage *s, void *ctx, const char *path)
 int
 filter_turn_begin(struct filter *f, uint64_t pts, struct ov_err *err)
 {
-    f->turn++;
+    f->in_turn = ++f->turn;
     f->open = true;
     f->first_ns = 0;
     if (f->w == NULL)

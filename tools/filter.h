@@ -16,8 +16,17 @@
 
 struct filter;
 
-/* The verbs return 0 or a negative code with *err filled.  Any may be NULL
- * but wants and data. */
+/* What verbs return besides a negative code with *err filled. */
+enum {
+    FILTER_OK = 0,
+    FILTER_LATER = 1, /* end: the turn ends later, see filter_finish; meet:
+                       * it begins later, see filter_release */
+    FILTER_BUSY = 2,  /* work: there is more, but frames may come between */
+    FILTER_DEAF = 3   /* work: there is more, and only INTERRUPT may */
+};
+
+/* The verbs return FILTER_OK or what is said there.  Any may be NULL but
+ * wants and data. */
 struct filter_stage {
     const char *name; /* "encode": in STATS */
     const char *food; /* "sound": for the message that there is none */
@@ -39,6 +48,19 @@ struct filter_stage {
     int (*end)(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err);
     /* The turn was interrupted: drop what is left of it. */
     void (*drop)(void *ctx, struct filter *f);
+    /* A MARK of the taken channel, or of a turn; it is passed on after. */
+    int (*mark)(void *ctx, struct filter *f, const struct ov_frame *m,
+                struct ov_err *err);
+    /* Another turn begins than that which was written last.  FILTER_LATER:
+     * its frames wait, while data and end of the stage are told of it, until
+     * filter_release or filter_forget. */
+    int (*meet)(void *ctx, struct filter *f, uint64_t pts, struct ov_err *err);
+    /* What was put off (the end of a turn, or its begin) has nothing more to
+     * wait for: see to it, in work if it is long. */
+    int (*settle)(void *ctx, struct filter *f, struct ov_err *err);
+    /* Asked before each frame: do one step of what is to be done.
+     * FILTER_OK: nothing is. */
+    int (*work)(void *ctx, struct filter *f, struct ov_err *err);
     /* STATS of another stage in this turn: key=value lines. */
     void (*stats)(void *ctx, struct filter *f, const struct ov_frame *s);
 };
@@ -72,8 +94,32 @@ int filter_mark(struct filter *f, int channel, uint64_t pts, const char *text,
 /* With --stats: STATS that says first_ns is now, before the rest. */
 int filter_first(struct filter *f, struct ov_err *err);
 
+/* The turn that is written. */
 uint32_t filter_turn(const struct filter *f);
-/* Whether the turn was interrupted: asked for each step or chunk. */
+/* Whether it was interrupted: asked for each step or chunk. */
 bool filter_stale(struct filter *f);
+/* A number among the lines of the frame that begin, end or mark is about. */
+bool filter_key(const struct filter *f, const char *key, uint64_t *v);
+/* Whether that line has this value. */
+bool filter_says(const struct filter *f, const char *key, const char *value);
+
+/* Write HOLD or RESUME of the turn that is written. */
+int filter_signal(struct filter *f, int type, struct ov_err *err);
+/* Write INTERRUPT of it: it is over. */
+int filter_interrupt(struct filter *f, struct ov_err *err);
+/* After meet said FILTER_LATER: the turn that waits is written from now on,
+ * and begins at pts; or nothing of it ever is. */
+bool filter_waits(const struct filter *f);
+int filter_release(struct filter *f, uint64_t pts, struct ov_err *err);
+void filter_forget(struct filter *f);
+/* MARK of the turn that is read last: key=value lines. */
+int filter_note(struct filter *f, const char *lines, struct ov_err *err);
+/* Wait until a frame comes, or ov_clock_monotonic_ns() is until_ns. */
+void filter_wait(struct filter *f, int64_t until_ns);
+
+/* After end said FILTER_LATER: pass its TURN-END on, with reason if that is
+ * not NULL.  Nothing happens if there is none (any more). */
+int filter_finish(struct filter *f, uint64_t pts, const char *reason,
+                  struct ov_err *err);
 
 #endif

@@ -9,7 +9,8 @@ libovtool_a_SOURCES += \
 
 bin_PROGRAMS += tools/ov-inspect
 tools_ov_inspect_SOURCES = tools/ov-inspect.c \
-	tools/assemble.c tools/assemble.h tools/sheet.c tools/sheet.h
+	tools/assemble.c tools/assemble.h \
+	tools/latency.c tools/latency.h tools/sheet.c tools/sheet.h
 bin_PROGRAMS += tools/ov-encode
 bin_PROGRAMS += tools/ov-fuse
 bin_PROGRAMS += tools/ov-generate

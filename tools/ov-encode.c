@@ -21,6 +21,7 @@ struct encode {
     int picture; /* channel of what the model is shown; -1: none */
     int rate;    /* of the samples that the model takes, and of its rows */
     uint64_t begin, rows; /* pts of the turn, rows written in it */
+    bool kept;            /* the turn may be gone on with */
     bool shown;           /* its pictures, too */
     FILE *list;           /* of more pictures */
     float *row;           /* one, of floats or of codes */
@@ -148,14 +149,18 @@ static int
 begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 {
     struct encode *s = ctx;
+    uint64_t v;
 
-    (void)f;
     (void)err;
     *pts = in_rows(s, *pts);
+    if (s->kept && *pts == s->begin && filter_key(f, "continues", &v))
+        ov_encode_again(s->e);
+    else
+        ov_encode_begin(s->e, filter_key(f, "pause", &v));
+    s->kept = filter_key(f, "pause", &v);
     s->begin = *pts;
     s->rows = 0;
     s->shown = false;
-    ov_encode_begin(s->e);
     return 0;
 }
 

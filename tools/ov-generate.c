@@ -7,10 +7,14 @@
 #endif
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "stage/generate.h"
 #include "tools/filter.h"
 #include "tools/subtitles.h"
 #include "tools/tool.h"
+
+/* A voice that is heard while the answer sounds is judged after a second. */
+enum { JUDGE_UNITS = 13 };
 
 struct generate {
     struct ov_generate *g;
@@ -27,6 +31,16 @@ struct generate {
     struct ov_buf said, tokens; /* of this turn, for --format without times */
     double rate_hz, begin_s;    /* ticks of what comes, where this turn began */
     struct filter *f;
+    enum { QUIET, LISTENS, WAITS, ANSWERS } phase;
+    bool aside;              /* another turn is heard, this answer is held */
+    int units;               /* heard of that turn */
+    bool ignored;            /* the turn is no request */
+    uint64_t frames;         /* of sound, of this answer */
+    int64_t first_ns;        /* when it began to sound, 0: not yet; */
+    int64_t hold_ns, held_ns; /* held since; and for how long before that */
+    uint64_t begun;          /* clock at the begin of the answer */
+    uint64_t pts;            /* of the turn, as it came */
+    bool may_go_on;          /* the turn may be repeated and gone on with */
 };
 
 /* Options that only some kinds of models have, as they were given. */
@@ -34,8 +48,11 @@ static const char *beams, *best_of, *patience, *length_penalty;
 static bool fallback, words, no_previous;
 static int format = -1;
 
-static struct ov_generate_options go = {.top_p = 1};
+static struct ov_generate_options go = {.top_p = 1, .memory = 4};
 static bool text_only;
+enum { OFF, VOICE, MODEL };
+static int barge_in, lead_ms = -1;
+static const char *const barge_ins[] = {"off", "voice", "model", NULL};
 
 static const struct tool_option options[] = {
     {"text", 't', TOOL_FLAG, &text_only, 0, 0, NULL, NULL,
@@ -48,6 +65,12 @@ static const struct tool_option options[] = {
      "of the likeliest tokens that make up P; 1: all (default)"},
     {"max-steps", 0, TOOL_INT, &go.max_steps, 0, 1000000, NULL, "N",
      "end each answer after N steps; 0: no limit but the context"},
+    {"memory", 0, TOOL_INT, &go.memory, 0, 1000, NULL, "N",
+     "earlier turns that are remembered (4), if the model knows conversations"},
+    {"barge-in", 0, TOOL_CHOICE, &barge_in, 0, 0, barge_ins, "WHO",
+     "who speaks into an answer ends it: off (nobody), voice, model (asked)"},
+    {"lead", 0, TOOL_INT, &lead_ms, 0, 60000, NULL, "MS",
+     "do not get further ahead of the answer's sound"},
     {"format", 0, TOOL_CHOICE, &format, 0, 0, subtitles_formats, "FORMAT",
      "print what was said with its times: txt, srt, vtt, json; no stream"},
     {"words", 0, TOOL_FLAG, &words, 0, 0, NULL, NULL,
@@ -109,7 +132,10 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
         return ov_err_set(err, OV_ESTREAM,
                           "a sequence that is not of %d words a position",
                           s->words);
-    s->clock = 0;
+    ov_generate_forget(s->g);
+    s->phase = QUIET;
+    s->aside = s->may_go_on = false;
+    s->clock = s->frames = 0;
     s->rate_hz = c->rate_num > 0 ? (double)c->rate_num / c->rate_den : 0;
     if (s->text != NULL)
         return 0;
@@ -123,6 +149,32 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
     return s->code_channel < 0 ? s->code_channel : 0;
 }
 
+/* The answer that is written begins anew. */
+static void
+start_answer(struct generate *s)
+{
+    s->steps = s->frames = 0;
+    s->part_n = s->said.n = s->tokens.n = 0;
+    s->sounding = s->speaking = s->ignored = false;
+    s->first_ns = s->hold_ns = s->held_ns = 0;
+    s->begun = s->clock;
+}
+
+/* The stage reads a turn: the one before, or more of it, or another. */
+static void
+start_turn(struct generate *s, struct filter *f, uint64_t pts)
+{
+    uint64_t v;
+
+    if (s->may_go_on && pts == s->pts && filter_key(f, "continues", &v))
+        ov_generate_again(s->g);
+    else
+        ov_generate_begin(s->g);
+    s->may_go_on = filter_key(f, "pause", &v);
+    s->pts = pts;
+    s->units = 0;
+}
+
 static int
 begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 {
@@ -131,24 +183,13 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     (void)err;
     s->f = f;
     s->begin_s = s->rate_hz > 0 ? (double)*pts / s->rate_hz : 0;
+    start_turn(s, f, *pts);
     if (s->codebooks == 0) /* the answer has no clock of its own */
         s->clock = *pts;
     *pts = s->clock;
-    s->steps = 0;
-    s->part_n = s->said.n = s->tokens.n = 0;
-    s->sounding = s->speaking = false;
-    ov_generate_begin(s->g);
+    s->phase = LISTENS;
+    start_answer(s);
     return 0;
-}
-
-static int
-data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
-{
-    struct generate *s = ctx;
-    size_t n = d->length / 4 / (size_t)s->words;
-
-    (void)f;
-    return n == 0 ? 0 : ov_generate_push(s->g, d->payload, n, err);
 }
 
 /* How many of the n bytes are whole UTF-8 characters. */
@@ -229,6 +270,9 @@ write_codes(struct generate *s, struct filter *f,
         return 0;
     if (!s->sounding)
         r = filter_first(f, err);
+    if (s->first_ns == 0)
+        s->first_ns = ov_clock_monotonic_ns();
+    s->frames++;
     s->sounding = true;
     if (r == 0)
         r = filter_data(f, s->code_channel, s->clock,
@@ -271,36 +315,269 @@ end_text(struct generate *s, struct filter *f, struct ov_err *err)
                : 0;
 }
 
-/* The prompt is complete: step until the answer is, or nobody wants it. */
+/* --- what was heard of the answer --- */
+
+/* Frames of its sound, if it is played as it comes. */
+static int
+played(const struct generate *s)
+{
+    int64_t now = s->hold_ns != 0 ? s->hold_ns : ov_clock_monotonic_ns();
+    double seconds = (double)(now - s->first_ns - s->held_ns) / 1e9, n;
+
+    if (s->first_ns == 0 || s->hop == 0)
+        return 0;
+    n = seconds * ov_generate_rate_hz(s->g) / s->hop;
+    return n < (double)s->frames ? (int)n : (int)s->frames;
+}
+
+static bool
+playing(const struct generate *s)
+{
+    return s->phase == ANSWERS || (uint64_t)played(s) < s->frames;
+}
+
+/* Only what was heard of the answer is remembered. */
+static int
+cut(struct generate *s, struct ov_err *err)
+{
+    if (s->phase == LISTENS || s->phase == WAITS || !playing(s))
+        return 0;
+    return ov_generate_cut(s->g, played(s), err);
+}
+
+/* --- the answer --- */
+
+/* Its line of text is over. */
+static int
+end_line(struct generate *s, struct filter *f, struct ov_err *err)
+{
+    return s->text != NULL && s->phase == ANSWERS ? end_text(s, f, err) : 0;
+}
+
+/* The answer is complete, or there is none. */
+static int
+finish(struct generate *s, struct filter *f, struct ov_err *err)
+{
+    int r = end_line(s, f, err);
+
+    s->phase = QUIET;
+    return r != 0 ? r
+                  : filter_finish(f, s->clock, s->ignored ? "ignored" : NULL,
+                                  err);
+}
+
+/* One step of the answer. */
+static int
+answer(struct generate *s, struct filter *f, struct ov_err *err)
+{
+    struct ov_generate_step step;
+    uint64_t at = s->begun;
+    int r = ov_generate_pull(s->g, &step, err);
+
+    if (r <= 0)
+        return r < 0 ? r : finish(s, f, err);
+    at += s->codebooks > 0 ? s->steps * (uint64_t)s->hop : 0;
+    s->steps++;
+    r = step.text < 0 ? 0 : write_text(s, f, step.text, at, err);
+    if (r == 0 && step.has_codes)
+        r = write_codes(s, f, &step, err);
+    if (step.cut)
+        tool_note(0, "turn %u: cut off after %llu steps", filter_turn(f),
+                  (unsigned long long)s->steps);
+    tool_tick("turn %u, step %llu", filter_turn(f),
+              (unsigned long long)s->steps);
+    return r == 0 && step.last ? finish(s, f, err) : r;
+}
+
+/* When the next step is due; 0: at once. */
+static int64_t
+due(const struct generate *s)
+{
+    double made_s = (double)s->frames * s->hop / ov_generate_rate_hz(s->g);
+    int64_t at = s->first_ns + s->held_ns - (int64_t)lead_ms * 1000000 +
+                 (int64_t)(made_s * 1e9);
+
+    return lead_ms < 0 || s->first_ns == 0 || at <= ov_clock_monotonic_ns()
+               ? 0
+               : at;
+}
+
+/* What is to be done between frames. */
+static int
+work(void *ctx, struct filter *f, struct ov_err *err)
+{
+    struct generate *s = ctx;
+    int64_t at;
+    int r = 0;
+
+    if (s->phase != ANSWERS || s->aside || filter_stale(f))
+        return FILTER_OK;
+    at = due(s);
+    if (at != 0)
+        filter_wait(f, at);
+    else
+        r = answer(s, f, err);
+    return r != 0 ? r : barge_in == OFF ? FILTER_DEAF : FILTER_BUSY;
+}
+
+/* --- who speaks --- */
+
+/* A MARK that tells what the model decided. */
+static int
+tell(struct filter *f, enum ov_generate_says says, struct ov_err *err)
+{
+    static const char *const lines[] = {
+        [OV_SAYS_LISTEN] = "what=decision\ndecision=listen\n",
+        [OV_SAYS_ANSWER] = "what=decision\ndecision=answer\n",
+        [OV_SAYS_IGNORE] = "what=decision\ndecision=ignore\n"};
+
+    return says == OV_SAYS_NOTHING ? 0 : filter_note(f, lines[says], err);
+}
+
+/* The voice that was heard while the answer is held: no request, so that the
+ * answer goes on; or one, and the answer is over. */
+static int
+judge(struct generate *s, struct filter *f, enum ov_generate_says says,
+      struct ov_err *err)
+{
+    int r = tell(f, says, err);
+
+    s->aside = false;
+    if (r == 0 && says == OV_SAYS_IGNORE) {
+        filter_forget(f);
+        r = ov_generate_back(s->g, err);
+        s->held_ns += ov_clock_monotonic_ns() - s->hold_ns;
+        s->hold_ns = 0;
+        return r != 0 ? r : filter_signal(f, OV_RESUME, err);
+    }
+    if (r == 0)
+        r = end_line(s, f, err);
+    if (r == 0 && !filter_stale(f))
+        r = filter_interrupt(f, err);
+    s->phase = LISTENS;
+    start_answer(s);
+    return r != 0 ? r : filter_release(f, s->clock, err);
+}
+
+/* A turn begins.  While an answer sounds it ends that, or the answer is held
+ * until it is known what it is. */
+static int
+meet(void *ctx, struct filter *f, uint64_t pts, struct ov_err *err)
+{
+    struct generate *s = ctx;
+    int r;
+
+    if (s->aside) { /* the one that was heard was taken back */
+        start_turn(s, f, pts);
+        return FILTER_LATER;
+    }
+    if (barge_in == OFF || !playing(s))
+        return FILTER_OK;
+    if (barge_in == VOICE || !ov_generate_tells(s->g)) {
+        r = cut(s, err);
+        r = r != 0 ? r : end_line(s, f, err);
+        s->phase = QUIET;
+        return r != 0 ? r : filter_interrupt(f, err);
+    }
+    r = filter_signal(f, OV_HOLD, err);
+    s->hold_ns = ov_clock_monotonic_ns();
+    if (r == 0)
+        r = ov_generate_aside(s->g, played(s), err);
+    s->aside = true;
+    start_turn(s, f, pts);
+    return r != 0 ? r : FILTER_LATER;
+}
+
+static int
+data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
+{
+    struct generate *s = ctx;
+    size_t n = d->length / 4 / (size_t)s->words;
+    int r = n == 0 ? 0 : ov_generate_push(s->g, d->payload, n, err);
+
+    s->units += (int)n;
+    if (r == 0 && s->aside && s->units >= JUDGE_UNITS)
+        r = judge(s, f, ov_generate_says(s->g), err);
+    return r;
+}
+
+/* The prompt is complete: the answer begins, unless the speaker has only
+ * paused. */
 static int
 end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 {
     struct generate *s = ctx;
-    struct ov_generate_step step;
-    uint64_t begun = s->clock;
+    enum ov_generate_says says;
+    bool paused;
     int r;
 
-    if (format >= 0 && ov_generate_has_times(s->g))
-        return end_segments(s, f, err);
-    r = ov_generate_flush(s->g, err);
-    while (r == 0 && !filter_stale(f) &&
-           (r = ov_generate_pull(s->g, &step, err)) > 0) {
-        uint64_t at = begun;
-
-        at += s->codebooks > 0 ? s->steps * (uint64_t)s->hop : 0;
-        s->steps++;
-
-        r = step.text < 0 ? 0 : write_text(s, f, step.text, at, err);
-        if (r == 0 && step.has_codes)
-            r = write_codes(s, f, &step, err);
-        if (step.cut)
-            tool_note(0, "turn %u: cut off after %llu steps", filter_turn(f),
-                      (unsigned long long)s->steps);
-        tool_tick("turn %u, step %llu", filter_turn(f),
-                  (unsigned long long)s->steps);
+    (void)pts;
+    paused = filter_says(f, "reason", "pause");
+    if (format >= 0 && ov_generate_has_times(s->g)) {
+        s->phase = paused ? WAITS : QUIET;
+        return paused ? FILTER_LATER : end_segments(s, f, err);
     }
-    *pts = s->clock;
-    return r == 0 && s->text != NULL ? end_text(s, f, err) : r;
+    r = ov_generate_flush(s->g, err);
+    says = ov_generate_says(s->g);
+    if (r == 0 && s->aside) {
+        r = judge(s, f, says, err);
+        if (says == OV_SAYS_IGNORE)
+            return r;
+    } else if (r == 0)
+        r = tell(f, says, err);
+    s->ignored = paused && says == OV_SAYS_IGNORE;
+    s->phase = paused && says != OV_SAYS_ANSWER ? WAITS : ANSWERS;
+    return r != 0 ? r : FILTER_LATER;
+}
+
+/* The speaker goes on no more. */
+static int
+settle(void *ctx, struct filter *f, struct ov_err *err)
+{
+    struct generate *s = ctx;
+
+    if (s->aside)
+        return judge(s, f, filter_waits(f) ? OV_SAYS_NOTHING : OV_SAYS_IGNORE,
+                     err);
+    if (s->phase != WAITS)
+        return FILTER_OK;
+    if (format >= 0 && ov_generate_has_times(s->g)) {
+        int r = end_segments(s, f, err);
+
+        s->phase = QUIET;
+        return r != 0 ? r : filter_finish(f, s->clock, NULL, err);
+    }
+    if (s->ignored)
+        return finish(s, f, err);
+    s->phase = ANSWERS;
+    return FILTER_OK;
+}
+
+static int
+mark(void *ctx, struct filter *f, const struct ov_frame *m, struct ov_err *err)
+{
+    struct generate *s = ctx;
+
+    if (s->aside || m->turn != filter_turn(f) ||
+        !filter_says(f, "what", "silence"))
+        return FILTER_OK;
+    return settle(ctx, f, err);
+}
+
+/* Interrupted.  What was taken back, because the speaker goes on, has not
+ * happened; what was broken off has, as far as it was heard. */
+static void
+drop(void *ctx, struct filter *f)
+{
+    struct generate *s = ctx;
+    struct ov_err ignored;
+    uint64_t from;
+
+    if (!s->aside && !filter_key(f, "from", &from))
+        cut(s, &ignored);
+    end_line(s, f, &ignored);
+    s->phase = QUIET;
+    s->frames = 0;
 }
 
 static struct filter_stage stage = {.name = "generate",
@@ -310,7 +587,12 @@ static struct filter_stage stage = {.name = "generate",
                                     .open = open_channel,
                                     .begin = begin,
                                     .data = data,
-                                    .end = end};
+                                    .end = end,
+                                    .mark = mark,
+                                    .meet = meet,
+                                    .settle = settle,
+                                    .drop = drop,
+                                    .work = work};
 
 static bool
 stop(void *ctx)

@@ -9,11 +9,12 @@
 #include "stream/keys.h"
 #include "stream/reader.h"
 #include "tools/assemble.h"
+#include "tools/latency.h"
 #include "tools/sheet.h"
 #include "tools/tool.h"
 
 static struct {
-    bool json, full, assemble, image;
+    bool json, full, assemble, image, latency;
     int raw; /* -1: not asked for */
 } o = {.raw = -1};
 
@@ -28,6 +29,8 @@ static const struct tool_option options[] = {
      "a PNG of the pictures that a model was shown, with their patches"},
     {"assemble", 'a', TOOL_FLAG, &o.assemble, 0, 0, NULL, NULL,
      "make a stream of what --full prints"},
+    {"latency", 0, TOOL_FLAG, &o.latency, 0, 0, NULL, NULL,
+     "where the time went from the end of speech to the answer"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
 
 static const struct tool door = {
@@ -45,8 +48,11 @@ is_text(const struct ov_frame *f)
     case OV_ERROR:
     case OV_TURN_BEGIN:
     case OV_TURN_END:
+    case OV_INTERRUPT:
     case OV_MARK:
     case OV_STATS:
+    case OV_HOLD:
+    case OV_RESUME:
         break;
     default:
         return false;
@@ -333,6 +339,7 @@ inspect(const char *path)
     struct ov_reader *r;
     struct ov_frame f;
     struct ov_err err;
+    struct latency *times = NULL;
     int fd = tool_input_open(path, &name), n, status = 0;
     int flags = (tool.salvage ? OV_READ_SALVAGE : 0) |
                 (o.full && !o.json ? OV_READ_AS_IS : 0);
@@ -346,13 +353,21 @@ inspect(const char *path)
     if (ov_reader_open(&r, ov_link_read, &link, name, flags, &err) != 0)
         tool_die_err(&err);
     while ((n = ov_reader_next(r, &f, &err)) > 0) {
-        show(out, r, &f, sheet, name);
+        if (o.latency) {
+            if (latency_take(&times, &f, &err) != 0)
+                tool_die_err(&err);
+        } else
+            show(out, r, &f, sheet, name);
         if (f.type == OV_ERROR)
             status = 1;
         if (fflush(out) != 0)
             tool_die(OV_ERUN, "%s: write error", tool_output_name());
         ov_frame_clear(&f);
     }
+    if (o.latency && latency_print(times, out) == 0)
+        tool_note(0, "%s: no turn tells its times: STATS of ov-vad and of "
+                     "ov-generate are needed (--stats)", name);
+    latency_free(times);
     if (n < 0 || ov_reader_damage(r, &err)) {
         tool_warn("%s", err.text);
         status = -err.code;
@@ -372,8 +387,9 @@ main(int argc, char **argv)
 
     if (argc - first > 1)
         tool_die(OV_EUSAGE, "one FILE only");
-    if (o.json + o.assemble + o.image + (o.raw >= 0) > 1)
-        tool_die(OV_EUSAGE, "--json, --raw, --image and --assemble exclude "
+    if (o.json + o.assemble + o.image + o.latency + (o.raw >= 0) > 1)
+        tool_die(OV_EUSAGE,
+                 "--json, --raw, --image, --latency and --assemble exclude "
                             "each other");
     if (o.assemble)
         status = assemble(argv[first]);

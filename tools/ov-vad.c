@@ -3,6 +3,7 @@
  * In: sound of any rate and channel count.  Out: a stream of turns of audio
  * (s16, 16 kHz, mono), or their times as text. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -12,6 +13,7 @@
 #include "media/soundin.h"
 #include "media/soundout.h"
 #include "stage/vad.h"
+#include "stream/link.h"
 #include "stream/writer.h"
 #include "tools/tool.h"
 
@@ -19,6 +21,7 @@ enum {
     RATE_HZ = 16000,
     BLOCK = 1600,            /* read at a time */
     PACE_BLOCK = 160,        /* the same at the pace of a microphone */
+    LIVE_PAUSE_MS = 120,
     SOUND_MAX = 1280,        /* the stage's largest chunk */
     MARK_FRAMES = 50,        /* probabilities in one MARK */
     AUDIO = 1,               /* the channel */
@@ -29,7 +32,7 @@ static const char *echo_path;
 static struct ov_vad_options vad_options;
 static struct ov_soundin_options in_options = {.out_hz = RATE_HZ};
 static int raw = -1;
-static bool energy, events, pace, marks, barge_in;
+static bool energy, events, live, pace, marks, barge_in;
 
 static struct tool_option options[] = {
     {"threshold", 't', TOOL_REAL, &vad_options.threshold, 0.01, 0.99, NULL,
@@ -38,6 +41,10 @@ static struct tool_option options[] = {
      "MS", "what is shorter is no turn (60)"},
     {"min-silence", 0, TOOL_INT, &vad_options.min_silence_ms, 10, 60000, NULL,
      "MS", "silence that ends a turn (320)"},
+    {"pause", 0, TOOL_INT, &vad_options.pause_ms, 10, 60000, NULL, "MS",
+     "shorter silence that ends a turn unless the speaker goes on"},
+    {"live", 0, TOOL_FLAG, &live, 0, 0, NULL, NULL,
+     "hear a microphone: small pieces, and pauses of 120 ms end turns"},
     {"pad", 0, TOOL_INT, &vad_options.pad_ms, 0, 60000, NULL, "MS",
      "sound kept before and after speech (160)"},
     {"max-turn", 0, TOOL_INT, &vad_options.max_turn_ms, 0, 86400000, NULL,
@@ -80,7 +87,8 @@ static uint32_t turn;
 static uint64_t heard;              /* samples of all files so far */
 static uint64_t file_start;         /* of which before this file */
 static const char *file_name;       /* NULL: there is one only */
-static uint64_t begin_pts, mark_pts;
+static uint64_t begin_pts, end_pts, mark_pts;
+static float end_peak;
 static uint64_t split_pts = UINT64_MAX; /* where the last turn was split */
 static const char *end_reason = "silence";
 
@@ -161,17 +169,37 @@ put_head(void)
     check(ov_writer_channel(out, AUDIO, &audio, &err));
 }
 
+/* The turns before are not wanted any more; only the last one if this one
+ * goes on with it. */
+static void
+put_interrupt(const struct ov_vad_event *ev)
+{
+    struct ov_buf b = {NULL, 0, 0};
+
+    if (ev->continues)
+        ov_buf_printf(&b, "from=%lu\n", (unsigned long)turn - 1);
+    else
+        ov_buf_put(&b, "", 0);
+    put_text(OV_INTERRUPT, turn - 1, ev->pts, &b);
+}
+
 static void
 put_begin(const struct ov_vad_event *ev)
 {
+    struct ov_buf b = {NULL, 0, 0};
+
     begin_pts = ev->pts;
     turn++;
     if (out == NULL)
         return;
-    if (barge_in && turn > 1 && ev->pts != split_pts)
-        check(ov_writer_text(out, OV_INTERRUPT, AUDIO, turn - 1, ev->pts, "",
-                             &err));
-    check(ov_writer_text(out, OV_TURN_BEGIN, AUDIO, turn, ev->pts, "", &err));
+    if (ev->continues || (barge_in && turn > 1 && ev->pts != split_pts))
+        put_interrupt(ev);
+    ov_buf_put(&b, "", 0);
+    if (vad_options.pause_ms > 0)
+        ov_buf_printf(&b, "pause=%d\n", vad_options.pause_ms);
+    if (ev->continues)
+        ov_buf_printf(&b, "continues=%lu\n", (unsigned long)turn - 1);
+    put_text(OV_TURN_BEGIN, turn, ev->pts, &b);
     put_stats("first_ns", ov_clock_wall_ns(), NULL, 0);
 }
 
@@ -191,22 +219,31 @@ put_sound(const struct ov_vad_event *ev)
     check(ov_writer_data(out, AUDIO, turn, ev->pts, 0, pcm, 2 * ev->n, &err));
 }
 
+/* A line of --events. */
+static void
+print_event(uint64_t end, float peak)
+{
+    fprintf(text, "%.3f\t%.3f\t%.3f%s%s\n",
+            (double)(begin_pts - file_start) / RATE_HZ,
+            (double)(end - file_start) / RATE_HZ, (double)peak,
+            file_name != NULL ? "\t" : "", file_name != NULL ? file_name : "");
+    if (fflush(text) != 0)
+        tool_die(OV_ERUN, "%s: write error: %s", tool_output_name(),
+                 strerror(errno));
+}
+
 static void
 put_end(const struct ov_vad_event *ev)
 {
-    const char *reason = ev->split ? "split" : end_reason;
+    const char *reason = ev->split ? "split" : ev->pause ? "pause" : end_reason;
     struct ov_buf b = {NULL, 0, 0};
 
     split_pts = ev->split ? ev->pts : UINT64_MAX;
+    end_pts = ev->pts;
+    end_peak = ev->peak_prob;
     if (out == NULL) {
-        fprintf(text, "%.3f\t%.3f\t%.3f%s%s\n",
-                (double)(begin_pts - file_start) / RATE_HZ,
-                (double)(ev->pts - file_start) / RATE_HZ,
-                (double)ev->peak_prob, file_name != NULL ? "\t" : "",
-                file_name != NULL ? file_name : "");
-        if (fflush(text) != 0)
-            tool_die(OV_ERUN, "%s: write error: %s", tool_output_name(),
-                     strerror(errno));
+        if (!ev->pause)
+            print_event(end_pts, end_peak);
         return;
     }
     put_stats("speech_end_ns", time_of(ev->speech_end), "end_ns",
@@ -214,6 +251,21 @@ put_end(const struct ov_vad_event *ev)
     ov_buf_printf(&b, "reason=%s\nspeech_end=%llu\npeak=%.3f\n", reason,
                   (unsigned long long)ev->speech_end, (double)ev->peak_prob);
     put_text(OV_TURN_END, turn, ev->pts, &b);
+}
+
+/* The pause after the last turn was its end. */
+static void
+put_silence(const struct ov_vad_event *ev)
+{
+    struct ov_buf b = {NULL, 0, 0};
+
+    if (out == NULL) {
+        print_event(end_pts, end_peak);
+        return;
+    }
+    put_stats("silence_ns", ov_clock_wall_ns(), NULL, 0);
+    ov_buf_printf(&b, "what=silence\nreason=%s\n", end_reason);
+    put_text(OV_MARK, turn, ev->pts, &b);
 }
 
 /* Probabilities, MARK_FRAMES at a time; the rest too if all. */
@@ -249,8 +301,10 @@ put_events(void)
             put_begin(&ev);
         else if (ev.kind == OV_VAD_SOUND)
             put_sound(&ev);
-        else
+        else if (ev.kind == OV_VAD_END)
             put_end(&ev);
+        else
+            put_silence(&ev);
     }
     put_marks(false);
 }
@@ -313,6 +367,7 @@ static void
 hear(const char *path)
 {
     float x[BLOCK];
+    size_t block = pace || live ? PACE_BLOCK : BLOCK;
     struct ov_soundin *in;
     struct ov_err bad;
     bool now = is_live(path);
@@ -321,9 +376,11 @@ hear(const char *path)
     check(ov_soundin_open(&in, path, &in_options, &err));
     tool_note(1, "%s: %s", path != NULL ? path : "<stdin>",
               ov_soundin_about(in));
-    while ((n = ov_soundin_read(in, x, pace ? PACE_BLOCK : BLOCK, &bad)) > 0) {
+    while ((n = ov_soundin_read(in, x, block, &bad)) > 0) {
         if (pace)
             keep_pace((size_t)n);
+        if (live && ov_link_gone(tool_output_open(out != NULL)))
+            raise(SIGPIPE); /* nobody is there to be told */
         heard += (uint64_t)n;
         note_time();
         listen_to(x, (size_t)n, now);
@@ -353,6 +410,8 @@ main(int argc, char **argv)
         in_options.raw = ov_soundin_raw_formats()[raw];
     else if (in_options.rate_hz != 0 || in_options.channels != 0)
         tool_die(OV_EUSAGE, "--rate and --channels are for --raw");
+    if (live && vad_options.pause_ms == 0)
+        vad_options.pause_ms = LIVE_PAUSE_MS;
     vad_options.dir = energy ? NULL : tool_model_dir();
     vad_options.keep_probs = marks && !events;
     marks = vad_options.keep_probs;

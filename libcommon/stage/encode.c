@@ -5,6 +5,7 @@
 #include "stage/encode.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "stage/encode_ops.h"
 
@@ -18,9 +19,23 @@ static const struct ov_encode_ops *const ALL[] = {
     &ov_encode_whisper,
 };
 
+enum { KEEP_S = 60 };
+
+/* A turn that may be gone on with. */
+struct kept {
+    bool on;
+    float *x; /* its samples [n] */
+    size_t n, x_cap;
+    float *rows; /* those that were pulled [rows_n, width] */
+    size_t rows_n, rows_cap;
+    size_t known, same; /* samples that need no work, of which came again */
+    size_t again;       /* rows that were given again */
+};
+
 struct ov_encode {
     const struct ov_encode_ops *ops;
     void *self;
+    struct kept kept;
 };
 
 int
@@ -61,6 +76,8 @@ ov_encode_close(struct ov_encode *e)
     if (e == NULL)
         return;
     e->ops->close(e->self);
+    free(e->kept.x);
+    free(e->kept.rows);
     free(e);
 }
 
@@ -99,43 +116,162 @@ ov_encode_card(const struct ov_encode *e)
     return e->ops->card(e->self);
 }
 
-void
-ov_encode_begin(struct ov_encode *e)
+/* --- what is kept --- */
+
+/* Append n values of 4 bytes; without memory nothing is kept any more. */
+static void
+keep(struct kept *k, float **to, size_t *cap, size_t at, const float *x,
+     size_t n)
 {
+    if (at + n > *cap) {
+        size_t room = 2 * (at + n);
+        float *p = realloc(*to, room * sizeof *p);
+
+        if (p == NULL) {
+            k->on = false;
+            return;
+        }
+        *to = p;
+        *cap = room;
+    }
+    memcpy(*to + at, x, n * sizeof *x);
+}
+
+static void
+keep_samples(struct ov_encode *e, const float *x, size_t n)
+{
+    struct kept *k = &e->kept;
+
+    if (k->n + n > KEEP_S * (size_t)ov_encode_rate_hz(e))
+        k->on = false;
+    if (k->on)
+        keep(k, &k->x, &k->x_cap, k->n, x, n);
+    k->n += n;
+}
+
+static void
+keep_rows(struct ov_encode *e, const float *rows, size_t n)
+{
+    struct kept *k = &e->kept;
+    size_t width = (size_t)ov_encode_width(e);
+
+    if (k->on)
+        keep(k, &k->rows, &k->rows_cap, k->rows_n * width, rows, n * width);
+    k->rows_n += n;
+    k->again = k->rows_n;
+}
+
+/* Samples that are known: x moves behind them. */
+static int
+skip_known(struct kept *k, const float **x, size_t *n, struct ov_err *err)
+{
+    size_t m = k->known - k->same < *n ? k->known - k->same : *n;
+
+    if (m > 0 && memcmp(k->x + k->same, *x, m * sizeof **x) != 0)
+        return ov_err_set(err, OV_ESTREAM,
+                          "the turn goes on with another sound than the one "
+                          "before it");
+    k->same += m;
+    *x += m;
+    *n -= m;
+    return OV_OK;
+}
+
+/* --- a turn --- */
+
+void
+ov_encode_begin(struct ov_encode *e, bool may_go_on)
+{
+    struct kept *k = &e->kept;
+
+    k->on = may_go_on && e->ops->resume != NULL;
+    k->n = k->rows_n = k->known = k->same = k->again = 0;
     e->ops->begin(e->self);
+}
+
+void
+ov_encode_again(struct ov_encode *e)
+{
+    struct kept *k = &e->kept;
+    size_t known = k->on ? e->ops->resume(e->self) : 0;
+
+    if (known == 0) {
+        ov_encode_begin(e, true);
+        return;
+    }
+    k->known = k->n = known;
+    k->same = k->again = 0;
 }
 
 int
 ov_encode_push(struct ov_encode *e, const float *x, size_t n,
                struct ov_err *err)
 {
+    int r = skip_known(&e->kept, &x, &n, err);
+
     if (e->ops->push == NULL)
         return ov_err_set(err, OV_ESTREAM, "this model hears no sound");
+    if (r != OV_OK || n == 0)
+        return r;
+    if (e->kept.on)
+        keep_samples(e, x, n);
     return e->ops->push(e->self, x, n, err);
 }
 
 int
 ov_encode_flush(struct ov_encode *e, struct ov_err *err)
 {
+    if (e->kept.same < e->kept.known)
+        return ov_err_set(err, OV_ESTREAM,
+                          "the turn ends before the one it goes on with");
     if (e->ops->flush == NULL)
         return OV_OK;
     return e->ops->flush(e->self, err);
 }
 
+/* Rows of the turn that this one goes on with, as their samples come. */
+static size_t
+pull_kept(struct ov_encode *e, void *rows, size_t max)
+{
+    struct kept *k = &e->kept;
+    size_t width = (size_t)ov_encode_width(e);
+    size_t n = k->rows_n * k->same / k->known - k->again;
+
+    n = n < max ? n : max;
+    if (n > 0)
+        memcpy(rows, k->rows + k->again * width, n * width * sizeof *k->rows);
+    k->again += n;
+    return n;
+}
+
 size_t
 ov_encode_pull(struct ov_encode *e, float *rows, size_t max)
 {
+    size_t n;
+
     if (e->ops->pull == NULL)
         return 0;
-    return e->ops->pull(e->self, rows, max);
+    if (e->kept.again < e->kept.rows_n)
+        return pull_kept(e, rows, max);
+    n = e->ops->pull(e->self, rows, max);
+    if (e->kept.on)
+        keep_rows(e, rows, n);
+    return n;
 }
 
 size_t
 ov_encode_pull_codes(struct ov_encode *e, int32_t *codes, size_t max)
 {
+    size_t n;
+
     if (e->ops->pull_codes == NULL)
         return 0;
-    return e->ops->pull_codes(e->self, codes, max);
+    if (e->kept.again < e->kept.rows_n)
+        return pull_kept(e, codes, max);
+    n = e->ops->pull_codes(e->self, codes, max);
+    if (e->kept.on)
+        keep_rows(e, (const float *)(const void *)codes, n);
+    return n;
 }
 
 int

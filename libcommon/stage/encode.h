@@ -5,6 +5,7 @@
 #ifndef OV_STAGE_ENCODE_H
 #define OV_STAGE_ENCODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,8 +42,13 @@ int ov_encode_rate_hz(const struct ov_encode *e);
 /* Entries of one codebook or of the text vocabulary; 0 for EMBED. */
 int ov_encode_card(const struct ov_encode *e);
 
-/* Start a turn: all state is zero. */
-void ov_encode_begin(struct ov_encode *e);
+/* Start a turn: all state is zero.  keep: it may be gone on with, so that
+ * its samples and rows are kept (of a minute at most). */
+void ov_encode_begin(struct ov_encode *e, bool keep);
+/* Start a turn whose sound begins with that of the last one, which was kept:
+ * the same rows as after ov_encode_begin, but they are not computed twice.
+ * Then OV_ESTREAM of ov_encode_push and flush: it began otherwise. */
+void ov_encode_again(struct ov_encode *e);
 /* Take n samples in [-1, 1].  Any n; the rows do not depend on it. */
 int ov_encode_push(struct ov_encode *e, const float *x, size_t n,
                    struct ov_err *err);

@@ -23,6 +23,10 @@ struct ov_encode_ops {
     int (*rate_hz)(const void *self);     /* or NULL: 16000 */
     int (*card)(const void *self);
     void (*begin)(void *self);
+    /* Go back to where the last whole row was made, as if no sample had come
+     * since then: the samples of the turn that were worked off by then, 0 if
+     * there is no way back; NULL: there never is. */
+    size_t (*resume)(void *self);
     int (*push)(void *self, const float *x, size_t n,
                 struct ov_err *err);                              /* or NULL */
     int (*flush)(void *self, struct ov_err *err);                 /* or NULL */

@@ -209,6 +209,20 @@ encode_begin(void *self)
         ov_codec_state_reset(&e->codec_state, &e->codec, OV_CODEC_ENC);
 }
 
+/* What was flushed into a block that was not full is no way back. */
+static size_t
+encode_resume(void *self)
+{
+    struct encode *e = self;
+    size_t done = e->blocks * (size_t)e->block;
+
+    if (e->ahead > 0 || done > e->total)
+        return 0;
+    e->fill = 0;
+    e->total = done;
+    return done;
+}
+
 /* Room for one more block's rows. */
 static float *
 room(struct encode *e, struct ov_err *err)
@@ -467,6 +481,7 @@ const struct ov_encode_ops ov_encode_ov = {
     .hop_samples = encode_hop_samples,
     .card = encode_card,
     .begin = encode_begin,
+    .resume = encode_resume,
     .push = encode_push,
     .flush = encode_flush,
     .pull = encode_pull,

@@ -103,9 +103,61 @@ ov_generate_code_card(const struct ov_generate *g)
 }
 
 void
+ov_generate_forget(struct ov_generate *g)
+{
+    if (g->ops->forget != NULL)
+        g->ops->forget(g->self);
+}
+
+void
 ov_generate_begin(struct ov_generate *g)
 {
     g->ops->begin(g->self);
+}
+
+void
+ov_generate_again(struct ov_generate *g)
+{
+    if (g->ops->again != NULL)
+        g->ops->again(g->self);
+    else
+        g->ops->begin(g->self);
+}
+
+enum ov_generate_says
+ov_generate_says(const struct ov_generate *g)
+{
+    return g->ops->says != NULL ? g->ops->says(g->self) : OV_SAYS_NOTHING;
+}
+
+int
+ov_generate_cut(struct ov_generate *g, int frames, struct ov_err *err)
+{
+    return g->ops->cut != NULL ? g->ops->cut(g->self, frames, err) : OV_OK;
+}
+
+bool
+ov_generate_tells(const struct ov_generate *g)
+{
+    return g->ops->tells != NULL && g->ops->tells(g->self);
+}
+
+int
+ov_generate_aside(struct ov_generate *g, int frames, struct ov_err *err)
+{
+    if (!ov_generate_tells(g))
+        return ov_err_set(err, OV_EUSAGE,
+                          "this model does not tell who is to speak");
+    return g->ops->aside(g->self, frames, err);
+}
+
+int
+ov_generate_back(struct ov_generate *g, struct ov_err *err)
+{
+    if (!ov_generate_tells(g))
+        return ov_err_set(err, OV_EUSAGE,
+                          "this model does not tell who is to speak");
+    return g->ops->back(g->self, err);
 }
 
 int

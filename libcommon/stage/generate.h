@@ -19,6 +19,8 @@ struct ov_generate_options {
     uint64_t seed;
     int max_steps;           /* 0 = as many as the context holds */
     int threads;             /* 0 = the default */
+    int memory;              /* earlier turns that the context keeps, where
+                              * the model knows conversations */
     bool text_only;          /* stop when the text is complete, no sound */
     bool (*stop)(void *ctx); /* asked while a step takes long: true gives up
                               * the turn; NULL: never */
@@ -31,6 +33,14 @@ struct ov_generate_step {
     int32_t codes[32];
     bool last; /* nothing follows in this turn */
     bool cut;  /* last, because max_steps or the context is full */
+};
+
+/* What a heard unit means for who speaks next. */
+enum ov_generate_says {
+    OV_SAYS_NOTHING, /* this model does not tell, or heard nothing yet */
+    OV_SAYS_LISTEN,  /* the speaker has not finished */
+    OV_SAYS_ANSWER,  /* the question is complete */
+    OV_SAYS_IGNORE   /* it is no request */
 };
 
 struct ov_generate;
@@ -51,7 +61,28 @@ int ov_generate_rate_hz(const struct ov_generate *g);
 int ov_generate_text_card(const struct ov_generate *g);
 int ov_generate_code_card(const struct ov_generate *g);
 
+/* A new conversation: no turn has been before. */
+void ov_generate_forget(struct ov_generate *g);
+/* Start a turn.  One that was not answered to its end, and not cut, did not
+ * happen. */
 void ov_generate_begin(struct ov_generate *g);
+/* Start a turn in the place of the last one, which did not happen.  Where its
+ * positions are those of that turn they are not computed twice; what comes
+ * out is the same as after ov_generate_begin. */
+void ov_generate_again(struct ov_generate *g);
+/* Set the answer aside as if it was cut when frames of its sound were heard,
+ * so that another turn may begin; and forget what came since, and go on with
+ * it.  OV_ERUN: memory; OV_EUSAGE: this model does not tell who is to speak,
+ * or nothing was set aside. */
+int ov_generate_aside(struct ov_generate *g, int frames, struct ov_err *err);
+int ov_generate_back(struct ov_generate *g, struct ov_err *err);
+/* Whether ov_generate_says ever says something. */
+bool ov_generate_tells(const struct ov_generate *g);
+/* After a push: what the last heard unit of the turn means. */
+enum ov_generate_says ov_generate_says(const struct ov_generate *g);
+/* The answer was broken off when frames of its sound were heard: what is
+ * remembered of it.  OV_ERUN: memory. */
+int ov_generate_cut(struct ov_generate *g, int frames, struct ov_err *err);
 /* Prefill with n positions [n, words]: computed at once, so that at flush
  * one step is left to the first tokens.  OV_ERUN: the context is full;
  * OV_ESTREAM: a token out of range. */

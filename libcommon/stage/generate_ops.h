@@ -24,7 +24,15 @@ struct ov_generate_ops {
     int (*rate_hz)(const void *self); /* or NULL: 16000 */
     int (*text_card)(const void *self);
     int (*code_card)(const void *self);
+    void (*forget)(void *self); /* or NULL: nothing is remembered */
     void (*begin)(void *self);
+    void (*again)(void *self); /* or NULL: as begin */
+    enum ov_generate_says (*says)(const void *self); /* or NULL: nothing */
+    int (*cut)(void *self, int frames, struct ov_err *err); /* or NULL */
+    /* or all three NULL */
+    bool (*tells)(const void *self);
+    int (*aside)(void *self, int frames, struct ov_err *err);
+    int (*back)(void *self, struct ov_err *err);
     int (*push)(void *self, const void *positions, size_t n,
                 struct ov_err *err);
     int (*flush)(void *self, struct ov_err *err);

@@ -27,7 +27,8 @@ enum {
 enum state {
     IDLE,
     MAYBE,                   /* voiced, not yet for min_speech */
-    TURN
+    TURN,
+    PAUSE                    /* a turn has ended and may go on */
 };
 
 /* The best place so far to split a turn that grows too long. */
@@ -41,7 +42,7 @@ struct split {
 
 struct ov_vad {
     float on, off;                        /* thresholds */
-    uint64_t min_speech, min_silence, pad, max_turn, look; /* samples */
+    uint64_t min_speech, min_silence, pause, pad, max_turn, look; /* samples */
     int frame;                            /* samples */
     uint64_t lag; /* Silero's publisher counts silence from frame to frame */
     struct ov_vadnet *net;
@@ -58,6 +59,8 @@ struct ov_vad {
     enum state state;
     bool voiced;
     uint64_t run_start;                   /* MAYBE: its first voiced frame */
+    bool running;                         /* PAUSE: there is such a run, */
+    float run_peak;                       /* its highest probability */
     uint64_t earliest;                    /* no turn begins before */
     uint64_t released;                    /* TURN: passed on up to here */
     uint64_t turn_start, speech_end;
@@ -102,6 +105,15 @@ check(const struct ov_vad_options *o, struct ov_err *err)
         return ov_err_set(err, OV_EUSAGE,
                           "maximum turn %d ms: 0 or at least 1000",
                           o->max_turn_ms);
+    if (o->pause_ms < 0 || (o->pause_ms > 0 &&
+                            o->pause_ms >= o->min_silence_ms))
+        return ov_err_set(err, OV_EUSAGE,
+                          "a pause of %d ms: not shorter than the silence of "
+                          "%d ms that ends a turn",
+                          o->pause_ms, o->min_silence_ms);
+    if (o->pause_ms > 0 && o->max_turn_ms == 0)
+        return ov_err_set(err, OV_EUSAGE,
+                          "pauses need turns of limited length");
     return 0;
 }
 
@@ -116,6 +128,7 @@ take_options(struct ov_vad *v, const struct ov_vad_options *o)
     v->min_silence = (uint64_t)o->min_silence_ms * PER_MS;
     if (v->min_silence < (uint64_t)v->frame)
         v->min_silence = (uint64_t)v->frame;
+    v->pause = (uint64_t)o->pause_ms * PER_MS;
     v->pad = (uint64_t)o->pad_ms * PER_MS;
     v->max_turn = (uint64_t)o->max_turn_ms * PER_MS;
     v->look = v->max_turn / 4 < look ? v->max_turn / 4 : look;
@@ -303,6 +316,71 @@ look_for_split(struct ov_vad *v, uint64_t start, float energy, float p)
     s->peak_after = fmaxf(s->peak_after, p);
 }
 
+/* Silence of a pause: the turn ends for now.  What it may still need stays
+ * in buf.  It has whole chunks only, so that a stage which works chunk by
+ * chunk has nothing to fill up, and can go on where it stopped. */
+static int
+pause_turn(struct ov_vad *v, uint64_t limit, struct ov_err *err)
+{
+    struct ov_vad_event ev = {.kind = OV_VAD_END, .peak_prob = v->peak,
+                              .speech_end = v->speech_end, .pause = true};
+
+    if (release(v, limit, err) != 0)
+        return OV_ERUN;
+    v->state = PAUSE;
+    v->running = false;
+    ev.pts = v->released;
+    return emit(v, ev, err);
+}
+
+/* The speaker goes on: a turn with all the sound so far. */
+static int
+resume_turn(struct ov_vad *v, uint64_t end, struct ov_err *err)
+{
+    struct ov_vad_event ev = {.kind = OV_VAD_BEGIN, .pts = v->turn_start,
+                              .continues = true};
+
+    v->state = TURN;
+    v->released = v->turn_start;
+    v->speech_end = end;
+    v->peak = fmaxf(v->peak, v->run_peak);
+    if (emit(v, ev, err) != 0)
+        return OV_ERUN;
+    return release(v, v->split.any ? earlier(end, v->split.at) : end, err);
+}
+
+/* The pause was the end. */
+static int
+end_pause(struct ov_vad *v, uint64_t end, struct ov_err *err)
+{
+    struct ov_vad_event ev = {.kind = OV_VAD_SILENCE, .pts = end,
+                              .speech_end = v->speech_end};
+
+    v->state = IDLE;
+    v->earliest = v->released;
+    return emit(v, ev, err);
+}
+
+/* After a pause, and the frame start .. end: speech that is long enough to be
+ * a turn goes on with the last one. */
+static int
+step_pause(struct ov_vad *v, uint64_t start, uint64_t end, float p,
+           struct ov_err *err)
+{
+    if (!v->voiced) {
+        v->running = false;
+        return end - v->speech_end >= v->min_silence + v->lag
+                   ? end_pause(v, end, err) : 0;
+    }
+    if (!v->running) {
+        v->running = true;
+        v->run_start = start;
+        v->run_peak = 0;
+    }
+    v->run_peak = fmaxf(v->run_peak, p);
+    return end - v->run_start >= v->min_speech ? resume_turn(v, end, err) : 0;
+}
+
 /* The turn is too long.  What was held back after the quietest frame is the
  * next turn's. */
 static int
@@ -343,6 +421,9 @@ step_turn(struct ov_vad *v, uint64_t start, uint64_t end, float energy,
     }
     if (v->split.any)
         limit = earlier(limit, v->split.at);
+    if (v->pause > 0 && end - v->speech_end >= v->pause + v->lag
+        && limit - (limit - v->turn_start) % CHUNK >= v->speech_end)
+        return pause_turn(v, limit, err);
     return release(v, limit, err);
 }
 
@@ -358,6 +439,8 @@ step(struct ov_vad *v, uint64_t end, float energy, float p,
     v->last_energy = energy;
     if (v->state == TURN)
         return step_turn(v, start, end, around, p, err);
+    if (v->state == PAUSE)
+        return step_pause(v, start, end, p, err);
     if (!v->voiced) {
         v->state = IDLE;
         return 0;
@@ -416,10 +499,11 @@ judge(struct ov_vad *v, const float *x, uint64_t end, struct ov_err *err)
 static uint64_t
 oldest(const struct ov_vad *v)
 {
-    uint64_t at = v->state == TURN ? v->released
+    bool inside = v->state == TURN || v->state == PAUSE;
+    uint64_t at = inside ? (v->pause > 0 ? v->turn_start : v->released)
                   : v->state == MAYBE ? v->run_start : v->heard;
 
-    if (v->state != TURN) {
+    if (!inside) {
         at = at < v->pad ? 0 : at - v->pad;
         at = at > v->earliest ? at : v->earliest;
     }
@@ -484,6 +568,8 @@ ov_vad_flush(struct ov_vad *v, struct ov_err *err)
     if (rc == 0 && v->state == TURN)
         rc = end_turn(v, earlier(end, v->speech_end + v->pad), v->speech_end,
                       v->peak, false, err);
+    if (rc == 0 && v->state == PAUSE)
+        rc = end_pause(v, end, err);
     v->state = IDLE;
     v->voiced = false;
     v->earliest = end;

@@ -17,6 +17,8 @@ static struct ov_err err;
 
 struct turn {
     uint64_t begin, sound_end, end, speech_end, heard_at_begin, heard_at_end;
+    uint64_t silence, silence_known; /* after a pause; 0: it went on */
+    bool pause, continues;
     bool split, good; /* good: sound contiguous, in chunks, as it went in */
     size_t chunks;
 };
@@ -65,19 +67,24 @@ take_event(const struct ov_vad_event *ev, uint64_t heard)
     mix(&ev->pts, sizeof ev->pts);
     if (ev->kind == OV_VAD_BEGIN) {
         *t = (struct turn){.begin = ev->pts, .sound_end = ev->pts,
-                           .heard_at_begin = heard, .good = true};
+                           .heard_at_begin = heard, .good = true,
+                           .continues = ev->continues};
     } else if (ev->kind == OV_VAD_SOUND) {
         mix(ev->x, ev->n * sizeof *ev->x);
         t->good &= ev->pts == t->sound_end && ev->n > 0 && ev->n <= 1280
                    && (ev->pts - t->begin) % 1280 == 0
                    && !memcmp(ev->x, x + ev->pts, ev->n * sizeof *x);
         t->sound_end += ev->n;
+    } else if (ev->kind == OV_VAD_SILENCE) {
+        t[-1].silence = ev->pts;
+        t[-1].silence_known = heard;
     } else {
         mix(&ev->speech_end, sizeof ev->speech_end);
         mix(&ev->peak_prob, sizeof ev->peak_prob);
         t->end = ev->pts;
         t->speech_end = ev->speech_end;
         t->split = ev->split;
+        t->pause = ev->pause;
         t->heard_at_end = heard;
         t->good &= ev->pts == t->sound_end && ev->speech_end <= ev->pts
                    && ev->peak_prob > 0.5f && ev->peak_prob <= 1;
@@ -168,6 +175,50 @@ test_pauses(const struct ov_vad_options *o)
     ok(turns[1].end == n && turns[1].speech_end == n,
        "the end of input ends a turn");
     ok(turns[1].begin >= turns[0].end, "turns do not overlap");
+}
+
+/* Turns that end for the time being. */
+static void
+test_live(struct ov_vad_options o)
+{
+    const struct turn *t = turns;
+
+    o.pause_ms = 100;
+    n = 0;
+    sound(1000, 0.001);
+    sound(300, 0.2);
+    sound(200, 0.001);
+    sound(300, 0.2);
+    sound(1000, 0.001);
+    sound(300, 0.2);
+    sound(150, 0.001);
+    run(&o, 160);
+    ok(turns_n == 3, "two stretches with a pause, and a third: %d turns",
+       turns_n);
+    ok(t[0].pause && t[0].good && !t[0].continues && t[0].silence == 0,
+       "the pause ends a turn");
+    ok(t[0].heard_at_end - t[0].speech_end <= 190 * MS
+       && t[0].end >= t[0].speech_end && t[0].end <= t[0].heard_at_end
+       && (t[0].end - t[0].begin) % 1280 == 0,
+       "at once, at whole chunks: %g ms after speech",
+       (double)(t[0].heard_at_end - t[0].speech_end) / MS);
+    ok(t[1].continues && t[1].good && t[1].begin == t[0].begin
+       && t[1].end > t[0].end, "the next one has all of it again, and more");
+    ok(t[1].heard_at_begin - t[0].heard_at_end < 200 * MS,
+       "when the speaker goes on");
+    ok(t[1].pause && t[1].silence == t[1].speech_end + 320 * MS
+       && t[1].silence_known == t[1].silence, "silence is told in its time");
+    ok(t[2].pause && !t[2].continues && t[2].begin >= t[1].end
+       && t[2].silence == n, "the end of input is silence");
+    n = 0;
+    sound(1000, 0.001);
+    sound(300, 0.2);
+    sound(150, 0.001);
+    sound(30, 0.2);
+    sound(600, 0.001);
+    run(&o, 160);
+    ok(turns_n == 1 && t[0].pause && t[0].silence > 0,
+       "a click in the pause does not go on with it");
 }
 
 static void
@@ -301,6 +352,12 @@ test_options(void)
     o.pad_ms = -1;
     ok(ov_vad_open(&v, &o, &err) == OV_EUSAGE, "%s", err.text);
     ov_vad_defaults(&o);
+    o.pause_ms = o.min_silence_ms;
+    ok(ov_vad_open(&v, &o, &err) == OV_EUSAGE, "%s", err.text);
+    o.pause_ms = 100;
+    o.max_turn_ms = 0;
+    ok(ov_vad_open(&v, &o, &err) == OV_EUSAGE, "%s", err.text);
+    ov_vad_defaults(&o);
     o.dir = "/no/such/model";
     ok(ov_vad_open(&v, &o, &err) == OV_EMODEL, "%s", err.text);
 }
@@ -316,7 +373,11 @@ main(void)
     test_prompt(&o);
     test_first_sound(&o);
     test_split(o);
+    test_live(o);
     test_chunks(o);
+    o.pause_ms = 100;
+    test_chunks(o);
+    o.pause_ms = 0;
     o.keep_probs = true;
     test_recordings(&o);
     test_options();
