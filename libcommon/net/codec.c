@@ -81,6 +81,23 @@ make_synthesis(struct ov_tensor *s)
         }
 }
 
+/* Latents have mean 0 and variance 1: the straight-through gradient, which
+ * knows no bound, must not carry them away from the codebooks. */
+static void
+make_unit(struct ov_tensor *one, struct ov_tensor *zero, int dim)
+{
+    int i;
+
+    *one = (struct ov_tensor){.rows = 1, .cols = dim};
+    *zero = *one;
+    one->x = malloc(sizeof *one->x * (size_t)dim);
+    zero->x = calloc((size_t)dim, sizeof *zero->x);
+    if (one->x == NULL || zero->x == NULL)
+        abort();
+    for (i = 0; i < dim; i++)
+        one->x[i] = 1;
+}
+
 static void
 bind_encoder(struct ov_codec *n, struct ov_params *ps)
 {
@@ -136,6 +153,7 @@ ov_codec_bind(struct ov_codec *n, struct ov_params *ps,
     if (halves & OV_CODEC_ENC) {
         bind_encoder(n, ps);
         make_analysis(&n->analysis);
+        make_unit(&n->one, &n->zero, c->dim);
     }
     for (i = 0; i < c->stages; i++) {
         n->book[i] = ov_param_const(ps, c->card, c->dim, 0, "codec.book.%d", i);
@@ -149,6 +167,8 @@ void
 ov_codec_unbind(struct ov_codec *n)
 {
     free(n->analysis.x);
+    free(n->one.x);
+    free(n->zero.x);
     free(n->synthesis.x);
 }
 
@@ -190,6 +210,13 @@ ov_codec_features(const struct ov_codec *n, struct ov_graph *g, const float *x,
     }
 }
 
+/* Operations take tensors they may write a gradient to; tables have none. */
+static struct ov_tensor *
+constant(const struct ov_tensor *t)
+{
+    return (struct ov_tensor *)(uintptr_t)t;
+}
+
 struct ov_tensor *
 ov_codec_encode(const struct ov_codec *n, struct ov_graph *g,
                 struct ov_tensor *feat, const struct ov_segs *segs,
@@ -204,7 +231,9 @@ ov_codec_encode(const struct ov_codec *n, struct ov_graph *g,
         x = ov_block_run(&n->enc[i], g, x, segs,
                          s != NULL ? s->block[i] : NULL);
     x = ov_view(g, x, x->rows / c->hops, x->cols * c->hops);
-    return ov_linear(g, x, n->down_w, n->down_b);
+    x = ov_linear(g, x, n->down_w, n->down_b);
+    return ov_layernorm(g, x, constant(&n->one), constant(&n->zero),
+                        (ov_real)1e-5);
 }
 
 /* The index of the largest s[k] - half[k], the first of equals. */
@@ -276,13 +305,6 @@ ov_codec_lookup(const struct ov_codec *n, const int32_t *codes, int frames,
             for (j = 0; j < d; j++)
                 q[j] += e[j];
         }
-}
-
-/* Operations take tensors they may write a gradient to; tables have none. */
-static struct ov_tensor *
-constant(const struct ov_tensor *t)
-{
-    return (struct ov_tensor *)(uintptr_t)t;
 }
 
 struct ov_tensor *

@@ -48,6 +48,7 @@ struct ov_codec {
     struct ov_tensor *book[OV_CODEC_MAX_STAGES]; /* [card, dim] */
     struct ov_tensor analysis;                   /* [2*257, 512] windowed DFT */
     struct ov_tensor synthesis; /* [640, 642] windowed inverse DFT */
+    struct ov_tensor one, zero; /* [1, dim]: the scale of the latents */
 };
 
 /* Streaming state of one direction. */
