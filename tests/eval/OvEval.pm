@@ -292,7 +292,7 @@ sub hear
 }
 
 # The written answers to files: a reference to [text, ...] for each, one for
-# every turn that was heard in it.
+# every turn that was heard in it.  The files are no conversation.
 #     model   another for all that comes after ov-vad
 #     direct  no ov-vad: each file is one turn
 #     task    of ov-fuse
@@ -302,7 +302,7 @@ sub answers
     my $model = $how->{model} // $opt{model};
     my @task = $how->{task} ? ('--task', $how->{task}) : ();
     my $after = ' | ' . quote('ov-fuse', '-q', '-m', $model, @task) . ' | '
-        . quote('ov-generate', '-q', '-m', $model, '--text');
+        . quote('ov-generate', '-q', '-m', $model, '--text', '--memory', 0);
     my @answers;
     while (my @now = splice @files, 0, 100) {
         my $n = 0;
@@ -342,7 +342,7 @@ sub spoken_answers
         sh(join ' | ', quote('ov-vad', '-q', '-m', $opt{model}, @now),
             map { quote(@$_) } ['ov-encode', '-q', '-m', $model],
             ['ov-fuse', '-q', '-m', $model],
-            ['ov-generate', '-q', '-m', $model, '-o', $stream]);
+            ['ov-generate', '-q', '-m', $model, '--memory', 0, '-o', $stream]);
         my $sound = sh(quote('ov-vocode', '-q', '-m', $model, '-f', 'raw',
             $stream));
         my @said = split_answers($stream, $sound);
