@@ -16,10 +16,14 @@ AM_TESTS_ENVIRONMENT = \
 
 EXTRA_DIST += $(OV_SH_TESTS)
 
+# Parts of these need a machine that keeps pace: only with OV_LONG set.
+OV_SH_LONG = tests/duplex/self.sh tests/cli/examples.sh
+
 # Longer tests, measurements: rooms add prerequisites
 #     check-long-local: ...   bench-local: ...   eval-local: ...
 check-long: check
-	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(OV_TESTS_LONG)'
+	OV_LONG=1 $(MAKE) $(AM_MAKEFLAGS) check-TESTS \
+		TESTS='$(OV_TESTS_LONG) $(OV_SH_LONG)'
 	$(MAKE) $(AM_MAKEFLAGS) check-long-local
 check-long-local:
 bench: all bench-local

@@ -215,7 +215,9 @@ echo_of() { # DB,MS OPTION...: how many of two answers came whole
 whole() {
     echo_of "$1" --echo played.au && has 'echo\tkept-percent\t100.0\t2'
 }
-if [ ! -f "$question" ]; then
+if [ -z "$OV_LONG" ]; then
+    echo "ok $((n += 1)) - own voice # SKIP in real time: make check-long"
+elif [ ! -f "$question" ]; then
     echo "ok $((n += 1)) - own voice # SKIP no default model"
 elif ov-vad --echo played.au --raw s16 </dev/null 2>&1 |
     grep -q 'without speexdsp'; then
