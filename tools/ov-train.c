@@ -452,8 +452,9 @@ main_voice(int argc, char **argv)
 {
     static int stage = 2;
     static double drop = 0.05, ctc = 0.3, balance = 0.4, talk, decide = 0.2;
-    static double router = 0.01;
+    static double router = 0.01, see = 0.3;
     static const char *answers, *codes, *tokenizer, *writing, *humans;
+    static const char *pictures;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         { "answers", 0, TOOL_STRING, &answers, 0, 0, NULL, "DIR",
@@ -468,6 +469,9 @@ main_voice(int argc, char **argv)
           "corpus of human speech, for the encoder's own loss" },
         { "stage", 0, TOOL_CHOICE, &stage, 0, 0, stages, "NAME",
           "text, align, joint or talk" },
+        PICTURES_OPTION,
+        { "see", 0, TOOL_REAL, &see, 0, 1, NULL, "X",
+          "share of turns about pictures, with --pictures" },
         { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
         { "ctc", 0, TOOL_REAL, &ctc, 0, 10, NULL, "X",
           "weight of the encoder's own loss" },
@@ -489,6 +493,7 @@ main_voice(int argc, char **argv)
     struct ov_voice_task *t;
     struct ov_task task;
     struct ov_corpus questions, said, people;
+    struct ov_images images;
     struct ov_config *config;
     struct ov_params ps;
     struct ov_err err;
@@ -506,8 +511,13 @@ main_voice(int argc, char **argv)
         ov_voice_config(&o.net, config, &err) != OV_OK ||
         ov_corpus_open(&questions, a.corpus, &err) != OV_OK ||
         ov_corpus_open(&said, answers, &err) != OV_OK ||
-        (humans != NULL && ov_corpus_open(&people, humans, &err) != OV_OK))
+        (humans != NULL && ov_corpus_open(&people, humans, &err) != OV_OK) ||
+        (pictures != NULL &&
+         (ov_vision_config(&o.eyes, config, &err) != OV_OK ||
+          ov_images_open(&images, pictures, &err) != OV_OK)))
         tool_die_err(&err);
+    if (pictures != NULL && (o.eyes.image == 0 || o.eyes.image > 256))
+        tool_die(OV_EMODEL, "%s: no vision of 256 pixels or less", a.config);
     snprintf(table, sizeof table, "%s/questions.tsv", a.corpus);
     memcpy(o.mix, mixes[stage], sizeof o.mix);
     o.batch = a.batch;
@@ -517,6 +527,8 @@ main_voice(int argc, char **argv)
     o.talk = talk;
     o.decide = decide;
     o.router = router;
+    o.see = see;
+    o.images = pictures != NULL ? &images : NULL;
     o.seed = tool.seed;
     if (ov_voice_task_open(&t, &o, &questions, &said,
                            humans != NULL ? &people : NULL, table, writing,
@@ -530,6 +542,8 @@ main_voice(int argc, char **argv)
     ov_corpus_close(&said);
     if (humans != NULL)
         ov_corpus_close(&people);
+    if (pictures != NULL)
+        ov_images_close(&images);
     ov_config_close(config);
     return 0;
 }

@@ -169,6 +169,16 @@ family_of(struct ov_material *m, const char *name)
     return f;
 }
 
+/* Questions about a picture that is not there are one family. */
+static const char *
+family_name(const struct ov_pair *p)
+{
+    return strncmp(p->family, "picture-", 8) == 0 &&
+                   strcmp(p->family, "picture-say") != 0
+               ? "picture"
+               : p->family;
+}
+
 static int
 group(struct ov_material *m, struct ov_err *err)
 {
@@ -176,13 +186,13 @@ group(struct ov_material *m, struct ov_err *err)
     long i;
 
     for (i = 0; i < m->pairs; i++) {
-        if ((f = family_of(m, m->pair[i].family)) == NULL)
+        if ((f = family_of(m, family_name(&m->pair[i]))) == NULL)
             return ov_err_set(err, OV_ERUN,
                               "too many families of questions, or no memory");
         f->pair[f->pairs++] = (int32_t)i;
     }
     for (i = 0; i < m->heards; i++) {
-        f = family_of(m, m->pair[m->heard[i].pair].family);
+        f = family_of(m, family_name(&m->pair[m->heard[i].pair]));
         if (f != NULL)
             f->heard[f->heards++] = (int32_t)i;
     }
@@ -455,7 +465,9 @@ ov_turn_draw(const struct ov_material *m, struct ov_graph *g, struct ov_rng *r,
     memset(t, 0, sizeof *t * (size_t)room);
     for (i = 0; i < room; i++)
         t[i].cut = -1;
-    n = ov_talk_draw(m, g, r, t, room);
+    n = ov_look_draw(m, g, r, t, room);
+    if (n == 0)
+        n = ov_talk_draw(m, g, r, t, room);
     if (n == 0) {
         draw_one(m, r, serial, t);
         n = 1;
@@ -505,8 +517,9 @@ ov_material_open(struct ov_material *m, const char *table, const char *writing,
         (r = read_tables(m, table, writing, err)) == OV_OK &&
         (r = collect(m, err)) == OV_OK &&
         (r = collect_humans(m, err)) == OV_OK && (r = group(m, err)) == OV_OK &&
-        (r = open_codes(m, codes, err)) == OV_OK)
-        r = ov_talk_open(m, err);
+        (r = open_codes(m, codes, err)) == OV_OK &&
+        (r = ov_talk_open(m, err)) == OV_OK)
+        r = ov_look_open(m, err);
     return r;
 }
 
@@ -514,6 +527,7 @@ void
 ov_material_close(struct ov_material *m)
 {
     ov_talk_close(m);
+    ov_look_close(m);
     if (m->bpe != NULL)
         ov_bpe_close(m->bpe);
     if (m->codes_file != NULL)

@@ -77,6 +77,8 @@ struct ov_material {
     int32_t *sum;    /* heard sums and differences */
     int32_t *retold; /* heard questions whose "you said ..." was spoken */
     long sums, retolds;
+    int32_t *about; /* heard questions about pictures, by their text */
+    long abouts;
 };
 
 int ov_material_open(struct ov_material *m, const char *table,
@@ -108,6 +110,10 @@ struct ov_turn {
     float *mel;     /* [units * OV_VOICE_UNIT, OV_VOICE_BANDS] */
     int units;      /* heard, of 80 ms; 0: a question in writing */
     int8_t *decide; /* [units], or NULL */
+    ov_real *seen;  /* a picture before the question, or NULL: its windows
+                     * [ov_vision_cells, ov_vision_values] */
+    bool seen_last; /* it stands behind the question */
+    bool looks;     /* the answer is about this picture or an earlier one */
     int32_t chars[OV_TURN_CHARS];
     int n_chars;
 };
@@ -117,7 +123,15 @@ struct ov_turn {
 int ov_turn_draw(const struct ov_material *m, struct ov_graph *g,
                  struct ov_rng *r, long serial, struct ov_turn *t, int room);
 
-/* --- between examples.c and talk.c --- */
+/* --- between examples.c, talk.c and look.c --- */
+
+/* What can be asked about pictures; nothing without options.images. */
+int ov_look_open(struct ov_material *m, struct ov_err *err);
+void ov_look_close(struct ov_material *m);
+/* One or two turns about a picture: as ov_turn_draw; 0: this draw is to be
+ * another turn. */
+int ov_look_draw(const struct ov_material *m, struct ov_graph *g,
+                 struct ov_rng *r, struct ov_turn *t, int room);
 
 /* The remarks there are. */
 int ov_talk_open(struct ov_material *m, struct ov_err *err);

@@ -6,6 +6,7 @@ libov_a_SOURCES += \
 	libcommon/train/examples.c libcommon/train/examples.h \
 	libcommon/train/export.c libcommon/train/export.h \
 	libcommon/train/init.c libcommon/train/init.h \
+	libcommon/train/look.c \
 	libcommon/train/loss.c libcommon/train/loss.h \
 	libcommon/train/rng.c \
 	libcommon/train/spectral.c libcommon/train/spectral.h \
@@ -14,7 +15,7 @@ libov_a_SOURCES += \
 	libcommon/train/train_vad.c libcommon/train/train_vad.h \
 	libcommon/train/train_voice.c libcommon/train/train_voice.h \
 	libcommon/train/trainer.c libcommon/train/trainer.h
-OV_TESTS += tests/unit/t_talk tests/unit/t_trainer
+OV_TESTS += tests/unit/t_look tests/unit/t_talk tests/unit/t_trainer
 libov_a_SOURCES += \
 	libcommon/train/images.c libcommon/train/images.h \
 	libcommon/train/pictures.c libcommon/train/pictures.h \

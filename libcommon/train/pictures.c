@@ -121,9 +121,9 @@ ground(struct ov_rng *r, uint8_t *rgb, int side)
     struct rgb a = any_colour(r), b = any_colour(r);
     double kind = ov_rng_unit(r);
 
-    if (kind < 0.3)
+    if (kind < 0.45)
         memset(rgb, 255, (size_t)side * (size_t)side * 3);
-    else if (kind < 0.6)
+    else if (kind < 0.65)
         slope(r, a, a, rgb, side);
     else if (kind < 0.8)
         slope(r, a, b, rgb, side);
@@ -205,15 +205,16 @@ place(struct ov_rng *r, enum ov_picture_look look, int side, struct laid *l)
     l->yy = k * cosf(t) / wide;
 }
 
-/* Saturation, brightness, contrast, a tint; for OV_LOOK_LEARN a turn of the
- * hue (a rotation about grey) now and then. */
+/* Saturation, brightness, contrast, a tint; a turn of the hue (a rotation
+ * about grey) now and then.  Every other drawing keeps its colours: they say
+ * much about what it is. */
 static void
 recolour(struct ov_rng *r, enum ov_picture_look look, struct laid *l)
 {
-    bool learn = look == OV_LOOK_LEARN;
+    bool learn = look == OV_LOOK_LEARN && ov_rng_below(r, 2) == 0;
     float sat = learn ? between(r, 0.4f, 1.5f) : 1;
     float gain = learn ? between(r, 0.7f, 1.25f) : 1;
-    float turn = learn && ov_rng_below(r, 2) ? between(r, -0.5f, 0.5f) : 0;
+    float turn = learn && ov_rng_below(r, 4) == 0 ? between(r, -0.5f, 0.5f) : 0;
     float c = cosf(turn), s = sinf(turn) * 0.57735f, q = (1 - c) / 3;
     int i, j;
 
@@ -227,7 +228,9 @@ recolour(struct ov_rng *r, enum ov_picture_look look, struct laid *l)
         }
         l->add[i] = learn ? between(r, -0.12f, 0.12f) : 0;
     }
-    l->outline = learn && ov_rng_below(r, 3) == 0 ? between(r, 0.6f, 1.6f) : 0;
+    l->outline = look == OV_LOOK_LEARN && ov_rng_below(r, 5) == 0
+                     ? between(r, 0.6f, 1.6f)
+                     : 0;
 }
 
 /* Colours times alpha, and alpha, at a point between the drawing's pixels. */

@@ -29,8 +29,15 @@ enum {
     STAT_CHAT_N,
     STAT_DECIDE_HIT,
     STAT_DECIDE_N,
+    STAT_SEE_HIT,
+    STAT_SEE_N,
     STAT_ROUTER,
     STAT_BUSIEST
+};
+
+struct net {
+    struct ov_voice v;
+    struct ov_vision eyes;
 };
 
 struct ov_voice_task {
@@ -54,6 +61,10 @@ struct batch {
     int units;
     float *mel;
     int32_t *chars;
+    int pictures;
+    struct ov_tensor *seen; /* their windows */
+    int32_t *seen_at;       /* positions of what is seen */
+    int seen_n;
 };
 
 /* Steps of the answer, the one with the last code's end being the last. */
@@ -72,20 +83,26 @@ steps_of(const struct ov_voice_config *c, const struct ov_turn *e)
 /* Positions of a turn: what introduces the question, the question, the
  * steps (the first one's carries the task), what says that it was cut. */
 static int
-positions_of(const struct ov_voice_config *c, const struct ov_turn *e)
+positions_of(const struct ov_voice_task *t, const struct ov_turn *e)
 {
+    int n = steps_of(&t->o.net, e) + (e->cut >= 0);
+
     if (e->kind == OV_KIND_HEAR)
         return 0;
-    return 1 + (e->in != NULL ? e->units : e->n_prompt) + steps_of(c, e) +
-           (e->cut >= 0);
+    if (e->seen != NULL)
+        n += 2 + ov_vision_positions(&t->o.eyes);
+    if (e->kind != OV_KIND_CAPTION)
+        n += 1 + (e->in != NULL ? e->units : e->n_prompt);
+    return n;
 }
 
 static int32_t
-task_token(enum ov_voice_kind k)
+task_token(const struct ov_voice_task *t, enum ov_voice_kind k)
 {
-    return k == OV_KIND_TRANSCRIBE ? OV_TOKEN_TRANSCRIBE
-           : k == OV_KIND_SPEAK    ? OV_TOKEN_SPEAK
-                                   : OV_TOKEN_CHAT;
+    return t->m.token[k == OV_KIND_TRANSCRIBE ? OV_TOKEN_TRANSCRIBE
+                      : k == OV_KIND_SPEAK    ? OV_TOKEN_SPEAK
+                      : k == OV_KIND_CAPTION  ? OV_TOKEN_CAPTION
+                                              : OV_TOKEN_CHAT];
 }
 
 /* What step s says: text, and codes by book; the same is the input of the
@@ -124,14 +141,30 @@ lay_token(const struct ov_voice_config *c, struct batch *b, int row,
         b->code[q][row] = b->want_code[q][row] = -1;
 }
 
-/* The positions of one turn from row on; returns the row after. */
 static int
-lay(const struct ov_voice_config *c, const struct ov_turn *e, int32_t cut,
-    struct batch *b, int row)
+lay_picture(const struct ov_voice_task *t, const struct ov_turn *e,
+            struct batch *b, int row)
 {
-    int s, q, i, steps = steps_of(c, e);
-    int32_t text = task_token(e->kind), want;
-    int32_t code[OV_VOICE_MAX_BOOKS], want_code[OV_VOICE_MAX_BOOKS];
+    const struct ov_vision_config *c = &t->o.eyes;
+    size_t values = (size_t)ov_vision_cells(c) * (size_t)ov_vision_values(c);
+    int i;
+
+    memcpy(b->seen->x + values * (size_t)b->pictures++, e->seen,
+           sizeof *e->seen * values);
+    lay_token(&t->o.net, b, row++, t->m.token[OV_TOKEN_IMAGE]);
+    for (i = 0; i < ov_vision_positions(c); i++) {
+        b->seen_at[b->seen_n++] = row;
+        lay_token(&t->o.net, b, row++, -1);
+    }
+    lay_token(&t->o.net, b, row++, t->m.token[OV_TOKEN_IMAGE_END]);
+    return row;
+}
+
+static int
+lay_question(const struct ov_voice_config *c, const struct ov_turn *e,
+             struct batch *b, int row)
+{
+    int i;
 
     lay_token(c, b, row++, e->in != NULL ? OV_TOKEN_AUDIO : OV_TOKEN_TEXT);
     for (i = 0; i < (e->in != NULL ? e->units : e->n_prompt); i++) {
@@ -143,6 +176,25 @@ lay(const struct ov_voice_config *c, const struct ov_turn *e, int32_t cut,
         }
         lay_token(c, b, row++, e->in != NULL ? -1 : e->prompt[i]);
     }
+    return row;
+}
+
+/* The positions of one turn from row on; returns the row after. */
+static int
+lay(const struct ov_voice_task *t, const struct ov_turn *e, struct batch *b,
+    int row)
+{
+    const struct ov_voice_config *c = &t->o.net;
+    int s, q, steps = steps_of(c, e);
+    int32_t text = task_token(t, e->kind), want;
+    int32_t code[OV_VOICE_MAX_BOOKS], want_code[OV_VOICE_MAX_BOOKS];
+
+    if (e->seen != NULL && !e->seen_last)
+        row = lay_picture(t, e, b, row);
+    if (e->kind != OV_KIND_CAPTION)
+        row = lay_question(c, e, b, row);
+    if (e->seen != NULL && e->seen_last)
+        row = lay_picture(t, e, b, row);
     for (q = 0; q < c->books; q++)
         code[q] = -1;
     for (s = 0; s < steps; s++, row++) {
@@ -155,21 +207,23 @@ lay(const struct ov_voice_config *c, const struct ov_turn *e, int32_t cut,
             b->want_code[q][row] = want_code[q];
     }
     if (e->cut >= 0)
-        lay_token(c, b, row++, cut);
+        lay_token(c, b, row++, t->m.token[OV_TOKEN_CUT]);
     return row;
 }
 
 static void
-allot(struct batch *b, struct ov_graph *g, const struct ov_voice_config *c,
+allot(const struct ov_voice_task *t, struct batch *b, struct ov_graph *g,
       const struct ov_turn *e, int n)
 {
-    int i, q, units = 0;
+    const struct ov_voice_config *c = &t->o.net;
+    int i, q, units = 0, pictures = 0;
     size_t ints;
 
     *b = (struct batch){.n = 0};
     for (i = 0; i < n; i++) {
-        b->rows += positions_of(c, &e[i]);
+        b->rows += positions_of(t, &e[i]);
         units += e[i].units;
+        pictures += e[i].seen != NULL;
     }
     ints = sizeof(int32_t) * (size_t)b->rows;
     b->len = ov_graph_alloc(g, sizeof(int) * (size_t)n);
@@ -189,11 +243,18 @@ allot(struct batch *b, struct ov_graph *g, const struct ov_voice_config *c,
     b->mel = ov_graph_alloc(g, sizeof(float) * (size_t)(units + 1) *
                                    OV_VOICE_UNIT * OV_VOICE_BANDS);
     b->chars = ov_graph_alloc(g, sizeof(int32_t) * (size_t)n * OV_TURN_CHARS);
+    if (pictures == 0)
+        return;
+    b->seen = ov_tensor_new(g, pictures * ov_vision_cells(&t->o.eyes),
+                            ov_vision_values(&t->o.eyes));
+    b->seen_at = ov_graph_alloc(
+        g, sizeof(int32_t) *
+               (size_t)(pictures * ov_vision_positions(&t->o.eyes)));
 }
 
 static void
-fill(struct batch *b, const struct ov_voice_config *c, const struct ov_turn *e,
-     int n, int32_t cut)
+fill(const struct ov_voice_task *t, struct batch *b, const struct ov_turn *e,
+     int n)
 {
     int i, k, row = 0, next, mel = 0, chars = 0;
 
@@ -203,7 +264,7 @@ fill(struct batch *b, const struct ov_voice_config *c, const struct ov_turn *e,
             for (k = 0; k < e[i].units; k++)
                 b->place[b->units++] = -1;
         else {
-            next = lay(c, &e[i], cut, b, row);
+            next = lay(t, &e[i], b, row);
             if (!e[i].follows)
                 b->len[b->n++] = 0;
             b->len[b->n - 1] += next - row;
@@ -314,7 +375,8 @@ router_loss(const struct ov_voice_task *t, const struct ov_voice *v,
     l->k[l->n++] = (ov_real)(t->o.router / OV_SHARDS);
 }
 
-/* Spoken questions answered rightly, all tokens of the text. */
+/* Spoken questions, and any about pictures, answered rightly: all tokens of
+ * the text. */
 static void
 count_chat(const struct ov_tensor *logits, const int32_t *idx,
            const int32_t *target, int n, const struct batch *b,
@@ -329,7 +391,10 @@ count_chat(const struct ov_tensor *logits, const int32_t *idx,
             for (j = 0; j < logits->cols; j++)
                 right &= j == target[k] || x[j] < x[target[k]];
         }
-        if (e[i].kind == OV_KIND_CHAT) {
+        if (e[i].looks) {
+            stats[STAT_SEE_HIT] += right;
+            stats[STAT_SEE_N]++;
+        } else if (e[i].kind == OV_KIND_CHAT) {
             stats[STAT_CHAT_HIT] += right;
             stats[STAT_CHAT_N]++;
         }
@@ -341,7 +406,8 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
      double *stats)
 {
     const struct ov_voice_task *t = self;
-    struct ov_voice *v = net;
+    struct net *both = net;
+    struct ov_voice *v = &both->v;
     const struct ov_voice_config *c = &v->c;
     struct ov_rng r = ov_rng_at(t->o.seed, (uint64_t)step, (uint64_t)shard, 1);
     int n = t->o.batch, i, k;
@@ -357,10 +423,11 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     for (i = 0; i < n;)
         i += ov_turn_draw(&t->m, g, &r, (step * OV_SHARDS + shard) * n + i,
                           &e[i], n - i);
-    allot(b, g, c, e, n);
-    fill(b, c, e, n, t->m.token[OV_TOKEN_CUT]);
-    v->drop = (ov_real)t->o.drop;
+    allot(t, b, g, e, n);
+    fill(t, b, e, n);
+    v->drop = both->eyes.drop = (ov_real)t->o.drop;
     v->drop_seed = ov_rng_next(&r);
+    both->eyes.drop_seed = v->drop_seed + 1000;
     segs[0] = (struct ov_segs){b->n, b->len};
     segs[1] = (struct ov_segs){b->heard, b->mel_len};
     segs[2] = (struct ov_segs){b->heard, b->enc_len};
@@ -385,6 +452,12 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     }
     h = ov_voice_embed(v, g, b->text, (const int32_t *const *)b->code, b->rows,
                        heard, b->place);
+    if (b->pictures > 0)
+        h = ov_scatter(g, h,
+                       ov_vision_adapt(&both->eyes, g,
+                                       ov_vision_encode(&both->eyes, g, b->seen,
+                                                        b->pictures)),
+                       b->seen_at);
     v->look = c->experts.count > 0
                   ? ov_graph_alloc(g, sizeof *v->look * (size_t)c->layers)
                   : NULL;
@@ -411,11 +484,14 @@ static void *
 bind(void *self, struct ov_params *ps)
 {
     struct ov_voice_task *t = self;
-    struct ov_voice *v = calloc(1, sizeof *v);
+    struct net *n = calloc(1, sizeof *n);
 
-    if (v != NULL)
-        ov_voice_bind(v, ps, &t->o.net, OV_VOICE_ALL);
-    return v;
+    if (n == NULL)
+        return NULL;
+    ov_voice_bind(&n->v, ps, &t->o.net, OV_VOICE_ALL);
+    if (t->o.images != NULL)
+        ov_vision_bind(&n->eyes, ps, &t->o.eyes, OV_VISION_ALL);
+    return n;
 }
 
 int
@@ -450,10 +526,10 @@ ov_voice_task_open(struct ov_voice_task **out,
         .loss = loss,
         .stat = {"text", "text_hit", "text_n", "code", "code0_hit", "code_n",
                  "ctc", "ctc_n", "chat_hit", "chat_n", "decide_hit",
-                 "decide_n"},
+                 "decide_n", "see_hit", "see_n"},
         .stat_per = {STAT_TEXT_N, STAT_TEXT_N, -1, STAT_CODE_N, STAT_CODE_N, -1,
-                     STAT_CTC_N, -1, STAT_CHAT_N, -1, STAT_DECIDE_N, -1, -1,
-                     -1}};
+                     STAT_CTC_N, -1, STAT_CHAT_N, -1, STAT_DECIDE_N, -1,
+                     STAT_SEE_N, -1, -1, -1}};
     if (o->net.experts.count > 0) {
         task->stat[STAT_ROUTER] = "router";
         task->stat[STAT_BUSIEST] = "busiest";

@@ -5,9 +5,11 @@
 #ifndef OV_TRAIN_VOICE_H
 #define OV_TRAIN_VOICE_H
 
+#include "net/vision.h"
 #include "net/voice.h"
 #include "text/bpe.h"
 #include "train/corpus.h"
+#include "train/images.h"
 #include "train/trainer.h"
 
 /* What an example asks for. */
@@ -19,13 +21,17 @@ enum ov_voice_kind {
     OV_KIND_CHAT,       /* spoken question -> answer, written and spoken */
     OV_KIND_HEAR,       /* any speech -> its letters, by the encoder alone */
     OV_MIXED_KINDS,
-    OV_KIND_IGNORE = OV_MIXED_KINDS /* a sound that is no request */
+    OV_KIND_IGNORE = OV_MIXED_KINDS, /* a sound that is no request */
+    OV_KIND_CAPTION                  /* a picture -> what is on it */
 };
 
 struct ov_voice_task_options {
     struct ov_voice_config net;
     double mix[OV_MIXED_KINDS]; /* shares of the kinds in a batch */
     double talk; /* share of conversations of two or three turns */
+    double see;  /* share of turns about a picture */
+    struct ov_vision_config eyes;   /* image 0: none */
+    const struct ov_images *images; /* the caller's, or NULL */
     int batch;   /* turns a shard */
     double drop;
     double ctc;     /* weight of the encoder's CTC loss */
