@@ -7,7 +7,7 @@ math_sources = \
 	libcommon/math/ops.h \
 	libcommon/math/linear.c \
 	libcommon/math/norm.c \
-	libcommon/math/act.c \
+	libcommon/math/act.c libcommon/math/around.c \
 	libcommon/math/conv.c \
 	libcommon/math/attention.c \
 	libcommon/math/embed.c \

@@ -112,6 +112,12 @@ struct ov_tensor *ov_gather(struct ov_graph *g, struct ov_tensor *x,
 /* x with row i of y added to row idx[i]; an index < 0 is skipped. */
 struct ov_tensor *ov_scatter(struct ov_graph *g, struct ov_tensor *x,
                              struct ov_tensor *y, const int32_t *idx);
+/* Depthwise convolution in a plane: x [n*rows,c] (n images), w [k,c], b [1,c],
+ * near [rows,k]: which row of the image each weight meets, -1: none.  near
+ * must last as long as g's tensors. */
+struct ov_tensor *ov_around(struct ov_graph *g, struct ov_tensor *x,
+                            struct ov_tensor *w, struct ov_tensor *b,
+                            const int32_t *near, int rows);
 /* Means of k rows each: x [n*k,c] -> [n,c]. */
 struct ov_tensor *ov_pool(struct ov_graph *g, struct ov_tensor *x, int k);
 

@@ -13,7 +13,9 @@
 
 enum {
     REACH = 4, /* cells a side that a patch sees: its own 2, and 1 around */
-    CELLS = REACH * REACH
+    CELLS = REACH * REACH,
+    NEAR = 3, /* neighbours: 3 x 3 */
+    NEARS = NEAR * NEAR
 };
 
 int
@@ -24,6 +26,7 @@ ov_vision_config(struct ov_vision_config *c, const struct ov_config *file,
         {"vision.image", 8, 1024, &c->image},
         {"vision.patch", 2, 64, &c->patch},
         {"vision.stem", 8, 1024, &c->stem},
+        {"vision.stem_layers", 0, OV_VISION_MAX_LAYERS, &c->stem_layers},
         {"vision.width", 16, 4096, &c->d},
         {"vision.heads", 1, 64, &c->heads},
         {"vision.hidden", 16, 16384, &c->ff},
@@ -123,8 +126,26 @@ bind_layer(struct ov_vision *v, struct ov_params *ps, int i)
     l->f_nb = ov_param_const(ps, 1, d, 0, "vision.%d.ff.norm.bias", i);
     l->up = ov_param(ps, h, d, in, "vision.%d.ff.up.weight", i);
     l->ub = ov_param_const(ps, 1, h, 0, "vision.%d.ff.up.bias", i);
+    l->near = ov_param(ps, NEARS, h, 0.15, "vision.%d.ff.near.weight", i);
+    l->near_b = ov_param_const(ps, 1, h, 0, "vision.%d.ff.near.bias", i);
     l->down = ov_param(ps, d, h, out / sqrt(h), "vision.%d.ff.down.weight", i);
     l->db = ov_param_const(ps, 1, d, 0, "vision.%d.ff.down.bias", i);
+}
+
+static void
+bind_cell(struct ov_vision *v, struct ov_params *ps, int i)
+{
+    struct ov_vision_cell *l = &v->cell[i];
+    int d = v->c.stem, h = 2 * d;
+
+    l->near = ov_param(ps, NEARS, d, 0.3, "vision.cell.%d.near.weight", i);
+    l->near_b = ov_param_const(ps, 1, d, 0, "vision.cell.%d.near.bias", i);
+    l->nw = ov_param_const(ps, 1, d, 1, "vision.cell.%d.norm.weight", i);
+    l->nb = ov_param_const(ps, 1, d, 0, "vision.cell.%d.norm.bias", i);
+    l->up = ov_param(ps, h, d, 1 / sqrt(d), "vision.cell.%d.up.weight", i);
+    l->ub = ov_param_const(ps, 1, h, 0, "vision.cell.%d.up.bias", i);
+    l->down = ov_param(ps, d, h, 1 / sqrt(h), "vision.cell.%d.down.weight", i);
+    l->db = ov_param_const(ps, 1, d, 0, "vision.cell.%d.down.bias", i);
 }
 
 static void
@@ -136,6 +157,8 @@ bind_encoder(struct ov_vision *v, struct ov_params *ps)
     v->in_w =
         ov_param(ps, c->stem, values, 1 / sqrt(values), "vision.in.weight");
     v->in_b = ov_param_const(ps, 1, c->stem, 0, "vision.in.bias");
+    for (i = 0; i < c->stem_layers; i++)
+        bind_cell(v, ps, i);
     v->join_w = ov_param(ps, c->d, wide, 1 / sqrt(wide), "vision.join.weight");
     v->join_b = ov_param_const(ps, 1, c->d, 0, "vision.join.bias");
     v->place = ov_param(ps, ov_vision_rows(c), c->d, 0.02, "vision.place");
@@ -192,9 +215,61 @@ reach(const struct ov_vision_config *c, struct ov_graph *g, int n)
     return idx;
 }
 
+/* The neighbours of each of across x across cells, row by row. */
+static int32_t *
+cells_around(struct ov_graph *g, int across)
+{
+    int32_t *near = ov_graph_alloc(g, sizeof *near * (size_t)across *
+                                          (size_t)across * NEARS);
+    int32_t *to = near;
+    int i, k;
+
+    for (i = 0; i < across * across; i++)
+        for (k = 0; k < NEARS; k++) {
+            int y = i / across + k / NEAR - 1, x = i % across + k % NEAR - 1;
+            bool in = y >= 0 && y < across && x >= 0 && x < across;
+            *to++ = in ? y * across + x : -1;
+        }
+    return near;
+}
+
+/* The same of patches, which lie 2 x 2 behind each other. */
+static int32_t *
+patches_around(const struct ov_vision_config *c, struct ov_graph *g)
+{
+    int across = c->image / c->patch, rows = across * across, i, k, y, x;
+    int32_t *near = cells_around(g, across);
+    int32_t *to = ov_graph_alloc(g, sizeof *to * (size_t)rows * NEARS);
+    int32_t *row = ov_graph_alloc(g, sizeof *row * (size_t)rows);
+
+    for (i = 0; i < rows; i++) {
+        ov_vision_place(c, i, &y, &x);
+        row[y * across + x] = i;
+    }
+    for (i = 0; i < rows; i++)
+        for (k = 0; k < NEARS; k++) {
+            int32_t cell = near[i * NEARS + k];
+            to[row[i] * NEARS + k] = cell < 0 ? -1 : row[cell];
+        }
+    return to;
+}
+
+static struct ov_tensor *
+run_cell(const struct ov_vision *v, int i, struct ov_graph *g,
+         struct ov_tensor *x, const int32_t *near)
+{
+    const struct ov_vision_cell *l = &v->cell[i];
+    struct ov_tensor *h;
+
+    h = ov_around(g, x, l->near, l->near_b, near, ov_vision_cells(&v->c));
+    h = ov_layernorm(g, h, l->nw, l->nb, EPS);
+    h = ov_gelu(g, ov_linear(g, h, l->up, l->ub));
+    return ov_add(g, x, ov_linear(g, h, l->down, l->db));
+}
+
 static struct ov_tensor *
 run_layer(const struct ov_vision *v, int i, struct ov_graph *g,
-          struct ov_tensor *x, const struct ov_segs *segs)
+          struct ov_tensor *x, const struct ov_segs *segs, const int32_t *near)
 {
     const struct ov_vision_layer *l = &v->layer[i];
     uint64_t seed = v->drop_seed + 2000 + 2 * (uint64_t)i;
@@ -206,8 +281,11 @@ run_layer(const struct ov_vision *v, int i, struct ov_graph *g,
     h = ov_dropout(g, ov_linear(g, h, l->o, NULL), v->drop, seed);
     x = ov_add(g, x, h);
     h = ov_layernorm(g, x, l->f_nw, l->f_nb, EPS);
-    h = ov_gelu(g, ov_linear(g, h, l->up, l->ub));
-    h = ov_dropout(g, ov_linear(g, h, l->down, l->db), v->drop, seed + 1);
+    h = ov_linear(g, h, l->up, l->ub);
+    h = ov_add(
+        g, h, ov_around(g, h, l->near, l->near_b, near, ov_vision_rows(&v->c)));
+    h = ov_linear(g, ov_gelu(g, h), l->down, l->db);
+    h = ov_dropout(g, h, v->drop, seed + 1);
     return ov_add(g, x, h);
 }
 
@@ -221,6 +299,7 @@ ov_vision_encode(const struct ov_vision *v, struct ov_graph *g,
     int *len = ov_graph_alloc(g, sizeof *len * (size_t)n);
     int32_t *place =
         ov_graph_alloc(g, sizeof *place * (size_t)n * (size_t)rows);
+    int32_t *near;
 
     for (k = 0; k < n; k++)
         len[k] = rows;
@@ -228,12 +307,16 @@ ov_vision_encode(const struct ov_vision *v, struct ov_graph *g,
         place[i] = i % rows;
     *segs = (struct ov_segs){n, len};
     x = ov_gelu(g, ov_linear(g, x, v->in_w, v->in_b));
+    near = cells_around(g, 2 * (c->image / c->patch));
+    for (i = 0; i < c->stem_layers; i++)
+        x = run_cell(v, i, g, x, near);
     x = ov_gather(g, x, reach(c, g, n), n * rows * CELLS);
     x = ov_view(g, x, n * rows, CELLS * c->stem);
     x = ov_linear(g, x, v->join_w, v->join_b);
     x = ov_embed(g, x, v->place, place, n * rows);
+    near = patches_around(c, g);
     for (i = 0; i < c->layers; i++)
-        x = run_layer(v, i, g, x, segs);
+        x = run_layer(v, i, g, x, segs, near);
     return ov_layernorm(g, x, v->nw, v->nb, EPS);
 }
 

@@ -3,9 +3,11 @@
  * that brings what it saw into the space of the shared transformer.
  *
  * Two overlapping convolutions make patches (Xiao et al. 2021: they learn
- * from fewer pictures than one flat cut), then pre-norm blocks in which every
- * patch sees every other (Dosovitskiy et al. 2021).  The adapter joins 2 x 2
- * patches into one position.
+ * from fewer pictures than one flat cut), with ConvNeXt blocks between (Liu et
+ * al. 2022); then pre-norm blocks in which every patch sees every other
+ * (Dosovitskiy et al. 2021), and its neighbours within the feed-forward layer
+ * (Li et al. 2021, LocalViT).  The adapter joins 2 x 2 patches into one
+ * position.
  *
  * In: normalised pixels (media/resize.h).  Out: rows for each patch,
  * positions for the transformer. */
@@ -25,21 +27,27 @@ enum {
 };
 
 struct ov_vision_config {
-    int image; /* pixels of a side; 0: the model has no eyes */
-    int patch; /* pixels of a patch's side, even; divides image */
-    int stem;  /* channels of the first convolution */
+    int image;       /* pixels of a side; 0: the model has no eyes */
+    int patch;       /* pixels of a patch's side, even; divides image */
+    int stem;        /* channels of the first convolution */
+    int stem_layers; /* ConvNeXt blocks on its cells */
     int d, heads, ff, layers;
     int adapter_h, d_out; /* the shared transformer's width */
 };
 
 struct ov_vision_layer {
     struct ov_tensor *a_nw, *a_nb, *q, *k, *v, *o, *f_nw, *f_nb, *up, *ub,
-        *down, *db;
+        *near, *near_b, *down, *db;
+};
+
+struct ov_vision_cell {
+    struct ov_tensor *near, *near_b, *nw, *nb, *up, *ub, *down, *db;
 };
 
 struct ov_vision {
     struct ov_vision_config c;
     struct ov_tensor *in_w, *in_b, *join_w, *join_b, *place;
+    struct ov_vision_cell cell[OV_VISION_MAX_LAYERS];
     struct ov_vision_layer layer[OV_VISION_MAX_LAYERS];
     struct ov_tensor *nw, *nb;
     struct ov_tensor *ad_up, *ad_ub, *ad_down, *ad_db;

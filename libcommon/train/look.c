@@ -130,9 +130,8 @@ ov_look_draw(const struct ov_material *m, struct ov_graph *g, struct ov_rng *r,
                          OV_LOOK_LEARN, &p);
     else
         ov_picture_scene(r, false, &p);
-    t->seen =
-        ov_graph_alloc(g, sizeof *t->seen * (size_t)ov_vision_cells(c) *
-                              (size_t)ov_vision_values(c));
+    t->seen = ov_graph_alloc(g, sizeof *t->seen * (size_t)ov_vision_cells(c) *
+                                    (size_t)ov_vision_values(c));
     ov_vision_look(c, &p, t->seen);
     ask(m, g, r, &p, true, &t[0]);
     t->seen_last = t->kind != OV_KIND_CAPTION && ov_rng_below(r, 6) == 0;

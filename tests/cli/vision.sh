@@ -38,7 +38,7 @@ fails() {
         grep -q "$like" err
 }
 
-eyes='"vision": { "image": 32, "patch": 8, "stem": 16, "width": 48,
+eyes='"vision": { "image": 32, "patch": 8, "stem": 16, "stem_layers": 1, "width": 48,
     "heads": 2, "hidden": 64, "layers": 2, "adapter": {"hidden": 32} },'
 
 mkdir -p models config

@@ -45,17 +45,42 @@ def attend(q, k, v, mask):
     return (s.softmax(-1) @ v).transpose(0, 1).reshape(q.shape[1], -1)
 
 
+def around(x, name):
+    """depthwise 3 x 3 of x [side, side, c]"""
+    taps = w[name + ".weight"].T.reshape(-1, 1, 3, 3)
+    return F.conv2d(x.permute(2, 0, 1)[None], taps, w[name + ".bias"][0],
+                    padding=1, groups=len(taps))[0].permute(1, 2, 0)
+
+
+def joined(x):
+    """[grid, grid, c] -> [grid * grid, c], 2 x 2 patches in a row"""
+    x = x.reshape(GRID // 2, 2, GRID // 2, 2, -1).transpose(1, 2)
+    return x.reshape(GRID * GRID, -1)
+
+
+def plane(x):
+    x = x.reshape(GRID // 2, GRID // 2, 2, 2, -1).transpose(1, 2)
+    return x.reshape(GRID, GRID, -1)
+
+
 def eyes(pixels):
     """[3, side, side] -> [grid * grid, width], 2 x 2 patches in a row"""
     half = PATCH // 2
     x = F.unfold(pixels[None], PATCH, padding=half // 2, stride=half)[0].T
     x = gelu(linear(x, "vision.in"))
+    i = 0
+    while f"vision.cell.{i}.near.weight" in w:
+        p = f"vision.cell.{i}."
+        h = around(x.reshape(2 * GRID, 2 * GRID, -1), p + "near")
+        h = norm(h.reshape(4 * GRID * GRID, -1), p + "norm")
+        x = x + linear(gelu(linear(h, p + "up")), p + "down")
+        i += 1
     x = F.unfold(x.T.reshape(1, -1, 2 * GRID, 2 * GRID), 4, padding=1,
                  stride=2)[0].T
     stem = x.shape[1] // 16
     x = x.reshape(-1, stem, 16).transpose(1, 2).reshape(-1, 16 * stem)
-    x = x.reshape(GRID // 2, 2, GRID // 2, 2, -1).transpose(1, 2)
-    x = linear(x.reshape(GRID * GRID, -1), "vision.join") + w["vision.place"]
+    x = joined(x.reshape(GRID, GRID, -1))
+    x = linear(x, "vision.join") + w["vision.place"]
     for i in range(LAYERS):
         p = f"vision.{i}."
         h = norm(x, p + "attn.norm")
@@ -63,7 +88,9 @@ def eyes(pixels):
                    for c in "qkv")
         x = x + F.linear(attend(q, k, v, 0), w[p + "attn.o"])
         h = norm(x, p + "ff.norm")
-        x = x + linear(gelu(linear(h, p + "ff.up")), p + "ff.down")
+        h = linear(h, p + "ff.up")
+        h = h + joined(around(plane(h), p + "ff.near"))
+        x = x + linear(gelu(h), p + "ff.down")
     return norm(x, "vision.norm")
 
 

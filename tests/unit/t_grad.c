@@ -145,6 +145,9 @@ BODY(embed, ov_embed(g, I(0), I(1), ids, 12))
 BODY(gather, ov_gather(g, I(0), rows6, 6))
 BODY(scatter, ov_scatter(g, I(0), I(1), rows6))
 BODY(pool, ov_pool(g, I(0), 3))
+static const int32_t near6[18] = {-1, 0, 1, 0, 1, 2, 1, 2, 5,
+                                  2, 3, -1, 5, 4, 0, -1, -1, 3};
+BODY(around, ov_around(g, I(0), I(1), I(2), near6, 6))
 BODY(polar, ov_polar(g, I(0)))
 BODY(overlap, ov_overlap_add(g, I(0), 2, &segs, NULL))
 BODY(frames, ov_frames(g, I(0), 16, 4, &fsegs))
@@ -232,6 +235,7 @@ main(void)
     input(12, 5), RUN(gather);
     input(12, 5), input(6, 5), RUN(scatter);
     input(12, 5), RUN(pool);
+    input(12, 5), input(3, 5), input(1, 5), RUN(around);
     input(12, 5), RUN(route1);
     input(12, 5), RUN(route2);
     input(12, 5), input(12, 1), RUN(times);
