@@ -79,74 +79,18 @@ ov_gemm(bool at, bool bt, int m, int n, int k, ov_real alpha, const ov_real *a,
 #endif
 }
 
-/* R rows of x against four rows of w at once; R is 1, 2 or 4.  The order
- * of the sums is that of a single pair. */
-#define DOTS(R) \
-    do { \
-        ov_lanes s[R][4]; \
-        for (r = 0; r < R; r++) \
-            for (c = 0; c < 4; c++) \
-                s[r][c] = (ov_lanes){ 0 }; \
-        for (l = 0; l + 16 <= k; l += 16) { \
-            ov_lanes w0 = *(const ov_lanes *)(wj + l); \
-            ov_lanes w1 = *(const ov_lanes *)(wj + k + l); \
-            ov_lanes w2 = *(const ov_lanes *)(wj + 2 * (size_t)k + l); \
-            ov_lanes w3 = *(const ov_lanes *)(wj + 3 * (size_t)k + l); \
-            _Pragma("GCC unroll 4") for (r = 0; r < R; r++) \
-            { \
-                ov_lanes v = *(const ov_lanes *)(xi + (size_t)r * k + l); \
-                s[r][0] += v * w0; \
-                s[r][1] += v * w1; \
-                s[r][2] += v * w2; \
-                s[r][3] += v * w3; \
-            } \
-        } \
-        for (r = 0; r < R; r++) \
-            for (c = 0; c < 4; c++) { \
-                ov_real t = 0; \
-                int z; \
-                for (z = l; z < k; z++) \
-                    t += xi[(size_t)r * k + z] * wj[(size_t)c * k + z]; \
-                y[(size_t)(i + r) * n + j + c] = ov_fold_(&s[r][c]) + t + \
-                    (b != NULL ? b[j + c] : (ov_real)0); \
-            } \
-    } while (0)
-
-OV_HOT static void
-matvec(int m, int n, int k, const ov_real *restrict x,
-       const ov_real *restrict w, const ov_real *restrict b,
-       ov_real *restrict y)
-{
-    int i, j, l, r, c;
-
-    for (j = 0; j + 4 <= n; j += 4) {
-        const ov_real *wj = w + (size_t)j * k;
-        for (i = 0; i + 4 <= m; i += 4) {
-            const ov_real *xi = x + (size_t)i * k;
-            DOTS(4);
-        }
-        for (; i < m; i++) {
-            const ov_real *xi = x + (size_t)i * k;
-            DOTS(1);
-        }
-    }
-    for (; j < n; j++)
-        for (i = 0; i < m; i++) {
-            const ov_real *wj = w + (size_t)j * k, *xi = x + (size_t)i * k;
-            ov_lanes s = { 0 };
-            ov_real t = 0;
-            for (l = 0; l + 16 <= k; l += 16)
-                s += *(const ov_lanes *)(xi + l) * *(const ov_lanes *)(wj + l);
-            for (; l < k; l++)
-                t += xi[l] * wj[l];
-            y[(size_t)i * n + j] =
-                ov_fold_(&s) + t + (b != NULL ? b[j] : (ov_real)0);
-        }
-}
-
+#ifdef OV_DOUBLE /* in float, narrow.c has it */
 void
 ov_matvec(int m, int n, int k, const ov_real *x, const ov_real *w,
           const ov_real *b, ov_real *y)
 {
-    matvec(m, n, k, x, w, b, y);
+    int i, j;
+
+    for (i = 0; i < m; i++)
+        for (j = 0; j < n; j++)
+            y[(size_t)i * (size_t)n + j] =
+                ov_dot_(x + (size_t)i * (size_t)k, w + (size_t)j * (size_t)k,
+                        k) +
+                (b != NULL ? b[j] : 0);
 }
+#endif

@@ -4,7 +4,7 @@
  *
  * A few rows run straight through the weights, which are widened in
  * registers.  For many, four rows of weights are widened once for all of
- * them. */
+ * them.  The products themselves are in narrow_lanes.h. */
 #include "math/narrow.h"
 
 #include <stdint.h>
@@ -22,22 +22,13 @@ enum {
     ALONE = 1 << 17   /* products that a thread is called for */
 };
 
-typedef int8_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
-typedef int16_t shorts16
-    __attribute__((vector_size(32), aligned(1), may_alias));
-typedef uint16_t halves16
-    __attribute__((vector_size(32), aligned(1), may_alias));
-typedef uint32_t words16
-    __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t ints16 __attribute__((vector_size(64), aligned(1), may_alias));
-
 static size_t
 form_size(enum ov_form form)
 {
     return form == OV_FORM_REAL ? 4 : form == OV_FORM_I8 ? 1 : 2;
 }
 
-/* one value, sixteen values ------------------------------------------------ */
+/* one value ---------------------------------------------------------------- */
 
 OV_INLINE float
 one(enum ov_form form, const void *p, size_t i)
@@ -63,45 +54,6 @@ one(enum ov_form form, const void *p, size_t i)
     return f;
 }
 
-OV_INLINE void
-sixteen(enum ov_form form, const void *p, size_t i, ov_lanes *to)
-{
-    words16 u;
-
-    if (form == OV_FORM_REAL) {
-        *to = *(const ov_lanes *)((const float *)p + i);
-    } else if (form == OV_FORM_I8) {
-        shorts16 n = __builtin_convertvector(
-            *(const bytes16 *)((const int8_t *)p + i), shorts16);
-        *to = __builtin_convertvector(__builtin_convertvector(n, ints16),
-                                      ov_lanes);
-    } else if (form == OV_FORM_BF16) {
-        u = __builtin_convertvector(
-            *(const halves16 *)((const char *)p + 2 * i), words16);
-        *to = (ov_lanes)(u << 16);
-    } else {
-        u = __builtin_convertvector(
-            *(const halves16 *)((const char *)p + 2 * i), words16);
-        *to = (ov_lanes)((u & 0x7fff) << 13) * 0x1p112f;
-        *to = (ov_lanes)((words16)*to | (u & 0x8000) << 16 |
-                         ((words16)((u & 0x7c00) == 0x7c00) & 0x7f800000));
-    }
-}
-
-/* weights [out, in] -------------------------------------------------------- */
-
-/* Bytes are read as 16 words of 4, and so come out as every fourth of 64
- * values: cheaper on all processors than in their order.  Inputs are put in
- * the same order, once for all weights (mix). */
-OV_INLINE void
-fourths(const void *p, int fourth, ov_lanes *to)
-{
-    ints16 n = *(const ints16 *)p;
-
-    n = (ints16)((words16)n << (24 - 8 * fourth)) >> 24;
-    *to = __builtin_convertvector(n, ov_lanes);
-}
-
 /* The order of k values of a row of bytes. */
 OV_HOT static void
 mix(const float *restrict x, int k, float *restrict y)
@@ -125,292 +77,77 @@ body(enum ov_form form, int k)
 
 /* n < 17 values from i on, then zeros. */
 OV_INLINE void
-rest(enum ov_form form, const void *p, int i, int n, ov_lanes *to)
+rest(enum ov_form form, const void *p, int i, int n, float *to)
 {
-    float x[16] = {0};
     int z;
 
-    for (z = 0; z < n; z++)
-        x[z] = one(form, p, (size_t)(i + z));
-    *to = *(const ov_lanes *)x;
-}
-
-/* R rows of x against C rows of w, both k apart, the first n of them in
- * lanes; y is ldy apart.  The order of the sums depends on neither R nor
- * C. */
-OV_INLINE void
-tile(enum ov_form form, const int R, const int C, int k, int n, const float *x,
-     const void *w, const float *scale, const float *b, float *y, int ldy)
-{
-    const int step = form == OV_FORM_I8 ? 64 : 16;
-    size_t ahead = (size_t)C * (size_t)k * form_size(form);
-    const char *row[4];
-    ov_lanes s[4][4], v[4], u;
-    int r, c, l, z;
-
-#pragma GCC unroll 4
-    for (c = 0; c < C; c++)
-        row[c] = (const char *)w + (size_t)c * (size_t)k * form_size(form);
-#pragma GCC unroll 4
-    for (r = 0; r < R; r++)
-#pragma GCC unroll 4
-        for (c = 0; c < C; c++)
-            s[r][c] = (ov_lanes){0};
-    for (l = 0; l < n; l += step) {
-        /* the next rows: streams this short are over before the processor
-         * has seen that they are any */
-        for (c = 0; c < C && R <= DIRECT; c++)
-            __builtin_prefetch(row[c] + (size_t)l * form_size(form) + ahead);
-        for (z = 0; z < step / 16; z++) {
-#pragma GCC unroll 4
-            for (c = 0; c < C; c++)
-                if (form == OV_FORM_I8)
-                    fourths(row[c] + l, z, &v[c]);
-                else
-                    sixteen(form, row[c], (size_t)l, &v[c]);
-#pragma GCC unroll 4
-            for (r = 0; r < R; r++) {
-                u = *(const ov_lanes *)(x + (size_t)r * (size_t)k + l + 16 * z);
-#pragma GCC unroll 4
-                for (c = 0; c < C; c++)
-                    s[r][c] += u * v[c];
-            }
-        }
-    }
-    /* the rest in lanes, too: a sum of its own might be contracted here and
-     * not there */
-    for (l = n; l < k; l += 16) {
-        z = k - l < 16 ? k - l : 16;
-        for (c = 0; c < C; c++)
-            rest(form, row[c], l, z, &v[c]);
-        for (r = 0; r < R; r++) {
-            rest(OV_FORM_REAL, x + (size_t)r * (size_t)k, l, z, &u);
-            for (c = 0; c < C; c++)
-                s[r][c] += u * v[c];
-        }
-    }
-    for (r = 0; r < R; r++)
-        for (c = 0; c < C; c++)
-            y[(size_t)r * (size_t)ldy + c] =
-                ov_fold_(&s[r][c]) * (scale != NULL ? scale[c] : 1) +
-                (b != NULL ? b[c] : 0);
+    for (z = 0; z < 16; z++)
+        to[z] = z < n ? one(form, p, (size_t)(i + z)) : 0;
 }
 
 /* What one thread does: columns from..to-1 of y. */
 struct part {
     int m, in, out, from, to;
     const float *x;
-    const struct ov_tensor *w;
+    const struct ov_tensor *w; /* or */
+    const float *real;         /* weights [out, in] */
     const float *b;
     float *y, *room;
 };
 
-/* m <= DIRECT rows, or one row of weights. */
-OV_INLINE void
-direct(enum ov_form form, const struct part *p, const int R, const int C, int j)
-{
-    const char *w = p->w->narrow;
+typedef void kernel(const struct part *p);
 
-    tile(form, R, C, p->in, body(form, p->in), p->x,
-         w + (size_t)j * (size_t)p->in * form_size(form),
-         p->w->scale != NULL ? p->w->scale + j : NULL,
-         p->b != NULL ? p->b + j : NULL, p->y + j, p->out);
+/* products ----------------------------------------------------------------- */
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&         \
+    !defined(__SANITIZE_ADDRESS__)
+#define WIDE 1
+#define LANES 16
+#define L(name) name##_16
+#define TARGET __attribute__((target("arch=x86-64-v4")))
+#include "math/narrow_lanes.h"
+#define NARROW_CLONES                                                          \
+    __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
+#define WIDE 0
+#define NARROW_CLONES
+#endif
+
+#define LANES 8
+#define L(name) name##_8
+#define TARGET NARROW_CLONES
+#include "math/narrow_lanes.h"
+
+/* The kernel of this processor, for weights of a form. */
+static kernel *
+kernel_of(enum ov_form form, bool is_turned)
+{
+    static kernel *const half[][2] = {
+        [OV_FORM_REAL] = {straight_real_8, NULL},
+        [OV_FORM_BF16] = {straight_bf16_8, turned_bf16_8},
+        [OV_FORM_F16] = {straight_f16_8, turned_f16_8},
+        [OV_FORM_I8] = {straight_i8_8, turned_i8_8}};
+#if WIDE
+    static kernel *const wide[][2] = {
+        [OV_FORM_REAL] = {straight_real_16, NULL},
+        [OV_FORM_BF16] = {straight_bf16_16, turned_bf16_16},
+        [OV_FORM_F16] = {straight_f16_16, turned_f16_16},
+        [OV_FORM_I8] = {straight_i8_16, turned_i8_16}};
+
+    if (__builtin_cpu_supports("x86-64-v4"))
+        return wide[form][is_turned];
+#endif
+    return half[form][is_turned];
 }
 
-OV_INLINE void
-few_rows(enum ov_form form, const struct part *p, const int R)
+void
+ov_matvec(int m, int n, int k, const float *x, const float *w, const float *b,
+          float *y)
 {
-    int j;
+    const struct part p = {
+        .m = m, .in = k, .out = n, .to = n, .x = x, .real = w, .b = b, .y = y};
 
-    for (j = p->from; j + 4 <= p->to; j += 4)
-        direct(form, p, R, 4, j);
-    for (; j < p->to; j++)
-        direct(form, p, R, 1, j);
-}
-
-/* Columns j..j+C-1 of y rows from..from+n-1, w: those weights widened. */
-OV_INLINE void
-strip(enum ov_form form, const struct part *p, const int C, int j, int from,
-      int n, const float *w)
-{
-    const float *scale = p->w->scale != NULL ? p->w->scale + j : NULL;
-    const float *b = p->b != NULL ? p->b + j : NULL;
-    const float *x = p->x + (size_t)from * (size_t)p->in;
-    float *y = p->y + (size_t)from * (size_t)p->out + j;
-    int i, k = p->in, in_lanes = body(form, k);
-
-    for (i = 0; i + 4 <= n; i += 4)
-        tile(OV_FORM_REAL, 4, C, k, in_lanes, x + (size_t)i * (size_t)k, w,
-             scale, b, y + (size_t)i * (size_t)p->out, p->out);
-    for (; i < n; i++)
-        tile(OV_FORM_REAL, 1, C, k, in_lanes, x + (size_t)i * (size_t)k, w,
-             scale, b, y + (size_t)i * (size_t)p->out, p->out);
-}
-
-/* n values in the order of sums, bytes mixed. */
-OV_INLINE void
-widen(enum ov_form form, bool mixed, const void *p, size_t at, size_t n,
-      float *y)
-{
-    size_t i = 0;
-    ov_lanes v;
-    int z;
-
-    for (; mixed && i + 64 <= n; i += 64)
-        for (z = 0; z < 4; z++) {
-            fourths((const char *)p + at + i, z, &v);
-            *(ov_lanes *)(y + i + 16 * z) = v;
-        }
-    for (; !mixed && i + 16 <= n; i += 16) {
-        sixteen(form, p, at + i, &v);
-        *(ov_lanes *)(y + i) = v;
-    }
-    for (; i < n; i++)
-        y[i] = one(form, p, at + i);
-}
-
-OV_INLINE void
-many_rows(enum ov_form form, const struct part *p)
-{
-    int near = NEAR / p->in / 4 * 4, i, n, j, c;
-    size_t in = (size_t)p->in;
-    bool mixed = form == OV_FORM_I8;
-
-    near = near < 8 ? 8 : near;
-    for (i = 0; i < p->m; i += n) {
-        n = p->m - i < near ? p->m - i : near;
-        for (j = p->from; j + 4 <= p->to; j += 4) {
-            for (c = 0; c < 4; c++)
-                widen(form, mixed, p->w->narrow, (size_t)(j + c) * in, in,
-                      p->room + (size_t)c * in);
-            strip(form, p, 4, j, i, n, p->room);
-        }
-        for (; j < p->to; j++) {
-            widen(form, mixed, p->w->narrow, (size_t)j * in, in, p->room);
-            strip(form, p, 1, j, i, n, p->room);
-        }
-    }
-}
-
-OV_INLINE void
-straight(enum ov_form form, const struct part *p)
-{
-    if (p->m == 1)
-        few_rows(form, p, 1);
-    else if (p->m == 2)
-        few_rows(form, p, 2);
-    else if (p->m == 3)
-        few_rows(form, p, 3);
-    else
-        many_rows(form, p);
-}
-
-OV_HOT static void
-straight_bf16(const struct part *p)
-{
-    straight(OV_FORM_BF16, p);
-}
-
-OV_HOT static void
-straight_f16(const struct part *p)
-{
-    straight(OV_FORM_F16, p);
-}
-
-OV_HOT static void
-straight_i8(const struct part *p)
-{
-    straight(OV_FORM_I8, p);
-}
-
-/* weights [in, out] -------------------------------------------------------- */
-
-/* R rows of x [in], ldx apart, times w [in, SPAN], plus b. */
-OV_INLINE void
-span(const int R, int in, const float *x, const float *w, const float *b,
-     float *y, int ldy)
-{
-    ov_lanes s[4][4];
-    int r, c, i;
-
-    for (r = 0; r < R; r++)
-        for (c = 0; c < 4; c++)
-            s[r][c] =
-                b != NULL ? *(const ov_lanes *)(b + 16 * c) : (ov_lanes){0};
-    for (i = 0; i < in; i++, w += SPAN)
-#pragma GCC unroll 4
-        for (r = 0; r < R; r++)
-#pragma GCC unroll 4
-            for (c = 0; c < 4; c++)
-                s[r][c] += x[(size_t)r * (size_t)in + i] *
-                           *(const ov_lanes *)(w + 16 * c);
-    for (r = 0; r < R; r++)
-        for (c = 0; c < 4; c++)
-            *(ov_lanes *)(y + (size_t)r * (size_t)ldy + 16 * c) = s[r][c];
-}
-
-/* Columns from..to-1 of a row, in the order in which w lies. */
-OV_INLINE void
-sweep(enum ov_form form, const struct part *p, const float *x, int from,
-      float *y)
-{
-    const char *w = p->w->narrow;
-    int i, j, n = p->to - from;
-    ov_lanes v;
-
-    for (j = 0; j < n; j++)
-        y[from + j] = p->b != NULL ? p->b[from + j] : 0;
-    for (i = 0; i < p->in; i++) {
-        size_t at = (size_t)i * (size_t)p->out + (size_t)from;
-
-        for (j = 0; j + 16 <= n; j += 16) {
-            sixteen(form, w, at + (size_t)j, &v);
-            *(ov_lanes *)(y + from + j) += x[i] * v;
-        }
-        for (; j < n; j++)
-            y[from + j] += x[i] * one(form, w, at + (size_t)j);
-    }
-}
-
-OV_INLINE void
-turned(enum ov_form form, const struct part *p)
-{
-    int i, j = p->from, r;
-    size_t in = (size_t)p->in, out = (size_t)p->out;
-
-    for (; p->m > DIRECT && j + SPAN <= p->to; j += SPAN) {
-        const float *b = p->b != NULL ? p->b + j : NULL;
-
-        for (i = 0; i < p->in; i++)
-            widen(form, false, p->w->narrow, (size_t)i * out + (size_t)j, SPAN,
-                  p->room + (size_t)i * SPAN);
-        for (r = 0; r + 4 <= p->m; r += 4)
-            span(4, p->in, p->x + (size_t)r * in, p->room, b,
-                 p->y + (size_t)r * out + j, p->out);
-        for (; r < p->m; r++)
-            span(1, p->in, p->x + (size_t)r * in, p->room, b,
-                 p->y + (size_t)r * out + j, p->out);
-    }
-    for (r = 0; j < p->to && r < p->m; r++)
-        sweep(form, p, p->x + (size_t)r * in, j, p->y + (size_t)r * out);
-}
-
-OV_HOT static void
-turned_bf16(const struct part *p)
-{
-    turned(OV_FORM_BF16, p);
-}
-
-OV_HOT static void
-turned_f16(const struct part *p)
-{
-    turned(OV_FORM_F16, p);
-}
-
-OV_HOT static void
-turned_i8(const struct part *p)
-{
-    turned(OV_FORM_I8, p);
+    kernel_of(OV_FORM_REAL, false)(&p);
 }
 
 /* What bytes are multiplied with: inputs in their order; or, if stored rows
@@ -490,8 +227,6 @@ panels_turned(struct ov_graph *g, int m, const float *x,
 
 /* all of it ---------------------------------------------------------------- */
 
-typedef void kernel(const struct part *p);
-
 struct job {
     kernel *run;
     struct part part;
@@ -528,10 +263,6 @@ ov_narrow_product(struct ov_graph *g, int m, const float *x,
                   const struct ov_tensor *w, bool is_turned, const float *b,
                   float *y)
 {
-    static kernel *const kernels[][2] = {
-        [OV_FORM_BF16] = {straight_bf16, turned_bf16},
-        [OV_FORM_F16] = {straight_f16, turned_f16},
-        [OV_FORM_I8] = {straight_i8, turned_i8}};
     struct part p = {.m = m, .x = x, .w = w, .b = b, .y = y};
     int threads = ov_gemm_threads_now();
     kernel *run;
@@ -541,7 +272,7 @@ ov_narrow_product(struct ov_graph *g, int m, const float *x,
         (is_turned ? panels_turned : ov_packed_integers)(g, m, x, w, b, y);
         return;
     }
-    run = kernels[w->form][is_turned];
+    run = kernel_of(w->form, is_turned);
     p.in = is_turned ? w->rows : w->cols;
     p.out = is_turned ? w->cols : w->rows;
     p.to = p.out;

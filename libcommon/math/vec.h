@@ -120,20 +120,22 @@ ov_sigmoid_(ov_real x)
     return 1 / (1 + ov_exp(-x));
 }
 
-/* Sixteen lanes, loaded from anywhere. */
+/* Eight lanes, loaded from anywhere: as many as are in a register wherever
+ * there are vectors to speak of.  A type that is wider than the processor's
+ * registers would live in memory. */
 typedef ov_real ov_lanes
-    __attribute__((vector_size(16 * sizeof(ov_real)), aligned(sizeof(ov_real)),
+    __attribute__((vector_size(8 * sizeof(ov_real)), aligned(sizeof(ov_real)),
                    may_alias));
 
 /* Sum of sixteen lanes, always in the same order. */
 OV_INLINE ov_real
-ov_fold_(const ov_lanes *s)
+ov_fold_(const ov_real *s)
 {
     ov_real a[8];
     int j;
 
     for (j = 0; j < 8; j++)
-        a[j] = (*s)[j] + (*s)[j + 8];
+        a[j] = s[j] + s[j + 8];
     for (j = 0; j < 4; j++)
         a[j] += a[j + 4];
     return (a[0] + a[2]) + (a[1] + a[3]);
@@ -143,29 +145,33 @@ ov_fold_(const ov_lanes *s)
 OV_INLINE ov_real
 ov_dot_(const ov_real *a, const ov_real *b, int n)
 {
-    ov_lanes s = { 0 };
+    ov_lanes s[2] = { { 0 }, { 0 } };
     ov_real t = 0;
     int i = 0;
 
-    for (; i + 16 <= n; i += 16)
-        s += *(const ov_lanes *)(a + i) * *(const ov_lanes *)(b + i);
+    for (; i + 16 <= n; i += 16) {
+        s[0] += *(const ov_lanes *)(a + i) * *(const ov_lanes *)(b + i);
+        s[1] += *(const ov_lanes *)(a + i + 8) * *(const ov_lanes *)(b + i + 8);
+    }
     for (; i < n; i++)
         t += a[i] * b[i];
-    return ov_fold_(&s) + t;
+    return ov_fold_((const ov_real *)s) + t;
 }
 
 OV_INLINE ov_real
 ov_sum_(const ov_real *a, int n)
 {
-    ov_lanes s = { 0 };
+    ov_lanes s[2] = { { 0 }, { 0 } };
     ov_real t = 0;
     int i = 0;
 
-    for (; i + 16 <= n; i += 16)
-        s += *(const ov_lanes *)(a + i);
+    for (; i + 16 <= n; i += 16) {
+        s[0] += *(const ov_lanes *)(a + i);
+        s[1] += *(const ov_lanes *)(a + i + 8);
+    }
     for (; i < n; i++)
         t += a[i];
-    return ov_fold_(&s) + t;
+    return ov_fold_((const ov_real *)s) + t;
 }
 
 #endif
