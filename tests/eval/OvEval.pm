@@ -197,10 +197,11 @@ sub lines_of
     return @line;
 }
 
-# The utterances for which keep->($row) is true, in the order of the file.
+# The utterances for which keep->($row) is true, in the order of the file;
+# those about pictures only if they are wanted.
 sub corpus
 {
-    my ($which, $keep) = @_;
+    my ($which, $keep, $pictures) = @_;
     my $dir = corpus_dir($which);
     my @rows;
     for (lines_of("$dir/utts.tsv")) {
@@ -208,18 +209,19 @@ sub corpus
         @r{qw(offset n role voice split family id text)} = split /\t/, $_, -1;
         $r{file} = "$dir/audio.s16";
         $r{kind} = $r{voice} =~ s/:.*//sr;
+        next if $r{family} =~ /^picture-/ && !$pictures;
         push @rows, \%r if $keep->(\%r);
     }
     return @rows;
 }
 
-# id -> [split, family, question, answer]
+# id -> [split, family, question, answer], without those about pictures
 sub questions
 {
     my %q;
     for (lines_of(corpus_dir('corpus') . '/questions.tsv')) {
         my ($id, @rest) = split /\t/, $_, -1;
-        $q{$id} = \@rest;
+        $q{$id} = \@rest if $rest[1] !~ /^picture-/;
     }
     return \%q;
 }
