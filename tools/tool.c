@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "math/processor.h"
 #include "tools/output.h"
 
 enum { OPTIONS_MAX = 64, LINE = 1024 };
@@ -175,6 +176,8 @@ print_and_exit(bool help)
         print_help();
     else
         printf("%s (ov) %s\n", self->name, VERSION);
+    if (!help && (self->has & (TOOL_HAS_MODEL | TOOL_HAS_THREADS)))
+        printf("processor: %s\n", ov_processor());
     if (fflush(stdout) != 0 || ferror(stdout))
         tool_die(OV_ERUN, "<stdout>: write error: %s", strerror(errno));
     exit(0);

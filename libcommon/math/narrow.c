@@ -140,6 +140,12 @@ kernel_of(enum ov_form form, bool is_turned)
     return half[form][is_turned];
 }
 
+int
+ov_narrow_lanes(void)
+{
+    return kernel_of(OV_FORM_REAL, false) == straight_real_8 ? 8 : 16;
+}
+
 void
 ov_matvec(int m, int n, int k, const float *x, const float *w, const float *b,
           float *y)

@@ -20,6 +20,9 @@ void ov_narrow_product(struct ov_graph *g, int m, const float *x,
                        const struct ov_tensor *w, bool turned, const float *b,
                        float *y);
 
+/* Values in a register of the kernel that was chosen: 8 or 16. */
+int ov_narrow_lanes(void);
+
 /* Row of w, in any form, to y [w->cols]. */
 void ov_narrow_row(const struct ov_tensor *w, int row, float *y);
 

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What this processor can do that products make use of.
+ * In: nothing.  Out: a line of text. */
+#include "math/processor.h"
+
+#include <blis.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "math/gemm.h"
+#include "math/narrow.h"
+#include "math/packed.h"
+
+static const char *
+features(void)
+{
+    static char text[160];
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define HAS(name) \
+    if (__builtin_cpu_supports(name)) \
+    strcat(strcat(text, text[0] != '\0' ? " " : ""), name)
+    __builtin_cpu_init();
+    HAS("sse4.2");
+    HAS("avx2");
+    HAS("fma");
+    HAS("avx512f");
+    HAS("avx512bw");
+    HAS("avx512vl");
+    HAS("avx512vnni");
+    HAS("avx512bf16");
+#undef HAS
+#endif
+    return text[0] != '\0' ? text : "plain";
+}
+
+const char *
+ov_processor(void)
+{
+    static char text[320];
+
+    ov_gemm_threads(ov_gemm_threads_now()); /* BLIS is told its kernels */
+    snprintf(text, sizeof text,
+             "%s; products: panels %s, rows %d lanes, BLIS %s", features(),
+             ov_packed_kernel(), ov_narrow_lanes(),
+             bli_arch_string(bli_arch_query_id()));
+    return text;
+}
