@@ -391,20 +391,18 @@ main(void)
 {
     static uint8_t p[8192];
     size_t n;
-    int i, k, rounds = 30000;
+    int times = mutate_times(30000), i;
 
     make_file();
     good();
-    for (i = 0; i < rounds; i++) {
-        n = b.n;
-        memcpy(p, b.p, n);
-        for (k = (int)mutate_random(4) + 1; k > 0 && n > 0; k--)
-            n = mutate_once(p, n, sizeof p, words);
-        LLVMFuzzerTestOneInput(p, n);
+    for (i = 0; i < times; i++) {
+        memcpy(p, b.p, b.n);
+        n = mutate(p, b.n, sizeof p, words);
+        mutate_run(LLVMFuzzerTestOneInput, p, n);
     }
-    ok(1, "%d mutations", rounds);
+    ok(1, "%d mutations", times);
     for (n = 0; n < b.n; n++)
-        LLVMFuzzerTestOneInput(b.p, n);
+        mutate_run(LLVMFuzzerTestOneInput, b.p, n);
     ok(1, "every truncation");
     return tap_done();
 }

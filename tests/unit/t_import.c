@@ -238,8 +238,7 @@ outside(const char *name)
 int
 main(void)
 {
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 2000;
+    int times = mutate_times(2000);
     char command[100];
 
     if (mkdtemp(top) == NULL)

@@ -236,7 +236,6 @@ fuzz(int times)
 int
 main(void)
 {
-    const char *s = getenv("OV_FUZZ");
     char command[100];
 
     if (mkdtemp(top) == NULL)
@@ -244,7 +243,7 @@ main(void)
     made();
     test_pipes();
     shared();
-    fuzz(s != NULL ? atoi(s) : 2000);
+    fuzz(mutate_times(2000));
     snprintf(command, sizeof command, "rm -rf %s", top);
     return system(command) != 0 ? 99 : tap_done();
 }
