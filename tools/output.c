@@ -28,12 +28,15 @@ static struct {
 
 /* For the signal handlers. */
 static volatile sig_atomic_t part_exists;
+static void (*volatile last)(void);
 static char status[2][256];
 static volatile sig_atomic_t status_now;
 
 static void
 on_end(int sig)
 {
+    if (last != NULL)
+        last();
     if (part_exists)
         unlink(out.part);
     signal(sig, SIG_DFL);
@@ -86,6 +89,25 @@ output_status(const char *name, const char *line)
 
     snprintf(status[other], sizeof status[other], "%s: %s\n", name, line);
     status_now = other;
+}
+
+void
+tool_last(void (*f)(void))
+{
+    last = f;
+}
+
+void
+output_last(void)
+{
+    void (*f)(void) = last;
+
+    last = NULL;
+    if (f == NULL)
+        return;
+    if (out.file != NULL)
+        fflush(out.file);
+    f();
 }
 
 void
@@ -242,6 +264,8 @@ tool_finish(int status_code)
 {
     bool bad = false;
 
+    if (status_code != 0)
+        output_last();
     if (out.open || out.fd == STDOUT_FILENO) {
         if (out.file != NULL || out.fd == STDOUT_FILENO)
             bad = fflush(out.file ? out.file : stdout) != 0 ||

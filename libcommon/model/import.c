@@ -445,6 +445,7 @@ static int
 look_at_places(const struct places *at, bool force, struct ov_err *err)
 {
     struct stat st;
+    int rc;
 
     if (lstat(at->whole, &st) == 0) {
         if (!force)
@@ -458,14 +459,16 @@ look_at_places(const struct places *at, bool force, struct ov_err *err)
     }
     if (force && is_imported(at->part))
         remove_tree(at->part, DEPTH);
-    if (mkdir(at->part, 0777) == 0)
-        return begin_record(at->part, err);
+    if (mkdir(at->part, 0777) == 0) {
+        rc = begin_record(at->part, err);
+        return rc == OV_OK ? rc : ov_err_replace(err, at->part, at->whole);
+    }
     if (errno == EEXIST)
         return ov_err_set(err, OV_EUSAGE,
                           "%s: is there: another import, or one that was "
                           "broken off (--force begins anew)",
                           at->part);
-    return ov_err_errno(err, "%s", at->part);
+    return ov_err_errno(err, "%s", at->whole);
 }
 
 /* The directory that to, "snac/config.json", is in. */
@@ -503,7 +506,22 @@ make_file(struct ov_import *r, const struct ov_import_item *it,
     return rc == OV_OK ? sum_of(path, sum, err) : rc;
 }
 
-/* All files there, then all of them read. */
+/* What is said of a file that was read in part, of which nothing will be
+ * left, is said of the file it was made of. */
+static int
+name_source(const char *part, const struct ov_import_plan *p,
+            struct ov_err *err)
+{
+    char path[OV_IMPORT_PATH];
+    size_t i;
+
+    for (i = 0; i < p->n; i++)
+        if (join(path, part, p->at[i].to, NULL) == OV_OK)
+            ov_err_replace(err, path, p->at[i].from);
+    return ov_err_replace(err, part, p->dir);
+}
+
+/* All files there. */
 static int
 fill(struct ov_import *r, const char *part, const struct ov_import_plan *p,
      struct sum *sums, const struct ov_import_options *o, struct ov_err *err)
@@ -524,6 +542,20 @@ fill(struct ov_import *r, const char *part, const struct ov_import_plan *p,
         rc = ov_err_set(err, OV_EMODEL,
                         "%s: no matrix in it to quantise (is it quantised?)",
                         p->dir);
+    r->files = p->n;
+    return rc;
+}
+
+/* All of them read; what they are together. */
+static int
+read_all(const char *part, const struct ov_import_plan *p,
+         const struct ov_import_options *o, struct ov_model_kind *kind,
+         struct ov_err *err)
+{
+    char path[OV_IMPORT_PATH];
+    size_t i;
+    int rc = OV_OK;
+
     for (i = 0; i < p->n && rc == OV_OK; i++) {
         rc = join(path, part, p->at[i].to, err);
         if (rc == OV_OK)
@@ -531,8 +563,9 @@ fill(struct ov_import *r, const char *part, const struct ov_import_plan *p,
     }
     if (rc == OV_OK && o->look != NULL)
         rc = o->look(part, err);
-    r->files = p->n;
-    return rc;
+    if (rc == OV_OK)
+        rc = ov_model_kind(kind, part, err);
+    return rc == OV_OK ? rc : name_source(part, p, err);
 }
 
 static int
@@ -574,8 +607,10 @@ import(struct ov_import *r, const char *from, const struct ov_import_plan *p,
     rc = fill(r, at.part, p, sums, o, err);
     if (rc == OV_OK)
         rc = record(at.part, from, r, p, sums, err);
+    if (rc < 0) /* nothing will be left of it: where it was to be */
+        ov_err_replace(err, at.part, at.whole);
     if (rc == OV_OK)
-        rc = ov_model_kind(&again, at.part, err);
+        rc = read_all(at.part, p, o, &again, err);
     if (rc == OV_OK && again.type != r->kind.type)
         rc = ov_err_set(err, OV_EMODEL,
                         "%s: is %s (%s), but what is needed of it is %s (%s)",
