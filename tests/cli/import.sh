@@ -303,6 +303,33 @@ if [ -f "$top/models/default/vad.safetensors.zst" ]; then
         [ $? != 0 ] && [ ! -e in/bad.txt ] && [ ! -e in/bad.txt.part ]' \
         - "$transcribe" "$top/models"
 fi
+if parallel --version 2>/dev/null | grep -q '^GNU parallel'; then
+    # names that a shell would take apart, a file that is no sound
+    mkdir -p 'many/a b'
+    for name in 1 2 "a b/it's \$x" '; *'; do
+        cp "$whisper/audio.wav" "many/$name.wav"
+    done
+    echo 'no sound' >many/bad.wav
+    ok 'GNU parallel: all but one' sh -c 'cd many && find . -name "*.wav" |
+        OV_THREADS=1 parallel -j2 "$1" -w -m w "{}" >../out 2>../err
+        got=$?; cat ../err; [ $got = 1 ] && [ ! -s ../out ] &&
+        [ "$(grep -c "" ../err)" = 1 ] && grep -q "bad.wav: " ../err' \
+        - "$transcribe"
+    ok 'GNU parallel: each its text' sh -c 'cd many && ls -R &&
+        [ "$(find . -name "*.txt" | wc -l)" = 4 ] && cmp 1.txt 2.txt &&
+        cmp 1.txt "a b/it'\''s \$x.txt" && [ ! -e bad.txt ] &&
+        ! find . -name "*.part" | grep .'
+    rm many/1.txt
+    ok 'GNU parallel: what is missing' sh -c 'cd many && rm bad.wav &&
+        echo kept >2.txt && find . -name "*.wav" |
+        parallel "$1" -w -m w "{}" && [ -s 1.txt ] && grep -q kept 2.txt' \
+        - "$transcribe"
+else
+    for what in 'all but one' 'each its text' 'what is missing'; do
+        n=$((n + 1))
+        echo "ok $n - GNU parallel: $what # SKIP no GNU parallel"
+    done
+fi
 ok 'no such file' sh -c '"$1" -w -m w in/none.wav; [ $? != 0 ] &&
     [ ! -e in/none.txt ]' - "$transcribe"
 ok 'no such model' sh -c '"$1" -m nope in/two.wav; [ $? = 4 ]' - "$transcribe"
