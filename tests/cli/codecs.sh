@@ -6,32 +6,8 @@
 # same codes in the stream, the same sound however the stream is cut.
 # In: checkpoints of golden vectors and of Lyra.  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-shared=${OV_SHARED:-$top/../shared}
-PATH=$build/tools:$build/tests/cli:$PATH
-export PATH
-unset OV_STATS OV_THREADS
-[ -d "$shared/vectors" ] || { echo "1..0 # SKIP no $shared/vectors"; exit 0; }
-shared=$(cd "$shared" && pwd)
-vectors=$shared/vectors
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
+needs "$vectors"
 
 # fails STATUS PATTERN COMMAND...: exit status, and what stderr says
 fails() {

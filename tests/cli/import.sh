@@ -5,40 +5,16 @@
 # examples/transcribe with one of them.
 # In: $OV_SHARED/vectors (../shared/vectors).  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-shared=$(cd "${OV_SHARED:-$top/../shared}" 2>/dev/null && pwd)
-vectors=$shared/vectors
-PATH=$build/tools:$PATH
-export PATH
-unset OV_STATS OV_THREADS
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
 whisper=$vectors/whisper/full1500_multilingual
 ranks=$vectors/whisper_tokenizer/multilingual.tiktoken
-for f in "$whisper/model.pt" "$ranks"; do
-    [ -f "$f" ] || { echo "1..0 # SKIP no $f"; exit 0; }
-done
-dir=$(mktemp -d) || exit 99
+needs "$whisper/model.pt" "$ranks"
 trap 'chmod -R u+w "$dir"; rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
 XDG_DATA_HOME=$dir/data
 XDG_DATA_DIRS=$dir/none
 OV_MODEL_PATH=$dir/none
 export XDG_DATA_HOME XDG_DATA_DIRS OV_MODEL_PATH
 models=$dir/data/ov/models
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
 
 # fails STATUS PATTERN ARGUMENT...: of ov-model import: that exit status, one
 # line on stderr that is like PATTERN, nothing on stdout and nothing new

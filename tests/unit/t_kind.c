@@ -97,6 +97,14 @@ made(void)
     is("none", OV_MODEL_UNKNOWN, NULL);
     ok(ov_model_refuse(&k, "none", "a language model", &err) == OV_EMODEL, "%s",
        err.text);
+    weights("none/a.safetensors", "a", "b", NULL);
+    if (truncate(at("none/a.safetensors"), 20) != 0)
+        abort();
+    is("none", OV_MODEL_UNKNOWN, NULL);
+    ok(ov_model_refuse(&k, "none", "a codec", &err) == OV_EMODEL &&
+           strstr(err.text, "a.safetensors: cut short") != NULL &&
+           !ov_model_kind_is_own(&k),
+       "weights that are cut off are named: %s", err.text);
     config("broken", "{");
     is("broken", OV_MODEL_UNKNOWN, NULL);
     config("moshi", "{\"dep_q\": 8, \"depformer_dim\": 1024, \"n_q\": 16}");
