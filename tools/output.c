@@ -133,6 +133,17 @@ in_place(const char *path)
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
+/* Of the .part file only if that is what is in the way. */
+static void
+cannot_open(const char *path)
+{
+    int saved = errno;
+    struct stat st;
+
+    tool_die(OV_ERUN, "%s: %s", lstat(out.part, &st) == 0 ? out.part : path,
+             strerror(saved));
+}
+
 static void
 open_file(const char *path)
 {
@@ -145,7 +156,7 @@ open_file(const char *path)
     out.part = part.p;
     out.fd = open(part.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (out.fd < 0)
-        tool_die(OV_ERUN, "%s: %s", part.p, strerror(errno));
+        cannot_open(path);
     part_exists = !direct;
 }
 
