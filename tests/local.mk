@@ -14,7 +14,7 @@ AM_TESTS_ENVIRONMENT = \
 	OV_CFLAGS='$(OV_CFLAGS)'; \
 	export OV_SRCDIR OV_BUILDDIR OV_MODEL_PATH OV_CC OV_CFLAGS;
 
-EXTRA_DIST += $(OV_SH_TESTS)
+EXTRA_DIST += $(OV_SH_TESTS) tests/cli/common.sh
 
 # Parts of these need a machine that keeps pace: only with OV_LONG set.
 OV_SH_LONG = tests/duplex/self.sh tests/cli/examples.sh

@@ -28,12 +28,15 @@ static struct {
 
 /* For the signal handlers. */
 static volatile sig_atomic_t part_exists;
+static void (*volatile last)(void);
 static char status[2][256];
 static volatile sig_atomic_t status_now;
 
 static void
 on_end(int sig)
 {
+    if (last != NULL)
+        last();
     if (part_exists)
         unlink(out.part);
     signal(sig, SIG_DFL);
@@ -89,6 +92,25 @@ output_status(const char *name, const char *line)
 }
 
 void
+tool_last(void (*f)(void))
+{
+    last = f;
+}
+
+void
+output_last(void)
+{
+    void (*f)(void) = last;
+
+    last = NULL;
+    if (f == NULL)
+        return;
+    if (out.file != NULL)
+        fflush(out.file);
+    f();
+}
+
+void
 output_abandon(void)
 {
     if (part_exists)
@@ -111,6 +133,17 @@ in_place(const char *path)
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
+/* Of the .part file only if that is what is in the way. */
+static void
+cannot_open(const char *path)
+{
+    int saved = errno;
+    struct stat st;
+
+    tool_die(OV_ERUN, "%s: %s", lstat(out.part, &st) == 0 ? out.part : path,
+             strerror(saved));
+}
+
 static void
 open_file(const char *path)
 {
@@ -123,7 +156,7 @@ open_file(const char *path)
     out.part = part.p;
     out.fd = open(part.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (out.fd < 0)
-        tool_die(OV_ERUN, "%s: %s", part.p, strerror(errno));
+        cannot_open(path);
     part_exists = !direct;
 }
 
@@ -242,6 +275,8 @@ tool_finish(int status_code)
 {
     bool bad = false;
 
+    if (status_code != 0)
+        output_last();
     if (out.open || out.fd == STDOUT_FILENO) {
         if (out.file != NULL || out.fd == STDOUT_FILENO)
             bad = fflush(out.file ? out.file : stdout) != 0 ||

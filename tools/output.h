@@ -11,6 +11,8 @@ void output_signals(void);
 void output_status(const char *name, const char *line);
 /* Send ERROR "name: text" if the output is or will be a stream. */
 void output_error(const char *name, const char *text);
+/* What tool_last wants, once. */
+void output_last(void);
 /* Remove the .part file. */
 void output_abandon(void);
 

@@ -4,6 +4,7 @@
  * In: names of models, files of weights.  Out: text, or JSON. */
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -576,6 +577,43 @@ warn_of_another(const char *name, const char *path)
     free(dir);
 }
 
+static volatile sig_atomic_t ended; /* the signal that did */
+
+static void
+on_signal(int sig)
+{
+    ended = sig;
+}
+
+static bool
+is_ended(void)
+{
+    return ended != 0;
+}
+
+/* Import; a signal that ends it leaves nothing behind, a second one does not
+ * wait for that. */
+static void
+take(struct ov_import *got, const char *from)
+{
+    static const int ends[] = {SIGHUP, SIGINT, SIGTERM};
+    struct sigaction a = {.sa_handler = on_signal,
+                          .sa_flags = (int)SA_RESETHAND},
+                     old;
+    size_t i;
+    int rc;
+
+    sigemptyset(&a.sa_mask);
+    for (i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(ends[i], &a, NULL);
+    import.stop = is_ended;
+    rc = ov_model_import(got, from, &import, &err);
+    if (rc < 0 && ended)
+        raise(ended);
+    check(rc);
+}
+
 static void
 do_import(int n, char **names)
 {
@@ -586,7 +624,7 @@ do_import(int n, char **names)
     if (import.name == NULL)
         tool_die(OV_EUSAGE, "import: no name (-n NAME)");
     import.look = look_at_tokenizer;
-    check(ov_model_import(&got, names[0], &import, &err));
+    take(&got, names[0]);
     warn_of_another(import.name, got.path);
     if (got.note[0] != '\0')
         tool_warn("%s: %s", import.name, got.note);
@@ -652,7 +690,7 @@ do_quantise(int n, char **names)
     } else {
         check(ov_model_find(names[0], &from, &err));
     }
-    check(ov_model_import(&got, from, &import, &err));
+    take(&got, from);
     free(from);
     if (named)
         warn_of_another(import.name, got.path);

@@ -271,6 +271,15 @@ static const struct filter_stage stage = {.name = "vocode",
                                           .drop = drop,
                                           .stats = stats};
 
+static const struct ov_soundout *unfinished;
+
+/* The tool must end: the lengths of the sound that is there. */
+static void
+finish_header(void)
+{
+    ov_soundout_mend(unfinished);
+}
+
 /* Where the sound goes, and how far ahead. */
 static void
 open_sound(struct vocode *s, int rate_hz)
@@ -290,6 +299,10 @@ open_sound(struct vocode *s, int rate_hz)
     else
         r = ov_soundout_open(&s->out, tool_output_file(true), kinds[format],
                              rate_hz, &err);
+    if (r == 0 && !aloud) {
+        unfinished = s->out;
+        tool_last(finish_header);
+    }
     if (r == 0 && reference != NULL)
         r = ov_soundref_create(&s->ref, reference, rate_hz, &err);
     if (r == 0)
@@ -309,6 +322,7 @@ close_sound(struct vocode *s, int rate_hz)
               (double)ov_soundplay_samples(s->play) / rate_hz);
     ov_soundplay_close(s->play);
     ov_sounddevice_close(s->device);
+    tool_last(NULL);
     if (ov_soundout_close(s->out, &err) != 0 ||
         ov_soundref_close(s->ref, &err) != 0)
         tool_die_err(&err);

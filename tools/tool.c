@@ -125,6 +125,7 @@ tool_die(int code, const char *fmt, ...)
     tool_warn("%s", text);
     if (code != OV_EUSAGE)
         output_error(self != NULL ? self->name : "ov", text);
+    output_last();
     output_abandon();
     exit(code < 0 ? -code : 1);
 }

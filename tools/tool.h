@@ -109,6 +109,10 @@ int tool_output_head(struct ov_writer *w, const char *upstream, size_t n,
                      const char *id, const char *via_id, struct ov_err *err);
 /* What messages call the output. */
 const char *tool_output_name(void);
+/* f is called when the tool ends early, by tool_die, a status that is not 0,
+ * or a signal, after what was written has been flushed if it is not a signal:
+ * it may do what a signal handler may.  NULL: no more. */
+void tool_last(void (*f)(void));
 /* End of main: close the output (a failure to is fatal), rename the .part
  * file (drop it if status is not 0, but for --salvage),
  * and return status for main to return. */

@@ -67,3 +67,21 @@ ov_err_prefix(struct ov_err *e, const char *fmt, ...)
     printable(e->text);
     return e->code;
 }
+
+int
+ov_err_replace(struct ov_err *e, const char *old, const char *new)
+{
+    char tail[sizeof e->text], *at;
+    size_t before;
+
+    if (e == NULL)
+        return OV_ERUN;
+    at = strstr(e->text, old);
+    if (at == NULL)
+        return e->code;
+    before = (size_t)(at - e->text);
+    memcpy(tail, at + strlen(old), strlen(at + strlen(old)) + 1);
+    snprintf(at, sizeof e->text - before, "%s%s", new, tail);
+    printable(at);
+    return e->code;
+}

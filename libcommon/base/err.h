@@ -31,4 +31,7 @@ int ov_err_errno(struct ov_err *e, const char *fmt, ...)
 int ov_err_prefix(struct ov_err *e, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The first old in the text becomes new, if there is one; returns e's code. */
+int ov_err_replace(struct ov_err *e, const char *old, const char *new);
+
 #endif

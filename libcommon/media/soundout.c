@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BLOCK = 1024, WAV_HEADER = 44, AU_HEADER = 24 };
 
@@ -61,16 +62,21 @@ au_header(unsigned char *p, uint32_t rate_hz, uint32_t bytes)
     return AU_HEADER;
 }
 
+/* p [WAV_HEADER]; how much of it */
+static size_t
+header(const struct ov_soundout *o, unsigned char *p, uint32_t bytes)
+{
+    return o->kind == OV_SOUNDOUT_WAV  ? wav_header(p, o->rate_hz, bytes)
+           : o->kind == OV_SOUNDOUT_AU ? au_header(p, o->rate_hz, bytes)
+                                       : 0;
+}
+
 static int
 put_header(struct ov_soundout *o, uint32_t bytes, struct ov_err *err)
 {
     unsigned char head[WAV_HEADER];
-    size_t n = 0;
+    size_t n = header(o, head, bytes);
 
-    if (o->kind == OV_SOUNDOUT_WAV)
-        n = wav_header(head, o->rate_hz, bytes);
-    else if (o->kind == OV_SOUNDOUT_AU)
-        n = au_header(head, o->rate_hz, bytes);
     if (n > 0 && fwrite(head, 1, n, o->f) != n)
         return ov_err_errno(err, "writing sound");
     return 0;
@@ -142,6 +148,21 @@ ov_soundout_write(struct ov_soundout *o, const float *x, size_t n,
         n -= part;
     }
     return 0;
+}
+
+void
+ov_soundout_mend(const struct ov_soundout *o)
+{
+    unsigned char head[WAV_HEADER];
+    size_t n = header(o, head, 0);
+    off_t end = n > 0 && o->start >= 0 ? lseek(fileno(o->f), 0, SEEK_CUR) : -1;
+    off_t bytes = end - o->start - (off_t)n;
+
+    if (end < 0 || bytes < 0 || bytes > UINT32_MAX - WAV_HEADER)
+        return;
+    header(o, head, (uint32_t)bytes & ~UINT32_C(1));
+    if (pwrite(fileno(o->f), head, n, o->start) < 0)
+        return; /* it stays as it is: there is no more to be done */
 }
 
 /* The true lengths into the header, and back to the end. */

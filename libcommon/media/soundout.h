@@ -31,6 +31,9 @@ int ov_soundout_open(struct ov_soundout **o, FILE *f,
  * waits. */
 int ov_soundout_write(struct ov_soundout *o, const float *x, size_t n,
                       struct ov_err *err);
+/* For a program that must end now: fill in the lengths of what has reached the
+ * file.  May be called in a signal handler. */
+void ov_soundout_mend(const struct ov_soundout *o);
 /* Fill in the lengths, flush f, free o (also when that fails). */
 int ov_soundout_close(struct ov_soundout *o, struct ov_err *err);
 

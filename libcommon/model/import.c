@@ -133,10 +133,16 @@ struct sum {
     uint32_t crc;
 };
 
+static int
+stopped(bool (*stop)(void), struct ov_err *err)
+{
+    return stop != NULL && stop() ? ov_err_set(err, OV_ERUN, "stopped") : OV_OK;
+}
+
 /* All of in, to out as well unless that is -1. */
 static int
-pour(int in, int out, const char *from, const char *to, struct sum *sum,
-     struct ov_err *err)
+pour(int in, int out, const char *from, const char *to, bool (*stop)(void),
+     struct sum *sum, struct ov_err *err)
 {
     char *buf = malloc(CHUNK);
     ssize_t n, k, at;
@@ -152,6 +158,8 @@ pour(int in, int out, const char *from, const char *to, struct sum *sum,
             rc = ov_err_set(err, OV_EMODEL, "%s: %s", from, strerror(errno));
             break;
         }
+        if ((rc = stopped(stop, err)) < 0)
+            break;
         sum->size += (uint64_t)n;
         sum->crc = ov_crc32(sum->crc, buf, (size_t)n);
         for (at = 0; out >= 0 && at < n; at += k) {
@@ -169,7 +177,8 @@ pour(int in, int out, const char *from, const char *to, struct sum *sum,
 }
 
 static int
-copy(const char *from, const char *to, struct sum *sum, struct ov_err *err)
+copy(const char *from, const char *to, bool (*stop)(void), struct sum *sum,
+     struct ov_err *err)
 {
     int in, out, rc;
 
@@ -180,7 +189,7 @@ copy(const char *from, const char *to, struct sum *sum, struct ov_err *err)
     if (out < 0) {
         rc = ov_err_errno(err, "%s", to);
     } else {
-        rc = pour(in, out, from, to, sum, err);
+        rc = pour(in, out, from, to, stop, sum, err);
         if (rc == OV_OK && fsync(out) < 0)
             rc = ov_err_errno(err, "%s", to);
         if (close(out) < 0 && rc == OV_OK)
@@ -192,26 +201,28 @@ copy(const char *from, const char *to, struct sum *sum, struct ov_err *err)
 
 /* Size and checksum of path. */
 static int
-sum_of(const char *path, struct sum *sum, struct ov_err *err)
+sum_of(const char *path, bool (*stop)(void), struct sum *sum,
+       struct ov_err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
 
     if (fd < 0)
         return ov_err_set(err, OV_EMODEL, "%s: %s", path, strerror(errno));
-    rc = pour(fd, -1, path, NULL, sum, err);
+    rc = pour(fd, -1, path, NULL, stop, sum, err);
     close(fd);
     return rc;
 }
 
 static int
-link_to(const char *from, const char *to, struct sum *sum, struct ov_err *err)
+link_to(const char *from, const char *to, bool (*stop)(void), struct sum *sum,
+        struct ov_err *err)
 {
     char *whole = realpath(from, NULL);
     int rc;
 
     if (whole == NULL)
         return ov_err_set(err, OV_EMODEL, "%s: %s", from, strerror(errno));
-    rc = sum_of(whole, sum, err);
+    rc = sum_of(whole, stop, sum, err);
     if (rc == OV_OK && symlink(whole, to) < 0)
         rc = ov_err_errno(err, "%s", to);
     free(whole);
@@ -322,7 +333,7 @@ check_one(const char *dir, const char *name, const struct ov_json *entry,
         return ov_err_set(err, OV_EMODEL,
                           "%s: damaged: %lld bytes, %lld were imported", path,
                           (long long)st.st_size, (long long)size);
-    rc = sum_of(path, &sum, err);
+    rc = sum_of(path, NULL, &sum, err);
     if (rc == OV_OK && sum.crc != strtoul(text, NULL, 16))
         rc = ov_err_set(err, OV_EMODEL,
                         "%s: damaged: checksum %08x, %s was imported", path,
@@ -445,6 +456,7 @@ static int
 look_at_places(const struct places *at, bool force, struct ov_err *err)
 {
     struct stat st;
+    int rc;
 
     if (lstat(at->whole, &st) == 0) {
         if (!force)
@@ -458,14 +470,16 @@ look_at_places(const struct places *at, bool force, struct ov_err *err)
     }
     if (force && is_imported(at->part))
         remove_tree(at->part, DEPTH);
-    if (mkdir(at->part, 0777) == 0)
-        return begin_record(at->part, err);
+    if (mkdir(at->part, 0777) == 0) {
+        rc = begin_record(at->part, err);
+        return rc == OV_OK ? rc : ov_err_replace(err, at->part, at->whole);
+    }
     if (errno == EEXIST)
         return ov_err_set(err, OV_EUSAGE,
                           "%s: is there: another import, or one that was "
                           "broken off (--force begins anew)",
                           at->part);
-    return ov_err_errno(err, "%s", at->part);
+    return ov_err_errno(err, "%s", at->whole);
 }
 
 /* The directory that to, "snac/config.json", is in. */
@@ -496,14 +510,29 @@ make_file(struct ov_import *r, const struct ov_import_item *it,
     int rc;
 
     if (it->role != OV_IMPORT_QUANTISED)
-        return o->link ? link_to(it->from, path, sum, err)
-                       : copy(it->from, path, sum, err);
-    rc = ov_weights_quantise(it->from, path, o->as, &n, err);
+        return o->link ? link_to(it->from, path, o->stop, sum, err)
+                       : copy(it->from, path, o->stop, sum, err);
+    rc = ov_weights_quantise(it->from, path, o->as, o->stop, &n, err);
     r->matrices += n;
-    return rc == OV_OK ? sum_of(path, sum, err) : rc;
+    return rc == OV_OK ? sum_of(path, o->stop, sum, err) : rc;
 }
 
-/* All files there, then all of them read. */
+/* What is said of a file that was read in part, of which nothing will be
+ * left, is said of the file it was made of. */
+static int
+name_source(const char *part, const struct ov_import_plan *p,
+            struct ov_err *err)
+{
+    char path[OV_IMPORT_PATH];
+    size_t i;
+
+    for (i = 0; i < p->n; i++)
+        if (join(path, part, p->at[i].to, NULL) == OV_OK)
+            ov_err_replace(err, path, p->at[i].from);
+    return ov_err_replace(err, part, p->dir);
+}
+
+/* All files there. */
 static int
 fill(struct ov_import *r, const char *part, const struct ov_import_plan *p,
      struct sum *sums, const struct ov_import_options *o, struct ov_err *err)
@@ -524,15 +553,34 @@ fill(struct ov_import *r, const char *part, const struct ov_import_plan *p,
         rc = ov_err_set(err, OV_EMODEL,
                         "%s: no matrix in it to quantise (is it quantised?)",
                         p->dir);
+    r->files = p->n;
+    return rc;
+}
+
+/* All of them read; what they are together. */
+static int
+read_all(const char *part, const struct ov_import_plan *p,
+         const struct ov_import_options *o, struct ov_model_kind *kind,
+         struct ov_err *err)
+{
+    char path[OV_IMPORT_PATH];
+    size_t i;
+    int rc = OV_OK;
+
     for (i = 0; i < p->n && rc == OV_OK; i++) {
         rc = join(path, part, p->at[i].to, err);
         if (rc == OV_OK)
+            rc = stopped(o->stop, err);
+        if (rc == OV_OK)
             rc = read_through(path, p->at[i].role, err);
     }
+    if (rc == OV_OK)
+        rc = stopped(o->stop, err);
     if (rc == OV_OK && o->look != NULL)
         rc = o->look(part, err);
-    r->files = p->n;
-    return rc;
+    if (rc == OV_OK)
+        rc = ov_model_kind(kind, part, err);
+    return rc == OV_OK ? rc : name_source(part, p, err);
 }
 
 static int
@@ -574,8 +622,10 @@ import(struct ov_import *r, const char *from, const struct ov_import_plan *p,
     rc = fill(r, at.part, p, sums, o, err);
     if (rc == OV_OK)
         rc = record(at.part, from, r, p, sums, err);
+    if (rc < 0) /* nothing will be left of it: where it was to be */
+        ov_err_replace(err, at.part, at.whole);
     if (rc == OV_OK)
-        rc = ov_model_kind(&again, at.part, err);
+        rc = read_all(at.part, p, o, &again, err);
     if (rc == OV_OK && again.type != r->kind.type)
         rc = ov_err_set(err, OV_EMODEL,
                         "%s: is %s (%s), but what is needed of it is %s (%s)",

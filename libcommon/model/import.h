@@ -25,6 +25,7 @@ struct ov_import_options {
     /* NULL, or a last look at the files, in dir; what it returns below 0
      * ends the import. */
     int (*look)(const char *dir, struct ov_err *err);
+    bool (*stop)(void); /* NULL, or true: give up (OV_ERUN) */
 };
 
 struct ov_import {

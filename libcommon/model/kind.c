@@ -143,7 +143,7 @@ ov_model_type_name(enum ov_model_type id)
 bool
 ov_model_kind_is_own(const struct ov_model_kind *k)
 {
-    return k->type == OV_MODEL_OV || (k->type == OV_MODEL_UNKNOWN && k->config);
+    return k->type == OV_MODEL_OV || (k->type == OV_MODEL_UNKNOWN && k->broken);
 }
 
 bool
@@ -332,7 +332,7 @@ by_members(struct ov_model_kind *k, const struct ov_json *json)
     return false;
 }
 
-/* False: config.json says nothing. */
+/* False: config.json says nothing; k->broken: because it is damaged. */
 static bool
 by_config(struct ov_model_kind *k, const char *dir)
 {
@@ -345,6 +345,7 @@ by_config(struct ov_model_kind *k, const char *dir)
     snprintf(path, sizeof path, "%s/config.json", dir);
     if (ov_json_read(&json, path, CONFIG_MAX, &err) != OV_OK) {
         decide(k, OV_MODEL_UNKNOWN, "config.json is no JSON");
+        k->broken = true;
         return false;
     }
     known = by_members(k, json);
@@ -380,7 +381,7 @@ might_be_weights(const char *name)
 
 /* The first file that is recognised; if none is, why the first is not. */
 static void
-by_files(struct ov_model_kind *k, const char *dir)
+by_files(struct ov_model_kind *k, const char *dir, bool config)
 {
     struct dirent **list;
     char path[PATH_BYTES];
@@ -399,7 +400,6 @@ by_files(struct ov_model_kind *k, const char *dir)
             one = (struct ov_model_kind){.type = OV_MODEL_UNKNOWN};
             if (look_at_file(&one, path, &err) == OV_OK &&
                 one.type != OV_MODEL_UNKNOWN) {
-                one.config = k->config;
                 *k = one;
                 snprintf(k->file, sizeof k->file, "%s", name);
             } else if (one.why[0] != '\0' && looked == 1) {
@@ -411,8 +411,10 @@ by_files(struct ov_model_kind *k, const char *dir)
     if (n >= 0)
         free(list);
     if (k->type == OV_MODEL_UNKNOWN && k->why[0] == '\0')
-        decide(k, OV_MODEL_UNKNOWN,
-               "neither a config.json nor weights that are known");
+        decide(k, OV_MODEL_UNKNOWN, "%s",
+               config ? "its config.json names no kind, and no weights in it "
+                        "do"
+                      : "neither a config.json nor weights that are known");
 }
 
 /* --- parts --- */
@@ -525,6 +527,7 @@ int
 ov_model_kind(struct ov_model_kind *k, const char *path, struct ov_err *err)
 {
     struct stat st;
+    bool config;
 
     *k = (struct ov_model_kind){.type = OV_MODEL_UNKNOWN, .name = "unknown"};
     if (stat(path, &st) != 0)
@@ -535,11 +538,11 @@ ov_model_kind(struct ov_model_kind *k, const char *path, struct ov_err *err)
                           what_else(st.st_mode));
     if (!S_ISDIR(st.st_mode))
         return look_at_file(k, path, err);
-    k->config = there(path, "config.json");
-    if (k->config && by_config(k, path))
+    config = there(path, "config.json");
+    if (config && by_config(k, path))
         snprintf(k->file, sizeof k->file, "config.json");
     else if (!by_names(k, path))
-        by_files(k, path);
+        by_files(k, path, config);
     parts(k, path);
     return OV_OK;
 }

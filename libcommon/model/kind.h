@@ -42,7 +42,7 @@ struct ov_model_kind {
     char name[48];     /* "GPT-2"; of FOREIGN what it was recognised as */
     char why[160];     /* "config.json: model_type gpt2" */
     char missing[200]; /* parts that are not there, in words; "" if none */
-    bool config;       /* there is a config.json, of whatever kind */
+    bool broken;       /* its config.json is none */
     char file[256];    /* name of the file in the directory that decided, or
                         * of the weights; "" if path is the file itself */
 };
@@ -56,8 +56,8 @@ int ov_model_kind(struct ov_model_kind *k, const char *path,
                   struct ov_err *err);
 /* "GPT-2"; never NULL. */
 const char *ov_model_type_name(enum ov_model_type id);
-/* This project's own, or one with a config.json that says nothing, which is
- * then read, and refused, as such. */
+/* This project's own, or one whose config.json is damaged, which is then read,
+ * and refused, as such: where it is damaged is said so. */
 bool ov_model_kind_is_own(const struct ov_model_kind *k);
 /* A decoder of text that net/gpt.h runs. */
 bool ov_model_type_is_gpt(enum ov_model_type id);

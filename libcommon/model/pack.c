@@ -149,7 +149,7 @@ ov_pack_open(struct ov_pack **out, const char *path, int level,
     }
     p->fd = open(p->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (p->fd < 0) {
-        ov_err_errno(err, "%s", p->part);
+        ov_err_errno(err, "%s", p->path);
         ov_pack_abandon(p);
         return OV_ERUN;
     }
@@ -170,7 +170,7 @@ write_all(struct ov_pack *p, const char *buf, size_t n, struct ov_err *err)
         if (k < 0 && errno == EINTR)
             continue;
         if (k < 0)
-            return ov_err_errno(err, "%s", p->part);
+            return ov_err_errno(err, "%s", p->path);
         buf += k;
         n -= (size_t)k;
     }
@@ -192,7 +192,7 @@ press(struct ov_pack *p, const void *buf, size_t n, bool end,
         left = ZSTD_compressStream2(p->z, &out, &in,
                                     end ? ZSTD_e_end : ZSTD_e_continue);
         if (ZSTD_isError(left))
-            return ov_err_set(err, OV_ERUN, "%s: zstd: %s", p->part,
+            return ov_err_set(err, OV_ERUN, "%s: zstd: %s", p->path,
                               ZSTD_getErrorName(left));
         rc = write_all(p, p->buf, out.pos, err);
         if (rc < 0)
@@ -239,10 +239,10 @@ ov_pack_close(struct ov_pack *p, struct ov_err *err)
     if (p->z != NULL)
         rc = press(p, NULL, 0, true, err);
     if (rc == OV_OK && fsync(fd) < 0 && errno != EINVAL)
-        rc = ov_err_errno(err, "%s", p->part);
+        rc = ov_err_errno(err, "%s", p->path);
     p->fd = -1;
     if (close(fd) < 0 && rc == OV_OK)
-        rc = ov_err_errno(err, "%s", p->part);
+        rc = ov_err_errno(err, "%s", p->path);
     if (rc == OV_OK && rename(p->part, p->path) < 0)
         rc = ov_err_errno(err, "%s", p->path);
     if (rc < 0)

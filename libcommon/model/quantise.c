@@ -32,6 +32,7 @@ struct job {
     size_t texts_n;
     void *values; /* of the array that is written */
     float *row;
+    bool (*stop)(void);
 };
 
 static int
@@ -272,6 +273,8 @@ make(void *arg, const struct ov_array *a, const void **data, struct ov_err *err)
     float most, step;
     int rc = OV_OK;
 
+    if (j->stop != NULL && j->stop())
+        return ov_err_set(err, OV_ERUN, "%s", "stopped");
     free(j->values);
     free(j->row);
     ov_array_measure(&sizes, &bytes);
@@ -315,9 +318,9 @@ clear(struct job *j)
 
 int
 ov_weights_quantise(const char *from, const char *to, enum ov_quantise as,
-                    size_t *n, struct ov_err *err)
+                    bool (*stop)(void), size_t *n, struct ov_err *err)
 {
-    struct job j = {.as = as};
+    struct job j = {.as = as, .stop = stop};
     struct ov_weights *w;
     int rc = ov_weights_open_model(&w, from, err);
 

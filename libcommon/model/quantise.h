@@ -5,6 +5,7 @@
 #ifndef OV_MODEL_QUANTISE_H
 #define OV_MODEL_QUANTISE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "model/safetensors.h"
@@ -33,8 +34,9 @@ enum { OV_QUANTISE_SIDE = 8 /* of a matrix, at least */ };
  * chooses among experts are none.  All else is copied.  The numbers and texts
  * beside the tensors of a PyTorch checkpoint, like the metadata of a
  * safetensors file, become metadata.  *n: how many matrices.  OV_EMODEL: a
- * damaged file, or a value in a matrix that is not finite. */
+ * damaged file, or a value in a matrix that is not finite.  OV_ERUN: cannot
+ * write, or stop (may be NULL) said so. */
 int ov_weights_quantise(const char *from, const char *to, enum ov_quantise as,
-                        size_t *n, struct ov_err *err);
+                        bool (*stop)(void), size_t *n, struct ov_err *err);
 
 #endif

@@ -328,8 +328,9 @@ open_mapped(struct ov_weights *w, struct ov_err *err)
     else if (!S_ISREG(st.st_mode))
         rc = ov_err_set(err, OV_EMODEL, "%s: not a regular file", w->path);
     else if (st.st_size < LENGTH_BYTES)
-        rc = ov_err_set(err, OV_EMODEL, "%s: too short for a safetensors file",
-                        w->path);
+        rc = ov_err_set(err, OV_EMODEL, "%s: %s", w->path,
+                        st.st_size == 0 ? "empty"
+                                        : "too short for a safetensors file");
     if (rc == OV_OK) {
         w->map_bytes = (size_t)st.st_size;
         w->map = mmap(NULL, w->map_bytes, PROT_READ, MAP_SHARED, fd, 0);

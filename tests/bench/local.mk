@@ -6,7 +6,7 @@ tests_bench_kernels_SOURCES = tests/bench/kernels.c tests/bench/peer_dnnl.c \
 	tests/bench/peer.h
 tests_bench_kernels_LDADD = $(LDADD) $(DNNL_LIBS) -ldl
 EXTRA_DIST += tests/bench/train tests/bench/train_torch.py \
-	tests/bench/products tests/bench/README
+	tests/bench/products tests/bench/whisper tests/bench/README
 bench-local: bench-products bench-vocoders bench-train
 bench-vocoders: tests/bench/vocoder
 	OMP_NUM_THREADS=1 tests/bench/vocoder
@@ -14,4 +14,6 @@ bench-products: tests/bench/kernels
 	OV_BUILDDIR=. $(srcdir)/tests/bench/products
 bench-train: tests/bench/trainbench
 	OV_BUILDDIR=. $(srcdir)/tests/bench/train
-.PHONY: bench-products bench-vocoders bench-train
+bench-whisper: all tests/long/ov-true-size tests/long/ov-memory
+	OV_BUILDDIR=. OV_SRCDIR='$(abs_top_srcdir)' $(srcdir)/tests/bench/whisper
+.PHONY: bench-whisper bench-products bench-vocoders bench-train

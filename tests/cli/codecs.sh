@@ -6,32 +6,8 @@
 # same codes in the stream, the same sound however the stream is cut.
 # In: checkpoints of golden vectors and of Lyra.  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-shared=${OV_SHARED:-$top/../shared}
-PATH=$build/tools:$build/tests/cli:$PATH
-export PATH
-unset OV_STATS OV_THREADS
-[ -d "$shared/vectors" ] || { echo "1..0 # SKIP no $shared/vectors"; exit 0; }
-shared=$(cd "$shared" && pwd)
-vectors=$shared/vectors
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
+needs "$vectors"
 
 # fails STATUS PATTERN COMMAND...: exit status, and what stderr says
 fails() {
@@ -136,6 +112,54 @@ ok 'tokens of one model in another' fails 4 '24khz_small' \
     ov-vocode -m "$snac" a.ovs
 ok 'HiFi-GAN reads no codes' fails 4 '24khz_small' \
     ov-vocode -m "$hifigan" a.ovs
+
+# The sound that is there when a pipeline ends early has a header that says
+# how much it is.  Two turns; the second does not end.
+turns 1000 | ov-encode --codec -m "$snac" | ov-inspect --full >two.txt
+awk '/^TURN-END/ && ++k == 2 { exit } { print }' two.txt >open.txt
+{ cat open.txt; printf 'ERROR\n| ov-fuse: gone\n'; } |
+    ov-inspect --assemble >error.ovs
+ov-inspect --assemble open.txt >open.ovs
+lengths() { # FILE.wav: bytes of sound, at least 2
+    size=$(wc -c <"$1")
+    set -- $(od -A n -t u4 -j 4 -N 4 "$1") $(od -A n -t u4 -j 40 -N 4 "$1")
+    echo "RIFF $1, data $2, file $size"
+    [ "$size" -gt 1000 ] && [ "$1" = $((size - 8)) ] &&
+        [ "$2" = $((size - 44)) ]
+}
+ends_with() { # STATUS STREAM
+    ov-vocode -m "$snac" <"$2" >early.wav
+    [ $? = "$1" ] && lengths early.wav
+}
+ok 'a stage before fails: the lengths of what is there' ends_with 1 error.ovs
+ok 'a stage before is killed: the same' ends_with 3 open.ovs
+killed() { # SIGNAL STATUS
+    rm -f hold early.wav
+    mkfifo hold
+    { cat open.ovs; cat hold; } | {
+        sh -c 'echo $$ >self; exec "$@"' - \
+            ov-vocode -m "$snac" >early.wav 2>err
+        echo $? >rc
+    } &
+    for i in $(seq 100); do
+        [ -s early.wav ] && [ "$(wc -c <early.wav)" -gt 20000 ] && break
+        sleep 0.1
+    done
+    kill "-$1" "$(cat self)"
+    : >hold
+    wait
+    cat rc err
+    [ "$(cat rc)" = "$2" ] && ! grep ov-vocode: err && lengths early.wav
+}
+ok 'it is ended itself: the same' killed TERM 143
+ok 'AU, too' sh -c 'ov-vocode -m "$0" -f au <error.ovs >early.au
+    [ $((0x$(od -A n -t x1 -j 8 -N 4 early.au | tr -d " "))) = \
+        $(($(wc -c <early.au) - 24)) ]' "$snac"
+ok 'nothing is left of -o' sh -c '! ov-vocode -m "$0" -o none.wav error.ovs &&
+    [ ! -e none.wav ] && [ ! -e none.wav.part ]' "$snac"
+ok 'into a pipe the lengths stay open' sh -c '
+    ov-vocode -m "$0" <error.ovs | od -A n -t x1 -j 40 -N 4 |
+        grep -q "ff ff ff ff"' "$snac"
 
 if [ -f "$lyra/lyragan.tflite" ]; then
     wav=$lyra/sample1_16kHz.wav

@@ -4,31 +4,9 @@
 # filters, in writing and in sound.
 # In: models/default.  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-PATH=$build/tools:$PATH
-OV_MODEL_PATH=$top/models
-export PATH OV_MODEL_PATH
-unset OV_STATS OV_THREADS
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
+default_model
 question=$top/models/default/question.wav
-[ -f "$question" ] || { echo "1..0 # SKIP no default model"; exit 0; }
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
 
 whole() {
     ov-model check default

@@ -2,33 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # examples/talk, and examples/web in a browser whose microphone is a file.
 # In: models/default.  Out: TAP.
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-PATH=$build/tools:$PATH
-OV_MODEL_PATH=$top/models
-export PATH OV_MODEL_PATH
-unset OV_STATS OV_THREADS AUDIODRIVER AUDIODEV OV_MODEL OV_TALK_RECORD
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
+default_model
+unset AUDIODRIVER AUDIODEV OV_MODEL OV_TALK_RECORD
 question=$top/models/default/question.wav
-[ -f "$question" ] || { echo "1..0 # SKIP no default model"; exit 0; }
 command -v perl >/dev/null || { echo "1..0 # SKIP no perl"; exit 0; }
-dir=$(mktemp -d) || exit 99
 server=
 trap '[ -z "$server" ] || kill $server; rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
 skip() {
     n=$((n + 1))
     echo "ok $n - $1 # SKIP $2"

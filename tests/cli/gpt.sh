@@ -4,30 +4,8 @@
 # say are those of their references.
 # In: $OV_SHARED/vectors (../shared if that is not set).  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-vectors=${OV_SHARED:-$top/../shared}/vectors
-PATH=$build/tools:$PATH
-export PATH
-unset OV_STATS OV_THREADS
-[ -d "$vectors/gpt2" ] || { echo "1..0 # SKIP no shared vectors"; exit 0; }
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
+needs "$vectors/gpt2"
 
 # The int32 values of tensor $2 in the safetensors file $1, a line each.
 ids() {

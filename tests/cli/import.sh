@@ -5,44 +5,20 @@
 # examples/transcribe with one of them.
 # In: $OV_SHARED/vectors (../shared/vectors).  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-shared=$(cd "${OV_SHARED:-$top/../shared}" 2>/dev/null && pwd)
-vectors=$shared/vectors
-PATH=$build/tools:$PATH
-export PATH
-unset OV_STATS OV_THREADS
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
 whisper=$vectors/whisper/full1500_multilingual
 ranks=$vectors/whisper_tokenizer/multilingual.tiktoken
-for f in "$whisper/model.pt" "$ranks"; do
-    [ -f "$f" ] || { echo "1..0 # SKIP no $f"; exit 0; }
-done
-dir=$(mktemp -d) || exit 99
+needs "$whisper/model.pt" "$ranks"
 trap 'chmod -R u+w "$dir"; rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
 XDG_DATA_HOME=$dir/data
 XDG_DATA_DIRS=$dir/none
 OV_MODEL_PATH=$dir/none
 export XDG_DATA_HOME XDG_DATA_DIRS OV_MODEL_PATH
 models=$dir/data/ov/models
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
 
 # fails STATUS PATTERN ARGUMENT...: of ov-model import: that exit status, one
 # line on stderr that is like PATTERN, nothing on stdout and nothing new
-# among the models
+# among the models; and no name of what is not there any more
 fails() {
     want=$1 pattern=$2
     shift 2
@@ -53,7 +29,11 @@ fails() {
     echo "status $got"
     cat out err
     [ $got = "$want" ] && [ "$(grep -c '' err)" = 1 ] && [ ! -s out ] &&
-        grep -q -e "$pattern" err && cmp before after
+        grep -q -e "$pattern" err && cmp before after || return 1
+    case $pattern in
+    *.part*) ;;
+    *) ! grep '/.*\.part' err ;;
+    esac
 }
 
 # has NAME FILE...: these and import.json are all that is in the model
@@ -144,7 +124,7 @@ ok 'unfinished is no model' sh -c 'cp -R "$1/w" "$1/z.part"
 if (trap '' XFSZ && ulimit -f 100) 2>/dev/null; then
     ok 'no room' sh -c 'trap "" XFSZ; ulimit -f 100
         ov-model import dl -n full 2>err; got=$?; cat err
-        [ $got = 1 ] && grep -q "full.part/model.pt: " err &&
+        [ $got = 1 ] && grep -q "ov/models/full/model.pt: " err &&
         [ ! -e "$1/full" ] && [ ! -e "$1/full.part" ]' - "$models"
 fi
 
@@ -169,6 +149,10 @@ cp "$ranks" cut
 head -c 100000 dl/model.pt >cut/model.pt
 ok 'cut off' fails 4 'model.pt: zip archive: .*cut short' cut -n b
 ok 'not there' fails 4 'No such file' nowhere -n b
+cp -R dl broken
+head -c 5000 "$ranks" >broken/multilingual.tiktoken
+ok 'a tokenizer cut off: where it is from' \
+    fails 4 ' broken/multilingual.tiktoken: ' broken -n b
 mkfifo pipe
 ok 'a pipe' fails 4 'neither a directory nor' pipe -n b
 printf 'GGUF0123456789abcdef' >x.gguf
@@ -207,7 +191,7 @@ if [ -f "$tokens" ]; then
     rm shards/model.safetensors.index.json
     mv shards/model-00001-of-00001.safetensors shards/model.safetensors
     echo '{' >shards/tokenizer.json
-    ok 'a tokenizer that is none' fails 4 'tokenizer.json' shards -n h
+    ok 'a tokenizer that is none' fails 4 ' shards/tokenizer.json: ' shards -n h
 fi
 
 # Of Mini-Omni2 the parts, one of them a directory.
@@ -294,6 +278,33 @@ if [ -f "$top/models/default/vad.safetensors.zst" ]; then
     ok 'the first stage fails' sh -c 'OV_MODEL_PATH=$2 "$1" -m w in/bad.wav
         [ $? != 0 ] && [ ! -e in/bad.txt ] && [ ! -e in/bad.txt.part ]' \
         - "$transcribe" "$top/models"
+fi
+if parallel --version 2>/dev/null | grep -q '^GNU parallel'; then
+    # names that a shell would take apart, a file that is no sound
+    mkdir -p 'many/a b'
+    for name in 1 2 "a b/it's \$x" '; *'; do
+        cp "$whisper/audio.wav" "many/$name.wav"
+    done
+    echo 'no sound' >many/bad.wav
+    ok 'GNU parallel: all but one' sh -c 'cd many && find . -name "*.wav" |
+        OV_THREADS=1 parallel -j2 "$1" -w -m w "{}" >../out 2>../err
+        got=$?; cat ../err; [ $got = 1 ] && [ ! -s ../out ] &&
+        [ "$(grep -c "" ../err)" = 1 ] && grep -q "bad.wav: " ../err' \
+        - "$transcribe"
+    ok 'GNU parallel: each its text' sh -c 'cd many && ls -R &&
+        [ "$(find . -name "*.txt" | wc -l)" = 4 ] && cmp 1.txt 2.txt &&
+        cmp 1.txt "a b/it'\''s \$x.txt" && [ ! -e bad.txt ] &&
+        ! find . -name "*.part" | grep .'
+    rm many/1.txt
+    ok 'GNU parallel: what is missing' sh -c 'cd many && rm bad.wav &&
+        echo kept >2.txt && find . -name "*.wav" |
+        parallel "$1" -w -m w "{}" && [ -s 1.txt ] && grep -q kept 2.txt' \
+        - "$transcribe"
+else
+    for what in 'all but one' 'each its text' 'what is missing'; do
+        n=$((n + 1))
+        echo "ok $n - GNU parallel: $what # SKIP no GNU parallel"
+    done
 fi
 ok 'no such file' sh -c '"$1" -w -m w in/none.wav; [ $? != 0 ] &&
     [ ! -e in/none.txt ]' - "$transcribe"

@@ -4,39 +4,10 @@
 # when there is silence.  With a small model of random weights.
 # In: bursts of noise made by awk.  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-PATH=$build/tools:$PATH
-export PATH
-unset OV_STATS OV_THREADS
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
 LC_ALL=C
 export LC_ALL
-tokens=$top/models/default/tokenizer.json
-[ -f "$tokens" ] || { echo "1..0 # SKIP no tokenizer"; exit 0; }
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
-
-mkdir config models
-cp "$tokens" config
-cp "$top/tests/cli/model.txt" config/config.json
-ov-train init --seed 1 --config config/config.json models/random || exit 99
-OV_MODEL_PATH=$dir/models
-export OV_MODEL_PATH
+random_model
 
 # 0.5 s of silence, then noise and silence by turns, each so many ms: 16 kHz,
 # u8.

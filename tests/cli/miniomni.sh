@@ -4,40 +4,14 @@
 # reference says; and all five from a sound file and an image to sound.
 # In: ../shared/vectors (or $OV_SHARED/vectors).  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-vectors=$(cd "${OV_SHARED:-$top/../shared}/vectors" 2>/dev/null && pwd) ||
-    { echo '1..0 # SKIP no golden vectors'; exit 0; }
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
 case=$vectors/mini_omni2/tied_llamamlp
 whisper=$vectors/whisper/small
 clip=$vectors/clip/openai
 snac=$vectors/snac/snac24_small
 sound=$vectors/silero_vad/jfk/audio.wav
-tokens=$top/models/default/tokenizer.json
-for f in "$case/lit_model.pth" "$whisper/model.pt" "$clip/image.png" \
-    "$snac/config.json" "$sound" "$tokens"; do
-    [ -f "$f" ] || { echo "1..0 # SKIP no $f"; exit 0; }
-done
-PATH=$build/tools:$build/tests/cli:$PATH
-export PATH
-unset OV_STATS OV_THREADS
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
+needs "$case/lit_model.pth" "$whisper/model.pt" "$clip/image.png" \
+    "$snac/config.json" "$sound" "$tokens"
 
 mkdir -p omni/snac_24khz
 ln -s "$case/lit_model.pth" "$case/model_config.yaml" "$tokens" omni

@@ -4,38 +4,9 @@
 # is nonsense, but every byte of it is defined.
 # In: turns of a buzz made by awk.  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-PATH=$build/tools:$PATH
-export PATH
-unset OV_STATS OV_THREADS
-tokens=$top/models/default/tokenizer.json
-[ -f "$tokens" ] || { echo "1..0 # SKIP no tokenizer"; exit 0; }
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
-
-model() { # name, seed
-    mkdir -p models config
-    cp "$tokens" config
-    sed "s/\"random\"/\"$1\"/" "$top/tests/cli/model.txt" \
-        >config/config.json
-    ov-train init --seed "$2" --config config/config.json "models/$1"
-}
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
+random_model random 1
+random_model other 2
 
 # turns SAMPLES: two turns of sound, in frames of so many samples
 turns() {
@@ -64,10 +35,6 @@ fuse() { ov-fuse -m random "$@"; }
 gen() { ov-generate -m random --max-steps 40 "$@"; }
 voc() { ov-vocode -m random "$@"; }
 
-model random 1 || exit 99
-model other 2 || exit 99
-OV_MODEL_PATH=$dir/models
-export OV_MODEL_PATH
 turns 1280 >turns.ovs
 
 whole() {

@@ -1,50 +1,25 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # ov-model quantise: Mini-Omni2, Whisper and decoders of text in int8,
-# bfloat16 and panels of 8 and 4 bits answer through the filters as before, near what they said; or one
-# line says why not and nothing is left.
+# bfloat16 and panels of 8 and 4 bits answer through the filters as before,
+# near what they said; or one line says why not and nothing is left.
 # In: $OV_SHARED/vectors (../shared/vectors).  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-vectors=$(cd "${OV_SHARED:-$top/../shared}/vectors" 2>/dev/null && pwd) ||
-    { echo '1..0 # SKIP no golden vectors'; exit 0; }
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
+needs "$vectors"
 case=$vectors/mini_omni2/tied_llamamlp
 whisper=$vectors/whisper/small
 full=$vectors/whisper/full1500_multilingual
 ranks=$vectors/whisper_tokenizer/multilingual.tiktoken
 snac=$vectors/snac/snac24_small
 sound=$vectors/silero_vad/jfk/audio.wav
-tokens=$top/models/default/tokenizer.json
 gpt=$(find "$vectors/gpt2" -name config.json | sed 's,/config.json,,;q')
-for f in "$case/lit_model.pth" "$whisper/model.pt" "$full/model.pt" \
-    "$snac/config.json" "$sound" "$tokens" "$ranks" "$gpt/config.json"; do
-    [ -f "$f" ] || { echo "1..0 # SKIP no $f"; exit 0; }
-done
-PATH=$build/tools:$PATH
-export PATH
-unset OV_STATS OV_THREADS
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
+needs "$case/lit_model.pth" "$whisper/model.pt" "$full/model.pt" \
+    "$snac/config.json" "$sound" "$tokens" "$ranks" "$gpt/config.json"
 XDG_DATA_HOME=$dir/data
 XDG_DATA_DIRS=$dir/none
 OV_MODEL_PATH=$dir/none
 export XDG_DATA_HOME XDG_DATA_DIRS OV_MODEL_PATH
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
 
 # fails STATUS PATTERN ARGUMENT...: of ov-model quantise: that exit status,
 # one line that is like PATTERN, and no directory "bad"

@@ -4,38 +4,10 @@
 # end or go on, with a line that says why, and no pipe is stuck.
 # In: noise from a microphone that never ends.  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-PATH=$build/tools:$PATH
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
 LC_ALL=C
-export PATH LC_ALL
-unset OV_STATS OV_THREADS
-tokens=$top/models/default/tokenizer.json
-[ -f "$tokens" ] || { echo "1..0 # SKIP no tokenizer"; exit 0; }
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
-
-mkdir config models
-cp "$tokens" config
-cp "$top/tests/cli/model.txt" config/config.json
-ov-train init --seed 1 --config config/config.json models/random || exit 99
-OV_MODEL_PATH=$dir/models
-export OV_MODEL_PATH
+export LC_ALL
+random_model
 
 # silence, 0.6 s of noise, silence: 16 kHz, u8
 awk 'BEGIN {

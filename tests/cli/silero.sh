@@ -4,29 +4,9 @@
 # those that its publisher's code finds.
 # In: $OV_SHARED/vectors (../shared if that is not set).  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-vectors=${OV_SHARED:-$top/../shared}/vectors/silero_vad
-PATH=$build/tools:$PATH
-export PATH
-unset OV_STATS OV_THREADS
-[ -d "$vectors" ] || { echo "1..0 # SKIP no shared vectors"; exit 0; }
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >"$dir/log" 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' "$dir/log" | head -20
-    fi
-}
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
+vectors=$vectors/silero_vad
+needs "$vectors"
 
 # Begin and end in seconds of the entry "default" of list $2 in case.json $1.
 spans() {

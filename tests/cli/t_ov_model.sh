@@ -7,9 +7,8 @@
 
 LC_ALL=C
 export LC_ALL
-model=${OV_BUILDDIR:-.}/tools/ov-model
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
+model=$build/tools/ov-model
 OV_MODEL_PATH=$dir/models
 XDG_DATA_HOME=$dir/none
 XDG_DATA_DIRS=$dir/none

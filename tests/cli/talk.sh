@@ -5,31 +5,10 @@
 # In: prompts made by awk, whose units say what the model shall decide: its
 # weights are random but for the three tokens that decide.  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-PATH=$build/tools:$build/tests/cli:$PATH
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
 LC_ALL=C
-export PATH LC_ALL
-unset OV_STATS OV_THREADS
-tokens=$top/models/default/tokenizer.json
-[ -f "$tokens" ] || { echo "1..0 # SKIP no tokenizer"; exit 0; }
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
+export LC_ALL
+needs "$tokens"
 
 # --- a model that decides by what it hears: along the first axis answer or
 # ignore, along the second listen ---

@@ -3,25 +3,8 @@
 # ov-vad as a command: inputs, exit statuses, the energy detector.
 # In: bursts of noise made by awk.  Out: TAP.
 
-vad=${OV_BUILDDIR:-.}/tools/ov-vad
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-n=0
-
-# ok WHAT COMMAND...: one test
-ok()
-{
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log
-    fi
-}
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
+vad=$build/tools/ov-vad
 
 # status N COMMAND...: the exit status, and one line on stderr unless 0
 status()

@@ -4,28 +4,7 @@
 # said of them is nonsense, but every byte of it is defined.
 # In: pictures made here.  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-PATH=$build/tools:$PATH
-export PATH
-unset OV_STATS OV_THREADS
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
 
 # fails STATUS PATTERN COMMAND...: with that status and one line like that
 fails() {

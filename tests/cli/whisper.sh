@@ -4,36 +4,10 @@
 # same sound, with the checkpoint as its publisher ships it.
 # In: $OV_SHARED/vectors (../shared/vectors).  Out: TAP.
 
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
-vectors=${OV_SHARED:-$top/../shared}/vectors
-case $vectors in /*) ;; *) vectors=$(pwd)/$vectors ;; esac
-PATH=$build/tools:$PATH
-export PATH
-unset OV_STATS OV_THREADS
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
 from=$vectors/whisper/full1500_multilingual
 ranks=$vectors/whisper_tokenizer/multilingual.tiktoken
-if [ ! -f "$from/model.pt" ] || [ ! -f "$ranks" ]; then
-    echo "1..0 # SKIP no $from"
-    exit 0
-fi
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
+needs "$from/model.pt" "$ranks"
 
 # wanted N: the tokens of decode N of the case
 wanted() {

@@ -3,28 +3,10 @@
 # The scorer on pairs of sounds whose scores are known, and the simulated
 # sound card with a system of a few lines.
 # In: nothing.  Out: TAP.
-top=${OV_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-build=${OV_BUILDDIR:-$(pwd)}
+. "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
 PATH=$build/tests/duplex:$PATH
 export PATH
 command -v perl >/dev/null || { echo "1..0 # SKIP no perl"; exit 0; }
-dir=$(mktemp -d) || exit 99
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 99
-n=0
-
-# ok WHAT COMMAND...: one test
-ok() {
-    what=$1
-    shift
-    n=$((n + 1))
-    if "$@" >log 2>&1; then
-        echo "ok $n - $what"
-    else
-        echo "not ok $n - $what"
-        sed 's/^/# /' log | head -20
-    fi
-}
 
 # wav FILE RATE SECONDS FROM TO...: a tone from FROM to TO (s), else silence
 wav() {

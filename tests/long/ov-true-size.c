@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Mini-Omni2 at its true size with random weights, in its publishers' files:
- * what it costs is what the published one costs.
+/* Mini-Omni2 or a Whisper at its true size with random weights, in its
+ * publishers' files: what it costs is what the published one costs.
  * In: a directory.  Out: in it lit_model.pth (2.8 GB), model_config.yaml,
- * tokenizer.json, small.pt (Whisper, 0.5 GB) and snac_24khz. */
+ * tokenizer.json, small.pt (Whisper, 0.5 GB) and snac_24khz; or, after a size,
+ * SIZE.pt. */
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,15 +21,26 @@ enum {
     QKV = 1152,
     FF = 4864,
     VOCAB = 181120,
-    WHISPER = 768,
-    WHISPER_LAYERS = 12,
-    WHISPER_VOCAB = 51865,
+    WHISPER = 768, /* of small */
     VISION = 512,
     SNAC = 768,     /* latent width */
     DECODER = 1024, /* of SNAC */
     WORDS = 151643, /* of Qwen2's vocabulary */
-    MAX = 1024
+    MAX = 2048
 };
+
+struct size {
+    const char *name;
+    int mels, width, layers, decoder_layers, vocab;
+};
+static const struct size sizes[] = {{"tiny", 80, 384, 4, 4, 51865},
+                                    {"base", 80, 512, 6, 6, 51865},
+                                    {"small", 80, WHISPER, 12, 12, 51865},
+                                    {"medium", 80, 1024, 24, 24, 51865},
+                                    {"large-v3-turbo", 128, 1280, 32, 4, 51866},
+                                    {"large-v3", 128, 1280, 32, 32, 51866},
+                                    {NULL, 0, 0, 0, 0, 0}};
+static const struct size *whisper = &sizes[2];
 
 static struct ov_array all[MAX];
 static size_t count;
@@ -147,19 +159,19 @@ pickle_tensors(FILE *f)
 static void
 pickle_whisper(FILE *f)
 {
-    static const struct {
+    const struct {
         const char *name;
         int n;
-    } dims[] = {{"n_mels", 80},
+    } dims[] = {{"n_mels", whisper->mels},
                 {"n_audio_ctx", 1500},
-                {"n_audio_state", WHISPER},
-                {"n_audio_head", 12},
-                {"n_audio_layer", WHISPER_LAYERS},
-                {"n_vocab", WHISPER_VOCAB},
+                {"n_audio_state", whisper->width},
+                {"n_audio_head", whisper->width / 64},
+                {"n_audio_layer", whisper->layers},
+                {"n_vocab", whisper->vocab},
                 {"n_text_ctx", 448},
-                {"n_text_state", WHISPER},
-                {"n_text_head", 12},
-                {"n_text_layer", WHISPER_LAYERS}};
+                {"n_text_state", whisper->width},
+                {"n_text_head", whisper->width / 64},
+                {"n_text_layer", whisper->decoder_layers}};
     size_t i;
 
     fputs("}(", f);
@@ -383,47 +395,48 @@ static void
 add_attention(const char *at, const char *name)
 {
     static const char *const parts[] = {"query", "key", "value", "out"};
-    int i;
+    int w = whisper->width, i;
 
     for (i = 0; i < 4; i++) {
-        add(OV_F16, WHISPER, WHISPER, 0, "%s.%s.%s.weight", at, name, parts[i]);
+        add(OV_F16, w, w, 0, "%s.%s.%s.weight", at, name, parts[i]);
         if (i != 1)
-            add(OV_F16, WHISPER, 0, 0, "%s.%s.%s.bias", at, name, parts[i]);
+            add(OV_F16, w, 0, 0, "%s.%s.%s.bias", at, name, parts[i]);
     }
-    add(OV_F16, WHISPER, 0, 0, "%s.%s_ln.weight", at, name);
-    add(OV_F16, WHISPER, 0, 0, "%s.%s_ln.bias", at, name);
+    add(OV_F16, w, 0, 0, "%s.%s_ln.weight", at, name);
+    add(OV_F16, w, 0, 0, "%s.%s_ln.bias", at, name);
 }
 
 static void
 add_whisper(void)
 {
+    int w = whisper->width, i, side;
     char at[40];
-    int i, side;
 
-    add(OV_F32, 1500, WHISPER, 0, "encoder.positional_embedding");
-    add(OV_F16, WHISPER, 80, 3, "encoder.conv1.weight");
-    add(OV_F16, WHISPER, 0, 0, "encoder.conv1.bias");
-    add(OV_F16, WHISPER, WHISPER, 3, "encoder.conv2.weight");
-    add(OV_F16, WHISPER, 0, 0, "encoder.conv2.bias");
-    add(OV_F16, WHISPER, 0, 0, "encoder.ln_post.weight");
-    add(OV_F16, WHISPER, 0, 0, "encoder.ln_post.bias");
-    add(OV_F16, WHISPER_VOCAB, WHISPER, 0, "decoder.token_embedding.weight");
-    add(OV_F16, 448, WHISPER, 0, "decoder.positional_embedding");
-    add(OV_F16, WHISPER, 0, 0, "decoder.ln.weight");
-    add(OV_F16, WHISPER, 0, 0, "decoder.ln.bias");
+    add(OV_F32, 1500, w, 0, "encoder.positional_embedding");
+    add(OV_F16, w, whisper->mels, 3, "encoder.conv1.weight");
+    add(OV_F16, w, 0, 0, "encoder.conv1.bias");
+    add(OV_F16, w, w, 3, "encoder.conv2.weight");
+    add(OV_F16, w, 0, 0, "encoder.conv2.bias");
+    add(OV_F16, w, 0, 0, "encoder.ln_post.weight");
+    add(OV_F16, w, 0, 0, "encoder.ln_post.bias");
+    add(OV_F16, whisper->vocab, w, 0, "decoder.token_embedding.weight");
+    add(OV_F16, 448, w, 0, "decoder.positional_embedding");
+    add(OV_F16, w, 0, 0, "decoder.ln.weight");
+    add(OV_F16, w, 0, 0, "decoder.ln.bias");
     for (side = 0; side < 2; side++)
-        for (i = 0; i < WHISPER_LAYERS; i++) {
+        for (i = 0; i < (side == 0 ? whisper->layers : whisper->decoder_layers);
+             i++) {
             snprintf(at, sizeof at, "%s.blocks.%d",
                      side == 0 ? "encoder" : "decoder", i);
             add_attention(at, "attn");
             if (side == 1)
                 add_attention(at, "cross_attn");
-            add(OV_F16, 4 * WHISPER, WHISPER, 0, "%s.mlp.0.weight", at);
-            add(OV_F16, 4 * WHISPER, 0, 0, "%s.mlp.0.bias", at);
-            add(OV_F16, WHISPER, 4 * WHISPER, 0, "%s.mlp.2.weight", at);
-            add(OV_F16, WHISPER, 0, 0, "%s.mlp.2.bias", at);
-            add(OV_F16, WHISPER, 0, 0, "%s.mlp_ln.weight", at);
-            add(OV_F16, WHISPER, 0, 0, "%s.mlp_ln.bias", at);
+            add(OV_F16, 4 * w, w, 0, "%s.mlp.0.weight", at);
+            add(OV_F16, 4 * w, 0, 0, "%s.mlp.0.bias", at);
+            add(OV_F16, w, 4 * w, 0, "%s.mlp.2.weight", at);
+            add(OV_F16, w, 0, 0, "%s.mlp.2.bias", at);
+            add(OV_F16, w, 0, 0, "%s.mlp_ln.weight", at);
+            add(OV_F16, w, 0, 0, "%s.mlp_ln.bias", at);
         }
 }
 
@@ -528,19 +541,31 @@ main(int argc, char **argv)
     size_t n = (size_t)VOCAB * D + 64 * MAX, i;
     uint32_t s = 1;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: ov-true-size DIR\n");
+    for (i = 0; argc == 3 && sizes[i].name != NULL; i++)
+        if (strcmp(sizes[i].name, argv[2]) == 0)
+            break;
+    if (argc < 2 || argc > 3 || (argc == 3 && sizes[i].name == NULL)) {
+        fprintf(stderr, "usage: ov-true-size DIR [WHISPER-SIZE]\n");
         return 2;
     }
+    whisper = argc == 3 ? &sizes[i] : whisper;
     values = malloc(n * sizeof *values);
-    halves = malloc(n / 4 * sizeof *halves);
+    halves = malloc(n / 2 * sizeof *halves);
     if (values == NULL || halves == NULL)
         die("memory");
     for (i = 0; i < n; i++) {
         s = s * 1664525 + 1013904223;
         values[i] = (float)((double)(s >> 8) / 16777216.0 - 0.5) * 0.06f;
-        if (i < n / 4)
+        if (i < n / 2)
             halves[i] = ov_f32_to_f16(values[i]);
+    }
+    if (argc == 3) {
+        char name[40];
+
+        snprintf(name, sizeof name, "%s.pt", whisper->name);
+        add_whisper();
+        write_archive(in(argv[1], name), pickle_whisper);
+        return 0;
     }
     add_omni();
     write_archive(in(argv[1], "lit_model.pth"), pickle_tensors);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Mutations for the readers' random tests when they run without libFuzzer.
- * In: a good input.  Out: a damaged one, the same for the same seed. */
+ * In: a good input; $OV_FUZZ, how many, and $OV_FUZZ_SEED.  Out: a damaged
+ * one, the same for the same seed. */
 #ifndef OV_MUTATE_H
 #define OV_MUTATE_H
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint64_t mutate_state = 1;
@@ -16,6 +18,39 @@ mutate_random(size_t n)
 {
     mutate_state = mutate_state * 6364136223846793005u + 1442695040888963407u;
     return (size_t)(mutate_state >> 33) % n;
+}
+
+/* How many mutations to run: $OV_FUZZ, or as usual.  $OV_FUZZ_SEED begins
+ * elsewhere, so that many can be run in pieces; far apart whatever it is
+ * (splitmix64). */
+static inline int
+mutate_times(int usual)
+{
+    const char *n = getenv("OV_FUZZ"), *seed = getenv("OV_FUZZ_SEED");
+    uint64_t x;
+
+    if (seed != NULL) {
+        x = strtoull(seed, NULL, 10) * 0x9e3779b97f4a7c15u;
+        x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+        x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+        mutate_state = x ^ x >> 31;
+    }
+    return n != NULL ? atoi(n) : usual;
+}
+
+/* p [n] to a target, in memory of exactly n bytes, so that a sanitizer sees
+ * the first byte too far. */
+static inline void
+mutate_run(int (*target)(const uint8_t *data, size_t n), const uint8_t *p,
+           size_t n)
+{
+    uint8_t *q = malloc(n > 0 ? n : 1);
+
+    if (q == NULL)
+        abort();
+    memcpy(q, p, n);
+    target(q, n);
+    free(q);
 }
 
 /* One mutation of p [n], n > 0; p has room for room bytes.  words (ends with

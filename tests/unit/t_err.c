@@ -11,6 +11,7 @@
 int
 main(void)
 {
+    char name[600] = "";
     struct ov_err e;
 
     ok(ov_err_set(&e, OV_EMODEL, "no %s", "model") == OV_EMODEL, "code");
@@ -24,5 +25,15 @@ main(void)
     ov_err_set(&e, OV_ERUN, "%s: no", "a\nb\033[2J\177");
     ok(strcmp(e.text, "a?b?[2J?: no") == 0, "control bytes of names: %s",
        e.text);
+    ov_err_set(&e, OV_EMODEL, "/x/a.part/b: no");
+    ok(ov_err_replace(&e, "/x/a.part", "/home/y") == OV_EMODEL &&
+           strcmp(e.text, "/home/y/b: no") == 0,
+       "one name for another");
+    ok(ov_err_replace(&e, "/z", "") == OV_EMODEL &&
+           strcmp(e.text, "/home/y/b: no") == 0,
+       "that is not there");
+    memset(name, 'n', sizeof name - 1);
+    ov_err_replace(&e, "y", name);
+    ok(strlen(e.text) == sizeof e.text - 1, "cut at the end");
     return tap_done();
 }

@@ -113,8 +113,7 @@ int
 main(void)
 {
     static uint8_t from[2][ROOM], p[ROOM];
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 20000, i;
+    int times = mutate_times(20000), i;
     size_t n[2], m;
 
     n[0] = good(from[0]);
@@ -123,7 +122,7 @@ main(void)
     for (i = 0; i < times; i++) {
         memcpy(p, from[i % 2], n[i % 2]);
         m = mutate(p, n[i % 2], ROOM, words);
-        LLVMFuzzerTestOneInput(p, m);
+        mutate_run(LLVMFuzzerTestOneInput, p, m);
     }
     ok(1, "%d mutations", times);
     return tap_done();

@@ -61,15 +61,14 @@ static const char good[] = "#version\nc a\nca t</w>\nt h\nth e</w>\na a\n"
 int
 main(void)
 {
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 50000, i;
+    int times = mutate_times(50000), i;
     uint8_t p[ROOM];
     size_t n;
 
     for (i = 0; i < times; i++) {
         memcpy(p, good, sizeof good - 1);
         n = mutate(p, sizeof good - 1, ROOM, words);
-        LLVMFuzzerTestOneInput(p, n);
+        mutate_run(LLVMFuzzerTestOneInput, p, n);
     }
     ok(1, "%d mutations", times);
     return tap_done();

@@ -322,8 +322,7 @@ scaling(void)
 int
 main(void)
 {
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 20000;
+    int times = mutate_times(20000);
     char command[100];
 
     if (mkdtemp(dir) == NULL)

@@ -84,8 +84,7 @@ main(void)
         {wav, sizeof wav - 1}, {extensible, sizeof extensible - 1},
         {au, sizeof au - 1}
     };
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 200000;
+    int times = mutate_times(200000);
     uint8_t p[ROOM];
 
     for (int i = 0; i < times; i++) {
@@ -93,7 +92,7 @@ main(void)
 
         memcpy(p, good[i % 3].p, n);
         n = mutate(p, n, ROOM, words);
-        LLVMFuzzerTestOneInput(p, n);
+        mutate_run(LLVMFuzzerTestOneInput, p, n);
     }
     ok(1, "%d mutations", times);
     return tap_done();

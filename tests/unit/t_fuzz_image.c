@@ -97,8 +97,7 @@ int
 main(void)
 {
     static uint8_t file[5][ROOM], p[ROOM], rgb[SIDE * SIDE * 3];
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 20000, i;
+    int times = mutate_times(20000), i;
     size_t n[5], k;
 
     for (k = 0; k < sizeof rgb; k++)
@@ -114,7 +113,7 @@ main(void)
     for (i = 0; i < times; i++) {
         memcpy(p, file[i % 5], n[i % 5]);
         k = mutate(p, n[i % 5], ROOM, words);
-        LLVMFuzzerTestOneInput(p, k);
+        mutate_run(LLVMFuzzerTestOneInput, p, k);
     }
     ok(1, "%d mutations", times);
     return tap_done();

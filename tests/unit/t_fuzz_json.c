@@ -93,8 +93,7 @@ static const char good[] =
 int
 main(void)
 {
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 100000, i;
+    int times = mutate_times(100000), i;
     uint8_t from[ROOM], *p;
     size_t n;
 

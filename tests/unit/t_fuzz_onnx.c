@@ -52,8 +52,7 @@ static const char *const words[] = {
 int
 main(void)
 {
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 100000, i;
+    int times = mutate_times(100000), i;
     struct ov_buf good = {0};
     uint8_t from[ROOM], *p;
     size_t n;

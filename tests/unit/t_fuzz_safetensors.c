@@ -131,7 +131,7 @@ run(int level, int times)
     for (i = 0; i < times; i++) {
         memcpy(p, from, n);
         m = mutate(p, n, ROOM, words);
-        LLVMFuzzerTestOneInput(p, m);
+        mutate_run(LLVMFuzzerTestOneInput, p, m);
     }
     ok(1, "%d mutations at level %d", times, level);
 }
@@ -139,8 +139,7 @@ run(int level, int times)
 int
 main(void)
 {
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 20000;
+    int times = mutate_times(20000);
 
     run(0, times);
     run(3, times / 20);

@@ -37,16 +37,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 #ifndef OV_LIBFUZZER
 #include "base/crc32.h"
+#include "tests/unit/mutate.h"
 #include "tests/unit/tap.h"
-
-static uint64_t state = 1;
-
-static uint32_t
-rnd(uint32_t n)
-{
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(state >> 33) % n;
-}
 
 static void
 good_stream(struct ov_buf *b)
@@ -94,26 +86,26 @@ mend(unsigned char *p, size_t n)
 }
 
 static size_t
-mutate(unsigned char *p, size_t n)
+damage(unsigned char *p, size_t n)
 {
-    for (uint32_t k = 1 + rnd(4); k > 0 && n > 0; k--) {
-        size_t at = rnd((uint32_t)n);
+    for (size_t k = 1 + mutate_random(4); k > 0 && n > 0; k--) {
+        size_t at = mutate_random(n);
 
-        switch (rnd(4)) {
+        switch (mutate_random(4)) {
         case 0:
-            p[at] ^= (unsigned char)(1u << rnd(8));
+            p[at] ^= (unsigned char)(1u << mutate_random(8));
             break;
         case 1:
-            p[at] = (unsigned char)rnd(256);
+            p[at] = (unsigned char)mutate_random(256);
             break;
         case 2:
-            memmove(p + at, p + rnd((uint32_t)at + 1), (n - at) / 4);
+            memmove(p + at, p + mutate_random(at + 1), (n - at) / 4);
             break;
         default:
-            n -= rnd(4) == 0 ? rnd((uint32_t)n / 2 + 1) : 0;
+            n -= mutate_random(4) == 0 ? mutate_random(n / 2 + 1) : 0;
         }
     }
-    if (rnd(2))
+    if (mutate_random(2))
         mend(p, n);
     return n;
 }
@@ -122,22 +114,20 @@ int
 main(void)
 {
     struct ov_buf b = {NULL, 0, 0};
-    const char *s = getenv("OV_FUZZ_RUNS");
-    int runs = s ? atoi(s) : 20000;
+    int times = mutate_times(20000);
     unsigned char *p;
 
     good_stream(&b);
+    p = malloc(b.n);
+    if (p == NULL)
+        abort();
     ok(drain((unsigned char *)b.p, b.n, 0, 0) == 0, "the seed is good");
-    for (int i = 0; i < runs; i++) {
-        size_t n = b.n;
-
-        p = malloc(n); /* exact: the sanitizer sees the first byte too far */
-        memcpy(p, b.p, n);
-        n = mutate(p, n);
-        LLVMFuzzerTestOneInput(p, n);
-        free(p);
+    for (int i = 0; i < times; i++) {
+        memcpy(p, b.p, b.n);
+        mutate_run(LLVMFuzzerTestOneInput, p, damage(p, b.n));
     }
-    ok(1, "%d mutated streams", runs);
+    ok(1, "%d mutated streams", times);
+    free(p);
     ov_buf_free(&b);
     return tap_done();
 }

@@ -13,6 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
+static int ran; /* networks */
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -29,6 +31,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             x = calloc((size_t)ov_tflite_run_in(r) + 1, sizeof *x);
             if (x != NULL)
                 ov_tflite_run_step(r, x);
+            ran++;
             free(x);
             ov_tflite_run_close(r);
         }
@@ -391,20 +394,18 @@ main(void)
 {
     static uint8_t p[8192];
     size_t n;
-    int i, k, rounds = 30000;
+    int times = mutate_times(30000), i;
 
     make_file();
     good();
-    for (i = 0; i < rounds; i++) {
-        n = b.n;
-        memcpy(p, b.p, n);
-        for (k = (int)mutate_random(4) + 1; k > 0 && n > 0; k--)
-            n = mutate_once(p, n, sizeof p, words);
-        LLVMFuzzerTestOneInput(p, n);
+    for (i = 0; i < times; i++) {
+        memcpy(p, b.p, b.n);
+        n = mutate(p, b.n, sizeof p, words);
+        mutate_run(LLVMFuzzerTestOneInput, p, n);
     }
-    ok(1, "%d mutations", rounds);
+    ok(ran > times / 100, "%d mutations, %d of them ran", times, ran);
     for (n = 0; n < b.n; n++)
-        LLVMFuzzerTestOneInput(b.p, n);
+        mutate_run(LLVMFuzzerTestOneInput, b.p, n);
     ok(1, "every truncation");
     return tap_done();
 }

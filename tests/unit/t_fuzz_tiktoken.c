@@ -103,15 +103,14 @@ int
 main(void)
 {
     static uint8_t from[ROOM], p[ROOM];
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 20000, i;
+    int times = mutate_times(20000), i;
     size_t n = good((char *)from), m;
 
     examples((const char *)from);
     for (i = 0; i < times; i++) {
         memcpy(p, from, n);
         m = mutate(p, n, ROOM, words);
-        LLVMFuzzerTestOneInput(p, m);
+        mutate_run(LLVMFuzzerTestOneInput, p, m);
     }
     ok(1, "%d mutations", times);
     return tap_done();

@@ -61,7 +61,7 @@ run(const char *what, const struct bytes *from, int times)
     for (i = 0; i < times; i++) {
         memcpy(p, from->p, from->n);
         n = mutate(p, from->n, sizeof p, words);
-        LLVMFuzzerTestOneInput(p, n);
+        mutate_run(LLVMFuzzerTestOneInput, p, n);
     }
     ok(1, "%d mutations of a %s", times, what);
 }
@@ -71,8 +71,7 @@ main(void)
 {
     static struct bytes b;
     static const float data[12];
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 20000;
+    int times = mutate_times(20000);
 
     make_zip(&b, good, data, sizeof data);
     run("zip archive", &b, times);

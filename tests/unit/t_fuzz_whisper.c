@@ -128,8 +128,7 @@ int
 main(void)
 {
     static uint8_t from[ROOM], p[ROOM];
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 3000, i, n;
+    int times = mutate_times(3000), i, n;
     char command[128];
     size_t m;
 

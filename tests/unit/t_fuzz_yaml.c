@@ -44,15 +44,14 @@ static const char good[] =
 int
 main(void)
 {
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 200000, i;
+    int times = mutate_times(200000), i;
     uint8_t p[ROOM];
     size_t n;
 
     for (i = 0; i < times; i++) {
         memcpy(p, good, sizeof good - 1);
         n = mutate(p, sizeof good - 1, ROOM, words);
-        LLVMFuzzerTestOneInput(p, n);
+        mutate_run(LLVMFuzzerTestOneInput, p, n);
     }
     ok(1, "%d mutations", times);
     return tap_done();

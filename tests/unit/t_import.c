@@ -56,12 +56,24 @@ weights(const char *file, const char *name, float x)
         abort();
 }
 
+static int asked, stop_at = -1;
+static enum ov_quantise as = OV_QUANTISE_NOT;
+
+static bool
+stop(void)
+{
+    return asked++ == stop_at;
+}
+
 static int
 import(const char *from, const char *name, bool force)
 {
     static struct ov_import r;
     char source[600], home[600];
-    struct ov_import_options o = {.name = name, .to = home, .force = force};
+    struct ov_import_options o = {
+        .name = name, .to = home, .force = force, .as = as, .stop = stop};
+
+    asked = 0;
 
     snprintf(source, sizeof source, "%s", at(from));
     snprintf(home, sizeof home, "%s", at("home"));
@@ -124,7 +136,9 @@ plain(void)
     ok(import("gpt", "g", true) == OV_OK && count("home") == 1, "but by force");
     weights("gpt/b.safetensors", "wpe.weight", INFINITY);
     ok(import("gpt", "h", false) == OV_EMODEL &&
-           strstr(err.text, "not finite") != NULL && count("home") == 1,
+           strstr(err.text, "not finite") != NULL &&
+           strstr(err.text, at("gpt/b.safetensors: ")) != NULL &&
+           count("home") == 1,
        "a value that is infinite: nothing is left");
     ok(import("gpt", "g", true) == OV_EMODEL &&
            ov_import_check(at("home/g"), &n, &err) == OV_OK && n == 5,
@@ -137,6 +151,23 @@ plain(void)
        "a directory for a shard");
     rmdir(at("gpt/a.safetensors"));
     make_source();
+}
+
+/* Given up anywhere, nothing is left. */
+static void
+given_up(enum ov_quantise how)
+{
+    int rc;
+
+    as = how;
+    for (stop_at = 0; (rc = import("gpt", "s", false)) == OV_ERUN; stop_at++)
+        if (count("home") != 1 || strcmp(err.text, "stopped") != 0)
+            break;
+    ok(rc == (how == OV_QUANTISE_NOT ? OV_OK : OV_EMODEL) && stop_at > 2 &&
+           asked == stop_at,
+       "given up %d times: nothing is left; %s", stop_at, err.text);
+    stop_at = -1;
+    as = OV_QUANTISE_NOT;
 }
 
 static void
@@ -238,14 +269,18 @@ outside(const char *name)
 int
 main(void)
 {
-    const char *s = getenv("OV_FUZZ");
-    int times = s != NULL ? atoi(s) : 2000;
-    char command[100];
+    int times = mutate_times(2000);
+    char command[700];
 
     if (mkdtemp(top) == NULL)
         abort();
     make_source();
     plain();
+    given_up(OV_QUANTISE_I8);
+    given_up(OV_QUANTISE_NOT);
+    snprintf(command, sizeof command, "rm -rf %s", at("home/s"));
+    if (system(command) != 0)
+        abort();
     named("../x.safetensors", "not in a file beside it");
     named("/etc/passwd", "not in a file beside it");
     named(".hidden", "not in a file beside it");

@@ -81,7 +81,7 @@ test_int8(void)
     size_t n;
     int i;
 
-    ok(ov_weights_quantise(from, to, OV_QUANTISE_I8, &n, &err) == OV_OK &&
+    ok(ov_weights_quantise(from, to, OV_QUANTISE_I8, NULL, &n, &err) == OV_OK &&
            n == 2 && ov_weights_open(&w, to, &err) == OV_OK,
        "two matrices become int8");
     ok(dtype(w, "l.weight") == OV_I8 && dtype(w, "half.weight") == OV_I8 &&
@@ -107,7 +107,7 @@ test_int8(void)
     ok(far <= 0.5001, "no value is off by more than half a step (%.4f)", far);
     ok(((const float *)s->data)[3] == 1, "a row of zeros has the factor 1");
     ov_weights_close(w);
-    ok(ov_weights_quantise(to, from, OV_QUANTISE_I8, &n, &err) == OV_OK &&
+    ok(ov_weights_quantise(to, from, OV_QUANTISE_I8, NULL, &n, &err) == OV_OK &&
            n == 0,
        "there is nothing left to quantise");
     make();
@@ -119,7 +119,8 @@ test_bf16(void)
     struct ov_weights *w = NULL;
     size_t n;
 
-    ok(ov_weights_quantise(from, to, OV_QUANTISE_BF16, &n, &err) == OV_OK &&
+    ok(ov_weights_quantise(from, to, OV_QUANTISE_BF16, NULL, &n, &err) ==
+               OV_OK &&
            n == 1 && ov_weights_open(&w, to, &err) == OV_OK &&
            dtype(w, "l.weight") == OV_BF16 &&
            dtype(w, "half.weight") == OV_F16 && ov_weights_count(w) == 8,
@@ -135,7 +136,7 @@ test_panels(enum ov_quantise as, size_t arrays)
     struct ov_weights *w = NULL;
     size_t n;
 
-    ok(ov_weights_quantise(from, to, as, &n, &err) == OV_OK && n == 2 &&
+    ok(ov_weights_quantise(from, to, as, NULL, &n, &err) == OV_OK && n == 2 &&
            ov_weights_open(&w, to, &err) == OV_OK &&
            dtype(w, "l.weight") == OV_U8 &&
            dtype(w, "l.weight.shape") == OV_I32 &&
@@ -144,10 +145,10 @@ test_panels(enum ov_quantise as, size_t arrays)
     ok((dtype(w, "l.weight.scale") == OV_F32) == (as == OV_QUANTISE_W8A8),
        "with factors of rows, or within");
     ov_weights_close(w);
-    ok(ov_weights_quantise(to, from, as, &n, &err) == OV_OK && n == 0,
+    ok(ov_weights_quantise(to, from, as, NULL, &n, &err) == OV_OK && n == 0,
        "there is nothing left to quantise");
     put(from, &a, 1);
-    ok(ov_weights_quantise(from, to, as, &n, &err) == OV_OK && n == 1 &&
+    ok(ov_weights_quantise(from, to, as, NULL, &n, &err) == OV_OK && n == 1 &&
            ov_weights_open(&w, to, &err) == OV_OK &&
            dtype(w, "h.0.attn.c_attn.weight") == OV_I8,
        "what lies turned becomes int8");
@@ -166,7 +167,7 @@ test_bind(enum ov_quantise as, enum ov_form form)
     struct ov_bind b;
     size_t n;
 
-    if (ov_weights_quantise(from, to, as, &n, &err) != OV_OK ||
+    if (ov_weights_quantise(from, to, as, NULL, &n, &err) != OV_OK ||
         ov_weights_open(&w, to, &err) != OV_OK)
         abort();
     ov_bind_init(&b, w, "");
@@ -262,7 +263,8 @@ test_bad(void)
     a = array("l.weight", OV_F32, 2, ROWS, COLS, x);
     x[COLS + 5] = INFINITY;
     put(from, &a, 1);
-    ok(ov_weights_quantise(from, to, OV_QUANTISE_I8, &n, &err) == OV_EMODEL &&
+    ok(ov_weights_quantise(from, to, OV_QUANTISE_I8, NULL, &n, &err) ==
+               OV_EMODEL &&
            strstr(err.text, "l.weight") != NULL &&
            strstr(err.text, "not finite") != NULL,
        "a value that is not finite: %s", err.text);

@@ -146,13 +146,11 @@ fuzz(int times)
 int
 main(void)
 {
-    const char *s = getenv("OV_FUZZ");
-
     if (mkdtemp(dir) == NULL)
         return 99;
     good();
     bad();
-    fuzz(s != NULL ? atoi(s) : 2000);
+    fuzz(mutate_times(2000));
     unlink(at(NAME));
     unlink(at("model-00001-of-00002.safetensors"));
     unlink(at("model-00002-of-00002.safetensors"));

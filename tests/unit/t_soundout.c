@@ -116,6 +116,39 @@ test_later_start(void)
 }
 
 static void
+test_mend(void)
+{
+    static const enum ov_soundout_kind kinds[] = {
+        OV_SOUNDOUT_WAV, OV_SOUNDOUT_AU, OV_SOUNDOUT_RAW};
+    static const float y[3] = {.5f, -.5f, 0};
+    unsigned char a[2][100];
+    size_t n[2] = {0, 0};
+
+    for (int k = 0; k < 3; k++) {
+        for (int i = 0; i < 2; i++) {
+            struct ov_soundout *o = NULL;
+            struct ov_err err;
+            FILE *f = tmpfile();
+
+            fputs("abcd", f);
+            ov_soundout_open(&o, f, kinds[k], 16000, &err);
+            ov_soundout_write(o, y, 3, &err);
+            fflush(f);
+            if (i == 0) { /* ends here, and what follows is not seen */
+                ov_soundout_mend(o);
+                n[0] = (size_t)pread(fileno(f), a[0], sizeof a[0], 0);
+            }
+            ov_soundout_close(o, &err);
+            if (i == 1)
+                n[1] = (size_t)pread(fileno(f), a[1], sizeof a[1], 0);
+            fclose(f);
+        }
+        ok(n[0] > 6 && n[0] == n[1] && memcmp(a[0], a[1], n[0]) == 0,
+           "kind %d: ended early, and as it should", k);
+    }
+}
+
+static void
 test_full(void)
 {
     static float many[100000];
@@ -142,6 +175,7 @@ main(void)
     test_au_and_raw();
     test_pipe();
     test_later_start();
+    test_mend();
     test_full();
     return tap_done();
 }
