@@ -21,8 +21,8 @@ struct ov_generate_options {
     int threads;             /* 0 = the default */
     int memory;              /* earlier turns that the context keeps, where
                               * the model knows conversations */
-    double sure;             /* a question is complete from this probability
-                              * on, 0: if nothing else is likelier */
+    double sure;             /* a question is complete above this probability,
+                              * 0: if nothing else is likelier; 1: never */
     bool text_only;          /* stop when the text is complete, no sound */
     bool (*stop)(void *ctx); /* asked while a step takes long: true gives up
                               * the turn; NULL: never */

@@ -276,8 +276,8 @@ decide(const struct generate *g, const ov_real *y)
         return OV_SAYS_LISTEN;
     if (i > a)
         return OV_SAYS_IGNORE;
-    return 1 / (1 + exp(l - a) + exp(i - a)) >= g->o.sure ? OV_SAYS_ANSWER
-                                                          : OV_SAYS_LISTEN;
+    return 1 / (1 + exp(l - a) + exp(i - a)) > g->o.sure ? OV_SAYS_ANSWER
+                                                         : OV_SAYS_LISTEN;
 }
 
 /* What the rows h [n, d], behind heard units, mean for who speaks next. */
