@@ -426,6 +426,8 @@ work(void *ctx, struct filter *f, struct ov_err *err)
             filter_wait(f, s->until_ns);
             return FILTER_BUSY;
         }
+        if (s->ignored)
+            return finish(s, f, "ignored", err);
         s->phase = ANSWERS;
     }
     if (s->phase != ANSWERS || s->aside || filter_stale(f))
@@ -491,7 +493,7 @@ meet(void *ctx, struct filter *f, uint64_t pts, struct ov_err *err)
     }
     if (s->phase == PATIENT && pts <= s->until &&
         ov_generate_may_join(s->g)) {
-        s->joins = true;
+        s->joins = true; /* what was no request may be its beginning, too */
         return finish(s, f, "unfinished", err);
     }
     if (barge_in == OFF || !playing(s))
@@ -584,8 +586,8 @@ mark(void *ctx, struct filter *f, const struct ov_frame *m, struct ov_err *err)
     if (s->aside || m->turn != filter_turn(f) ||
         !filter_says(f, "what", "silence"))
         return FILTER_OK;
-    if (s->phase == WAITS && s->says == OV_SAYS_LISTEN && wait_ms > 0 &&
-        s->rate_hz > 0 && ov_generate_may_join(s->g)) {
+    if (s->phase == WAITS && wait_ms > 0 && s->rate_hz > 0 &&
+        ov_generate_may_join(s->g)) {
         s->phase = PATIENT;
         s->until_ns = ov_clock_monotonic_ns() + (int64_t)wait_ms * 1000000;
         s->until = m->pts + (uint64_t)(wait_ms * s->rate_hz / 1000);

@@ -258,9 +258,9 @@ ignores() {
     expect ignored.g <<EOF
 TURN-BEGIN turn=1
 decision=ignore
+what=silence
 TURN-END turn=1
 reason=ignored
-what=silence
 EOF
 }
 ok "what is no request is not answered" ignores
