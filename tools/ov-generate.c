@@ -38,6 +38,7 @@ struct generate {
     bool joins;                 /* the turn that begins does */
     bool aside;              /* another turn is heard, this answer is held */
     int units;               /* heard of that turn */
+    bool lingers;            /* it paused, and is not complete */
     bool ignored;            /* the turn is no request */
     uint64_t frames;         /* of sound, of this answer */
     int64_t first_ns;        /* when it began to sound, 0: not yet; */
@@ -184,6 +185,7 @@ start_turn(struct generate *s, struct filter *f, uint64_t pts)
     s->may_go_on = filter_key(f, "pause", &v);
     s->pts = pts;
     s->units = 0;
+    s->lingers = false;
 }
 
 static int
@@ -544,6 +546,10 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     }
     r = ov_generate_flush(s->g, err);
     s->says = says = ov_generate_says(s->g);
+    if (r == 0 && s->aside && paused && says == OV_SAYS_LISTEN) {
+        s->lingers = true; /* it goes on, or was nothing */
+        return FILTER_LATER;
+    }
     if (r == 0 && s->aside) {
         r = judge(s, f, says, err);
         if (says == OV_SAYS_IGNORE)
@@ -562,7 +568,9 @@ settle(void *ctx, struct filter *f, struct ov_err *err)
     struct generate *s = ctx;
 
     if (s->aside)
-        return judge(s, f, filter_waits(f) ? OV_SAYS_NOTHING : OV_SAYS_IGNORE,
+        return judge(s, f,
+                     filter_waits(f) && !s->lingers ? OV_SAYS_NOTHING
+                                                    : OV_SAYS_IGNORE,
                      err);
     if (s->phase != WAITS && s->phase != PATIENT)
         return FILTER_OK;
@@ -583,8 +591,9 @@ mark(void *ctx, struct filter *f, const struct ov_frame *m, struct ov_err *err)
 {
     struct generate *s = ctx;
 
-    if (s->aside || m->turn != filter_turn(f) ||
-        !filter_says(f, "what", "silence"))
+    if (!filter_says(f, "what", "silence") ||
+        (s->aside ? !s->lingers || m->turn == filter_turn(f)
+                  : m->turn != filter_turn(f)))
         return FILTER_OK;
     if (s->phase == WAITS && wait_ms > 0 && s->rate_hz > 0 &&
         ov_generate_may_join(s->g)) {

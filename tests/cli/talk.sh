@@ -391,6 +391,33 @@ EOF
 }
 ok "after a second it is decided" bound
 
+fragment() {
+    undisturbed && {
+        start
+        begin 1 answer 5
+        finish 1 silence
+        wait_s 1
+        begin 2 listen 5
+        finish 2 pause
+        wait_s 0.3
+        silence 2
+        echo END
+    } | gen 60 --lead 100 --barge-in=model >into.g
+    expect into.g <<EOF && ov-inspect --full into.g | grep -a '^=' |
+TURN-BEGIN turn=1
+decision=answer
+sound turn=1
+HOLD turn=1
+decision=ignore
+RESUME turn=1
+sound turn=1
+TURN-END turn=1
+reason=silence
+EOF
+        cmp - undisturbed
+}
+ok "nor does what is not complete and does not go on" fragment
+
 hesitates() {
     {
         start
