@@ -428,6 +428,8 @@ on_end_of_turn(struct filter *f, struct ov_frame *d, struct ov_err *err)
         r = f->s->end(f->ctx, f, &d->pts, err);
     if (r < 0 || f->forgotten)
         return r < 0 ? r : 0;
+    if (f->away) /* it is not known yet whether it will be written */
+        return keep_waiting(f, d, err);
     ov_frame_clear(&f->end);
     f->end = *d;
     d->payload = NULL;

@@ -31,9 +31,14 @@ struct generate {
     struct ov_buf said, tokens; /* of this turn, for --format without times */
     double rate_hz, begin_s;    /* ticks of what comes, where this turn began */
     struct filter *f;
-    enum { QUIET, LISTENS, WAITS, ANSWERS } phase;
+    enum { QUIET, LISTENS, WAITS, PATIENT, ANSWERS } phase;
+    enum ov_generate_says says; /* at the end of the turn */
+    int64_t until_ns;           /* PATIENT: it answers then; */
+    uint64_t until;             /* a turn up to this pts goes on with it */
+    bool joins;                 /* the turn that begins does */
     bool aside;              /* another turn is heard, this answer is held */
     int units;               /* heard of that turn */
+    bool lingers;            /* it paused, and is not complete */
     bool ignored;            /* the turn is no request */
     uint64_t frames;         /* of sound, of this answer */
     int64_t first_ns;        /* when it began to sound, 0: not yet; */
@@ -48,10 +53,10 @@ static const char *beams, *best_of, *patience, *length_penalty;
 static bool fallback, words, no_previous;
 static int format = -1;
 
-static struct ov_generate_options go = {.top_p = 1, .memory = 4};
+static struct ov_generate_options go = {.top_p = 1, .memory = 4, .sure = 0.8};
 static bool text_only;
 enum { OFF, VOICE, MODEL };
-static int barge_in, lead_ms = -1;
+static int barge_in, lead_ms = -1, wait_ms = 500;
 static const char *const barge_ins[] = {"off", "voice", "model", NULL};
 
 static const struct tool_option options[] = {
@@ -69,6 +74,10 @@ static const struct tool_option options[] = {
      "earlier turns that are remembered (4), if the model knows conversations"},
     {"barge-in", 0, TOOL_CHOICE, &barge_in, 0, 0, barge_ins, "WHO",
      "who speaks into an answer ends it: off (nobody), voice, model (asked)"},
+    {"sure", 0, TOOL_REAL, &go.sure, 0, 1, NULL, "P",
+     "in a pause, answer if the question is complete so probably (0.8)"},
+    {"wait", 0, TOOL_INT, &wait_ms, 0, 60000, NULL, "MS",
+     "wait for more, after silence, if it is not (500)"},
     {"lead", 0, TOOL_INT, &lead_ms, 0, 60000, NULL, "MS",
      "do not get further ahead of the answer's sound"},
     {"format", 0, TOOL_CHOICE, &format, 0, 0, subtitles_formats, "FORMAT",
@@ -134,7 +143,7 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
                           s->words);
     ov_generate_forget(s->g);
     s->phase = QUIET;
-    s->aside = s->may_go_on = false;
+    s->aside = s->may_go_on = s->joins = false;
     s->clock = s->frames = 0;
     s->rate_hz = c->rate_num > 0 ? (double)c->rate_num / c->rate_den : 0;
     if (s->text != NULL)
@@ -168,11 +177,15 @@ start_turn(struct generate *s, struct filter *f, uint64_t pts)
 
     if (s->may_go_on && pts == s->pts && filter_key(f, "continues", &v))
         ov_generate_again(s->g);
+    else if (s->joins)
+        ov_generate_join(s->g);
     else
         ov_generate_begin(s->g);
+    s->joins = false;
     s->may_go_on = filter_key(f, "pause", &v);
     s->pts = pts;
     s->units = 0;
+    s->lingers = false;
 }
 
 static int
@@ -340,7 +353,8 @@ playing(const struct generate *s)
 static int
 cut(struct generate *s, struct ov_err *err)
 {
-    if (s->phase == LISTENS || s->phase == WAITS || !playing(s))
+    if (s->phase == LISTENS || s->phase == WAITS || s->phase == PATIENT ||
+        !playing(s))
         return 0;
     return ov_generate_cut(s->g, played(s), err);
 }
@@ -354,16 +368,15 @@ end_line(struct generate *s, struct filter *f, struct ov_err *err)
     return s->text != NULL && s->phase == ANSWERS ? end_text(s, f, err) : 0;
 }
 
-/* The answer is complete, or there is none. */
+/* The answer is complete, or there is none and reason says why. */
 static int
-finish(struct generate *s, struct filter *f, struct ov_err *err)
+finish(struct generate *s, struct filter *f, const char *reason,
+       struct ov_err *err)
 {
     int r = end_line(s, f, err);
 
     s->phase = QUIET;
-    return r != 0 ? r
-                  : filter_finish(f, s->clock, s->ignored ? "ignored" : NULL,
-                                  err);
+    return r != 0 ? r : filter_finish(f, s->clock, reason, err);
 }
 
 /* One step of the answer. */
@@ -375,7 +388,7 @@ answer(struct generate *s, struct filter *f, struct ov_err *err)
     int r = ov_generate_pull(s->g, &step, err);
 
     if (r <= 0)
-        return r < 0 ? r : finish(s, f, err);
+        return r < 0 ? r : finish(s, f, NULL, err);
     at += s->codebooks > 0 ? s->steps * (uint64_t)s->hop : 0;
     s->steps++;
     r = step.text < 0 ? 0 : write_text(s, f, step.text, at, err);
@@ -386,7 +399,7 @@ answer(struct generate *s, struct filter *f, struct ov_err *err)
                   (unsigned long long)s->steps);
     tool_tick("turn %u, step %llu", filter_turn(f),
               (unsigned long long)s->steps);
-    return r == 0 && step.last ? finish(s, f, err) : r;
+    return r == 0 && step.last ? finish(s, f, NULL, err) : r;
 }
 
 /* When the next step is due; 0: at once. */
@@ -410,6 +423,15 @@ work(void *ctx, struct filter *f, struct ov_err *err)
     int64_t at;
     int r = 0;
 
+    if (s->phase == PATIENT && !filter_stale(f)) {
+        if (ov_clock_monotonic_ns() < s->until_ns) {
+            filter_wait(f, s->until_ns);
+            return FILTER_BUSY;
+        }
+        if (s->ignored)
+            return finish(s, f, "ignored", err);
+        s->phase = ANSWERS;
+    }
     if (s->phase != ANSWERS || s->aside || filter_stale(f))
         return FILTER_OK;
     at = due(s);
@@ -471,6 +493,11 @@ meet(void *ctx, struct filter *f, uint64_t pts, struct ov_err *err)
         start_turn(s, f, pts);
         return FILTER_LATER;
     }
+    if (s->phase == PATIENT && pts <= s->until &&
+        ov_generate_may_join(s->g)) {
+        s->joins = true; /* what was no request may be its beginning, too */
+        return finish(s, f, "unfinished", err);
+    }
     if (barge_in == OFF || !playing(s))
         return FILTER_OK;
     if (barge_in == VOICE || !ov_generate_tells(s->g)) {
@@ -518,7 +545,11 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
         return paused ? FILTER_LATER : end_segments(s, f, err);
     }
     r = ov_generate_flush(s->g, err);
-    says = ov_generate_says(s->g);
+    s->says = says = ov_generate_says(s->g);
+    if (r == 0 && s->aside && paused && says == OV_SAYS_LISTEN) {
+        s->lingers = true; /* it goes on, or was nothing */
+        return FILTER_LATER;
+    }
     if (r == 0 && s->aside) {
         r = judge(s, f, says, err);
         if (says == OV_SAYS_IGNORE)
@@ -537,9 +568,11 @@ settle(void *ctx, struct filter *f, struct ov_err *err)
     struct generate *s = ctx;
 
     if (s->aside)
-        return judge(s, f, filter_waits(f) ? OV_SAYS_NOTHING : OV_SAYS_IGNORE,
+        return judge(s, f,
+                     filter_waits(f) && !s->lingers ? OV_SAYS_NOTHING
+                                                    : OV_SAYS_IGNORE,
                      err);
-    if (s->phase != WAITS)
+    if (s->phase != WAITS && s->phase != PATIENT)
         return FILTER_OK;
     if (format >= 0 && ov_generate_has_times(s->g)) {
         int r = end_segments(s, f, err);
@@ -548,7 +581,7 @@ settle(void *ctx, struct filter *f, struct ov_err *err)
         return r != 0 ? r : filter_finish(f, s->clock, NULL, err);
     }
     if (s->ignored)
-        return finish(s, f, err);
+        return finish(s, f, "ignored", err);
     s->phase = ANSWERS;
     return FILTER_OK;
 }
@@ -558,9 +591,17 @@ mark(void *ctx, struct filter *f, const struct ov_frame *m, struct ov_err *err)
 {
     struct generate *s = ctx;
 
-    if (s->aside || m->turn != filter_turn(f) ||
-        !filter_says(f, "what", "silence"))
+    if (!filter_says(f, "what", "silence") ||
+        (s->aside ? !s->lingers || m->turn == filter_turn(f)
+                  : m->turn != filter_turn(f)))
         return FILTER_OK;
+    if (s->phase == WAITS && wait_ms > 0 && s->rate_hz > 0 &&
+        ov_generate_may_join(s->g)) {
+        s->phase = PATIENT;
+        s->until_ns = ov_clock_monotonic_ns() + (int64_t)wait_ms * 1000000;
+        s->until = m->pts + (uint64_t)(wait_ms * s->rate_hz / 1000);
+        return FILTER_OK;
+    }
     return settle(ctx, f, err);
 }
 

@@ -21,7 +21,7 @@ enum {
     RATE_HZ = 16000,
     BLOCK = 1600,            /* read at a time */
     PACE_BLOCK = 160,        /* the same at the pace of a microphone */
-    LIVE_PAUSE_MS = 120,
+    LIVE_PAUSE_MS = 80,
     SOUND_MAX = 1280,        /* the stage's largest chunk */
     MARK_FRAMES = 50,        /* probabilities in one MARK */
     AUDIO = 1,               /* the channel */
@@ -44,7 +44,7 @@ static struct tool_option options[] = {
     {"pause", 0, TOOL_INT, &vad_options.pause_ms, 10, 60000, NULL, "MS",
      "shorter silence that ends a turn unless the speaker goes on"},
     {"live", 0, TOOL_FLAG, &live, 0, 0, NULL, NULL,
-     "hear a microphone: small pieces, and pauses of 120 ms end turns"},
+     "hear a microphone: small pieces, and pauses of 80 ms end turns"},
     {"pad", 0, TOOL_INT, &vad_options.pad_ms, 0, 60000, NULL, "MS",
      "sound kept before and after speech (160)"},
     {"max-turn", 0, TOOL_INT, &vad_options.max_turn_ms, 0, 86400000, NULL,

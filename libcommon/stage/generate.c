@@ -124,6 +124,21 @@ ov_generate_again(struct ov_generate *g)
         g->ops->begin(g->self);
 }
 
+bool
+ov_generate_may_join(const struct ov_generate *g)
+{
+    return g->ops->may_join != NULL && g->ops->may_join(g->self);
+}
+
+void
+ov_generate_join(struct ov_generate *g)
+{
+    if (g->ops->join != NULL)
+        g->ops->join(g->self);
+    else
+        g->ops->begin(g->self);
+}
+
 enum ov_generate_says
 ov_generate_says(const struct ov_generate *g)
 {

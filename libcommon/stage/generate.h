@@ -21,6 +21,8 @@ struct ov_generate_options {
     int threads;             /* 0 = the default */
     int memory;              /* earlier turns that the context keeps, where
                               * the model knows conversations */
+    double sure;             /* a question is complete above this probability,
+                              * 0: if nothing else is likelier; 1: never */
     bool text_only;          /* stop when the text is complete, no sound */
     bool (*stop)(void *ctx); /* asked while a step takes long: true gives up
                               * the turn; NULL: never */
@@ -70,6 +72,11 @@ void ov_generate_begin(struct ov_generate *g);
  * positions are those of that turn they are not computed twice; what comes
  * out is the same as after ov_generate_begin. */
 void ov_generate_again(struct ov_generate *g);
+/* Start a turn that goes on with the question of the last one, which is flushed
+ * and has no answer yet: what was heard of that stays in front of what comes.
+ * Where ov_generate_may_join is false, ov_generate_begin. */
+bool ov_generate_may_join(const struct ov_generate *g);
+void ov_generate_join(struct ov_generate *g);
 /* Set the answer aside as if it was cut when frames of its sound were heard,
  * so that another turn may begin; and forget what came since, and go on with
  * it.  OV_ERUN: memory; OV_EUSAGE: this model does not tell who is to speak,

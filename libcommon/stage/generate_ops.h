@@ -27,6 +27,9 @@ struct ov_generate_ops {
     void (*forget)(void *self); /* or NULL: nothing is remembered */
     void (*begin)(void *self);
     void (*again)(void *self); /* or NULL: as begin */
+    /* or both NULL: never, as begin */
+    bool (*may_join)(const void *self);
+    void (*join)(void *self);
     enum ov_generate_says (*says)(const void *self); /* or NULL: nothing */
     int (*cut)(void *self, int frames, struct ov_err *err); /* or NULL */
     /* or all three NULL */

@@ -42,6 +42,8 @@ struct context {
     int *start;      /* [context]: their first positions */
     int again;       /* positions of the present turn that came once more
                       * and are not read anew; -1: all others are */
+    int joined;      /* positions of it that an earlier turn heard */
+    bool inside;     /* what comes is in the middle of a sound */
 };
 
 struct generate {
@@ -51,6 +53,7 @@ struct generate {
     struct ov_graph *graph;
     struct ov_kv kv[OV_VOICE_MAX_LAYERS];
     struct ov_bpe *bpe;
+    int32_t audio;            /* what a sound begins with */
     int32_t pad, end, silent; /* silent: the task that answers in text only */
     struct ov_sampling sampling;
 
@@ -127,6 +130,7 @@ open_tokens(struct generate *g, const char *dir, struct ov_err *err)
     g->pad = ov_bpe_special(g->bpe, "<|pad|>");
     g->end = ov_bpe_special(g->bpe, "<|end|>");
     g->silent = ov_bpe_special(g->bpe, "<|transcribe|>");
+    g->audio = ov_bpe_special(g->bpe, "<|audio|>");
     g->chat = ov_bpe_special(g->bpe, "<|chat|>");
     g->cut = ov_bpe_special(g->bpe, "<|cut|>");
     g->listen = ov_bpe_special(g->bpe, "<|listen|>");
@@ -262,6 +266,20 @@ rewind_to(struct generate *g, int n)
         g->kv[i].len = g->kv[i].pos = n;
 }
 
+/* From the three logits at y. */
+static enum ov_generate_says
+decide(const struct generate *g, const ov_real *y)
+{
+    double l = y[g->listen], a = y[g->answer], i = y[g->ignore];
+
+    if (l >= a && l >= i)
+        return OV_SAYS_LISTEN;
+    if (i > a)
+        return OV_SAYS_IGNORE;
+    return 1 / (1 + exp(l - a) + exp(i - a)) > g->o.sure ? OV_SAYS_ANSWER
+                                                         : OV_SAYS_LISTEN;
+}
+
 /* What the rows h [n, d], behind heard units, mean for who speaks next. */
 static void
 judge(struct generate *g, struct ov_tensor *h, int from)
@@ -269,15 +287,8 @@ judge(struct generate *g, struct ov_tensor *h, int from)
     struct ov_tensor *x = ov_voice_text_logits(&g->voice, g->graph, h);
     int i;
 
-    for (i = 0; i < x->rows; i++) {
-        const ov_real *y = x->x + (size_t)i * (size_t)x->cols;
-
-        g->c.says[from + i] = y[g->listen] >= y[g->answer] &&
-                                      y[g->listen] >= y[g->ignore]
-                                  ? OV_SAYS_LISTEN
-                              : y[g->answer] >= y[g->ignore] ? OV_SAYS_ANSWER
-                                                             : OV_SAYS_IGNORE;
-    }
+    for (i = 0; i < x->rows; i++)
+        g->c.says[from + i] = decide(g, x->x + (size_t)i * (size_t)x->cols);
 }
 
 /* Read the n <= BATCH records from position at on, which is where the caches
@@ -455,6 +466,8 @@ generate_begin(void *self)
     }
     c->start[c->turns++] = c->n;
     c->again = -1;
+    c->joined = 0;
+    c->inside = false;
     begin_answer(g);
 }
 
@@ -467,7 +480,36 @@ generate_again(void *self)
         generate_begin(g);
         return;
     }
-    g->c.again = 0;
+    g->c.again = g->c.joined;
+    g->c.inside = g->c.joined > 0;
+    begin_answer(g);
+}
+
+/* A turn is not joined endlessly: a quarter of the context (20 s). */
+static bool
+generate_may_join(const void *self)
+{
+    const struct generate *g = self;
+
+    return g->listen >= 0 && g->a.ready && g->a.step == 0 &&
+           g->a.asked == g->chat && g->c.turns > 0 &&
+           g->c.n - first(g) < g->voice.c.context / 4;
+}
+
+/* The question goes on where it asked for an answer. */
+static void
+generate_join(void *self)
+{
+    struct generate *g = self;
+
+    if (!generate_may_join(g)) {
+        generate_begin(g);
+        return;
+    }
+    rewind_to(g, g->a.prompt - 1);
+    g->c.joined = g->c.n - first(g);
+    g->c.inside = true;
+    g->c.again = -1;
     begin_answer(g);
 }
 
@@ -557,6 +599,7 @@ copy_records(struct generate *g, struct context *to, const struct context *from)
     memcpy(to->start, from->start, (size_t)from->turns * sizeof *to->start);
     to->n = from->n;
     to->turns = from->turns;
+    to->joined = from->joined;
 }
 
 static int
@@ -639,6 +682,18 @@ came_again(struct generate *g, const unsigned char *p)
     return true;
 }
 
+/* Whether the position only says that a sound begins that has begun. */
+static bool
+enters(struct generate *g, const unsigned char *p)
+{
+    bool inside = g->c.inside;
+    int32_t token;
+
+    memcpy(&token, p, sizeof token);
+    g->c.inside = false;
+    return inside && token >= 0 && token == g->audio;
+}
+
 static int
 generate_push(void *self, const void *positions, size_t n, struct ov_err *err)
 {
@@ -651,6 +706,8 @@ generate_push(void *self, const void *positions, size_t n, struct ov_err *err)
     for (; n > 0; n--, p += 4 * record(g)) {
         if ((r = check(g, p, err)) != OV_OK)
             return r;
+        if (enters(g, p))
+            continue;
         if (!came_again(g, p) && ((r = end_again(g, false, err)) != OV_OK ||
                                   (r = put(g, p, 1, err)) != OV_OK))
             return r;
@@ -814,6 +871,8 @@ const struct ov_generate_ops ov_generate_ov = {
     .forget = generate_forget,
     .begin = generate_begin,
     .again = generate_again,
+    .may_join = generate_may_join,
+    .join = generate_join,
     .says = generate_says,
     .cut = generate_cut,
     .tells = generate_tells,

@@ -316,6 +316,16 @@ look_for_split(struct ov_vad *v, uint64_t start, float energy, float p)
     s->peak_after = fmaxf(s->peak_after, p);
 }
 
+/* Where a pause ends the turn: at the first whole chunk of its sound that is
+ * all of the pause long behind the speech. */
+static uint64_t
+pause_end(const struct ov_vad *v)
+{
+    uint64_t at = v->speech_end + v->pause + v->lag - v->turn_start;
+
+    return v->turn_start + (at + CHUNK - 1) / CHUNK * CHUNK;
+}
+
 /* Silence of a pause: the turn ends for now.  What it may still need stays
  * in buf.  It has whole chunks only, so that a stage which works chunk by
  * chunk has nothing to fill up, and can go on where it stopped. */
@@ -421,9 +431,9 @@ step_turn(struct ov_vad *v, uint64_t start, uint64_t end, float energy,
     }
     if (v->split.any)
         limit = earlier(limit, v->split.at);
-    if (v->pause > 0 && end - v->speech_end >= v->pause + v->lag
-        && limit - (limit - v->turn_start) % CHUNK >= v->speech_end)
-        return pause_turn(v, limit, err);
+    if (v->pause > 0 && end >= pause_end(v) &&
+        (!v->split.any || v->split.at >= pause_end(v)))
+        return pause_turn(v, pause_end(v), err);
     return release(v, limit, err);
 }
 

@@ -59,6 +59,46 @@ deviceless() {
 }
 ok "a device that is not there" deviceless
 
+# a small model of random weights that sees, and hears no question
+pictured() {
+    mkdir -p eyes pictures || return 1
+    cp "$top/models/default/tokenizer.json" eyes
+    awk '/"rate": 16000,/ { print; print "\"vision\": {\"image\": 32," \
+            "\"patch\": 8, \"stem\": 16, \"width\": 48, \"heads\": 2," \
+            "\"hidden\": 64, \"layers\": 2," \
+            "\"adapter\": {\"hidden\": 32}},"; next } { print }' \
+        "$top/tests/cli/model.txt" >eyes/config.json
+    ov-train init --seed 1 --config eyes/config.json eyes/model || return 1
+    { printf 'P6 48 32 255\n'; head -c 4608 q.raw; } >pictures/new.ppm
+    echo nothing >pictures/old.png
+    echo nothing >pictures/newer.txt
+    touch -t 202001010000 pictures/old.png
+}
+pictures() {
+    pictured || return 1
+    OV_TALK_RECORD="head -c 16000 q.raw"
+    export OV_TALK_RECORD
+    for options in '--image pictures/new.ppm' '--images pictures' \
+        '--image pictures/new.ppm --images pictures'; do
+        AUDIODRIVER=null timeout 50 "$top/examples/talk" -m ./eyes/model \
+            $options 2>said || return 1
+        cat said
+        ! grep -a ov-encode said || return 1
+    done
+}
+ok "a picture, and the newest of a folder" pictures
+no_picture() {
+    touch pictures/old.png
+    ! AUDIODRIVER=null timeout 50 "$top/examples/talk" -m ./eyes/model \
+        --images pictures 2>said && cat said &&
+        grep -q 'pictures/old.png: ' said || return 1
+    mkdir none
+    ! "$top/examples/talk" --images none 2>said && cat said &&
+        grep -qx 'talk: none: no picture in it' said
+}
+ok "a picture that is none, a folder without any" no_picture
+unset OV_TALK_RECORD
+
 browser=$(command -v chromium || command -v chromium-browser ||
     command -v google-chrome)
 if ! command -v websocketd >/dev/null; then

@@ -24,7 +24,7 @@ noise() {
 vad() { ov-vad --energy --raw u8 "$@"; }
 enc() { ov-encode -m random "$@"; }
 fuse() { ov-fuse -m random "$@"; }
-gen() { ov-generate -q -m random --max-steps 30 "$@"; }
+gen() { ov-generate -q -m random --max-steps 30 --wait 0 "$@"; }
 
 # turn N: the frames of turn N as text, without its number
 turn() {
@@ -45,16 +45,16 @@ shape() {
         END { print "" }' >shape
     cat shape
     cat >want <<EOF
-TURN-BEGIN turn=1 pause=120
+TURN-BEGIN turn=1 pause=80
 TURN-END turn=1 reason=pause
 MARK turn=1 what=silence reason=silence
-TURN-BEGIN turn=2 pause=120
+TURN-BEGIN turn=2 pause=80
 TURN-END turn=2 reason=pause
 INTERRUPT turn=2 from=2
-TURN-BEGIN turn=3 pause=120 continues=2
+TURN-BEGIN turn=3 pause=80 continues=2
 TURN-END turn=3 reason=pause
 MARK turn=3 what=silence reason=silence
-TURN-BEGIN turn=4 pause=120
+TURN-BEGIN turn=4 pause=80
 TURN-END turn=4 reason=pause
 MARK turn=4 what=silence reason=silence
 EOF

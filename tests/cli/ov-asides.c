@@ -231,6 +231,44 @@ test_again(void)
     ov_generate_close(g);
 }
 
+/* A question that went on after it was thought to be over. */
+static void
+test_join(void)
+{
+    struct ov_generate *g = fresh(4), *f = fresh(4);
+
+    talk(g, 1, 1, 5);
+    talk(f, 1, 1, 5);
+    ok(!ov_generate_may_join(g), "nothing joins an answer");
+    ask(g, 2, 5);
+    ok(ov_generate_may_join(g), "a question may be gone on with");
+    ov_generate_join(g);
+    position(g, AUDIO, 0);
+    hear(g, 2, 5, 9);
+    position(g, CHAT, 0);
+    must(ov_generate_flush(g, &err));
+    answer(g, 3);
+    ov_generate_again(g);
+    position(g, AUDIO, 0);
+    hear(g, 2, 5, 12);
+    position(g, CHAT, 0);
+    must(ov_generate_flush(g, &err));
+    ask(f, 2, 12);
+    ok(answer(f, STEPS) == answer(g, STEPS),
+       "joined, and said again: as if it was one question");
+    ok(talk(g, 3, 3, 5) == talk(f, 3, 3, 5), "and remembered as one");
+    ask(g, 4, 100); /* of 256 */
+    ok(!ov_generate_may_join(g), "a long question is not joined");
+    ov_generate_join(g);
+    hear(g, 5, 0, 5);
+    position(g, CHAT, 0);
+    must(ov_generate_flush(g, &err));
+    ask(f, 5, 5);
+    ok(answer(f, STEPS) == answer(g, STEPS), "but gives way to the next");
+    ov_generate_close(g);
+    ov_generate_close(f);
+}
+
 static void
 test_aside(int memory)
 {
@@ -282,6 +320,7 @@ main(int argc, char **argv)
     test_memory();
     test_cut();
     test_again();
+    test_join();
     test_aside(4);
     test_aside(0);
     return tap_done();

@@ -163,15 +163,83 @@ EOF
 }
 ok "an incomplete one when there is silence" listens
 
+waits() {
+    {
+        start
+        begin 1 listen 5
+        finish 1 pause
+        silence 1
+        wait_s 1.5
+        wc -c <late.g >late
+        echo END
+    } | gen 20 --wait 300 >late.g
+    cat late
+    [ "$(cat late)" -gt 2000 ] && expect late.g <<EOF
+TURN-BEGIN turn=1
+decision=listen
+what=silence
+sound turn=1
+TURN-END turn=1
+reason=pause
+EOF
+}
+ok "or a while later: --wait" waits
+
+joins() {
+    { start; begin 1 listen 5; finish 1 pause; silence 1; begin 2 answer 9
+        finish 2 pause; silence 2; echo END; } | tee two.txt | gen 20 >two.g
+    expect two.g <<EOF && gen 20 --wait 50 <two.txt >two.g && expect two.g <<EOF
+TURN-BEGIN turn=1
+decision=listen
+what=silence
+TURN-END turn=1
+reason=unfinished
+TURN-BEGIN turn=2
+decision=answer
+sound turn=2
+TURN-END turn=2
+reason=pause
+what=silence
+EOF
+TURN-BEGIN turn=1
+decision=listen
+what=silence
+sound turn=1
+TURN-END turn=1
+reason=pause
+TURN-BEGIN turn=2
+decision=answer
+sound turn=2
+TURN-END turn=2
+reason=pause
+what=silence
+EOF
+}
+ok "who goes on within that has not finished" joins
+
+unsure() {
+    { start; begin 1 answer 5; finish 1 pause; silence 1; echo END; } |
+        gen 20 --sure 1 >unsure.g
+    expect unsure.g <<EOF
+TURN-BEGIN turn=1
+decision=listen
+what=silence
+sound turn=1
+TURN-END turn=1
+reason=pause
+EOF
+}
+ok "--sure: no answer before the silence" unsure
+
 ignores() {
     { start; begin 1 ignore 5; finish 1 pause; silence 1; echo END; } |
         gen 20 >ignored.g
     expect ignored.g <<EOF
 TURN-BEGIN turn=1
 decision=ignore
+what=silence
 TURN-END turn=1
 reason=ignored
-what=silence
 EOF
 }
 ok "what is no request is not answered" ignores
@@ -301,6 +369,33 @@ EOF
     lines early.g >got && cat got && grep RESUME got
 }
 ok "after a second it is decided" bound
+
+fragment() {
+    undisturbed && {
+        start
+        begin 1 answer 5
+        finish 1 silence
+        wait_s 1
+        begin 2 listen 5
+        finish 2 pause
+        wait_s 0.3
+        silence 2
+        echo END
+    } | gen 60 --lead 100 --barge-in=model >into.g
+    expect into.g <<EOF && ov-inspect --full into.g | grep -a '^=' |
+TURN-BEGIN turn=1
+decision=answer
+sound turn=1
+HOLD turn=1
+decision=ignore
+RESUME turn=1
+sound turn=1
+TURN-END turn=1
+reason=silence
+EOF
+        cmp - undisturbed
+}
+ok "nor does what is not complete and does not go on" fragment
 
 hesitates() {
     {

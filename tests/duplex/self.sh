@@ -144,6 +144,7 @@ talked() {
     card || return 1
     score --events
     score
+    grep -q '^# began [0-9]*$' list || return 1
     has 'turn\tanswered-percent\t100.0\t2' &&
         has 'pause\twaited-percent\t100.0\t1' &&
         has 'interrupt\tobeyed-percent\t100.0\t1' &&

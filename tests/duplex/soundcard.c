@@ -76,6 +76,7 @@ static size_t held_n, held_max = 2 * RATE_HZ / 1000 * 40;
 static double echo_gain;
 static size_t echo_delay;
 static unsigned long overruns;
+static int64_t began_ns; /* wall clock */
 
 static void
 die(const char *place, const char *fact)
@@ -351,6 +352,7 @@ save_list(const char *path, const char *user_name, const char *system_name)
 
     if (f == NULL || user_path == NULL || system_path == NULL)
         die(path, strerror(errno));
+    fprintf(f, "# began %lld\n", (long long)began_ns);
     for (size_t i = 0; i < clips_n; i++) {
         const struct clip *c = &clips[i];
         double at = (double)c->start / RATE_HZ;
@@ -377,6 +379,7 @@ talk(long warm)
     int64_t begin = ov_clock_monotonic_ns(), late = 0;
     long over = 0;
 
+    began_ns = ov_clock_wall_ns();
     for (u.now = 0; speaker >= 0 || held_n > 1; u.now++) {
         int64_t due = begin + (int64_t)u.now * PERIOD_MS * 1000000;
 

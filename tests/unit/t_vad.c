@@ -191,7 +191,7 @@ test_live(struct ov_vad_options o)
     sound(300, 0.2);
     sound(1000, 0.001);
     sound(300, 0.2);
-    sound(150, 0.001);
+    sound(250, 0.001);
     run(&o, 160);
     ok(turns_n == 3, "two stretches with a pause, and a third: %d turns",
        turns_n);
