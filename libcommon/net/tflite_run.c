@@ -307,8 +307,13 @@ build_concat(struct ov_tflite_run *r, struct node *n, int op,
     n->across = is_across(r, op, ov_tflite_option_int(r->t, o, 0, 0),
                           tensor(r, n->out[0])->rank);
     for (i = 0; i < n->n_in; i++) {
-        const struct value *x = &r->v[n->in[i]];
+        const struct value *x;
 
+        if (n->in[i] < 0) {
+            refuse(r, "joining what is absent", op);
+            return;
+        }
+        x = &r->v[n->in[i]];
         total += n->across ? x->cols : x->rows;
         if (n->across ? x->rows != y->rows : x->cols != y->cols)
             refuse(r, "joining tensors that do not fit", op);

@@ -214,7 +214,7 @@ static const struct made_tensor TENSORS[] = {
     {1, {4}, OV_TFLITE_I32, 6, 0, 0}, /* 17: a shape, not looked at */
 };
 
-static const struct made_op OPS[] = {
+static struct made_op OPS[] = {
     {OV_TFLITE_VAR_HANDLE, 0, {0}, 1, {2}, {0}},
     {OV_TFLITE_RESHAPE, 2, {0, 17}, 1, {1}, {0}},
     {OV_TFLITE_READ_VARIABLE, 1, {2}, 1, {3}, {0}},
@@ -386,6 +386,25 @@ good(void)
     ov_tflite_close(&t);
 }
 
+/* An input of CONCAT that is absent. */
+static void
+absent(void)
+{
+    struct ov_tflite_run *r;
+    struct ov_tflite t;
+    struct ov_err err = {0};
+    int was = OPS[3].in[1];
+
+    OPS[3].in[1] = -1;
+    make_file();
+    ok(ov_tflite_parse(&t, b.p, b.n, "made", &err) == OV_OK &&
+           ov_tflite_run_open(&r, &t, 0, &err) == OV_EMODEL,
+       "refused: %s", err.text);
+    ov_tflite_close(&t);
+    OPS[3].in[1] = was;
+    make_file();
+}
+
 static const char *const words[] = {"TFL3", "\xff\xff\xff\xff", "\x01\0\0\x10",
                                     "\x7f\0\0\0", NULL};
 
@@ -398,6 +417,7 @@ main(void)
 
     make_file();
     good();
+    absent();
     for (i = 0; i < times; i++) {
         memcpy(p, b.p, b.n);
         n = mutate(p, b.n, sizeof p, words);
