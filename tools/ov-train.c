@@ -447,6 +447,23 @@ static const double mixes[][OV_MIXED_KINDS] = {
     { 0.16, 0.06, 0.26, 0.14, 0.38, 0.16 },
 };
 
+/* Pictures to learn from, for eyes as config.json says. */
+static void
+open_eyes(const char *dir, const struct ov_config *config,
+              struct ov_images *images, struct ov_voice_task_options *o)
+{
+    struct ov_err err;
+
+    if (dir == NULL)
+        return;
+    if (ov_vision_config(&o->eyes, config, &err) != OV_OK ||
+        ov_images_open(images, dir, &err) != OV_OK)
+        tool_die_err(&err);
+    if (o->eyes.image == 0 || o->eyes.image > 256)
+        tool_die(OV_EMODEL, "%s: no vision of 256 pixels or less", a.config);
+    o->images = images;
+}
+
 static int
 main_voice(int argc, char **argv)
 {
@@ -493,7 +510,7 @@ main_voice(int argc, char **argv)
     struct ov_voice_task *t;
     struct ov_task task;
     struct ov_corpus questions, said, people;
-    struct ov_images images;
+    struct ov_images images = { 0 };
     struct ov_config *config;
     struct ov_params ps;
     struct ov_err err;
@@ -511,13 +528,9 @@ main_voice(int argc, char **argv)
         ov_voice_config(&o.net, config, &err) != OV_OK ||
         ov_corpus_open(&questions, a.corpus, &err) != OV_OK ||
         ov_corpus_open(&said, answers, &err) != OV_OK ||
-        (humans != NULL && ov_corpus_open(&people, humans, &err) != OV_OK) ||
-        (pictures != NULL &&
-         (ov_vision_config(&o.eyes, config, &err) != OV_OK ||
-          ov_images_open(&images, pictures, &err) != OV_OK)))
+        (humans != NULL && ov_corpus_open(&people, humans, &err) != OV_OK))
         tool_die_err(&err);
-    if (pictures != NULL && (o.eyes.image == 0 || o.eyes.image > 256))
-        tool_die(OV_EMODEL, "%s: no vision of 256 pixels or less", a.config);
+    open_eyes(pictures, config, &images, &o);
     snprintf(table, sizeof table, "%s/questions.tsv", a.corpus);
     memcpy(o.mix, mixes[stage], sizeof o.mix);
     o.batch = a.batch;
@@ -528,7 +541,6 @@ main_voice(int argc, char **argv)
     o.decide = decide;
     o.router = router;
     o.see = see;
-    o.images = pictures != NULL ? &images : NULL;
     o.seed = tool.seed;
     if (ov_voice_task_open(&t, &o, &questions, &said,
                            humans != NULL ? &people : NULL, table, writing,
@@ -542,8 +554,7 @@ main_voice(int argc, char **argv)
     ov_corpus_close(&said);
     if (humans != NULL)
         ov_corpus_close(&people);
-    if (pictures != NULL)
-        ov_images_close(&images);
+    ov_images_close(&images);
     ov_config_close(config);
     return 0;
 }

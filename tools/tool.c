@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "config.h"
-#include "math/processor.h"
+#include "stage/processor.h"
 #include "tools/output.h"
 
 enum { OPTIONS_MAX = 64, LINE = 1024 };

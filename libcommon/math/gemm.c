@@ -52,6 +52,13 @@ ov_gemm_threads(int n)
     threads = n;
 }
 
+const char *
+ov_gemm_kernel(void)
+{
+    pthread_once(&once, choose);
+    return bli_arch_string(bli_arch_query_id());
+}
+
 int
 ov_gemm_threads_now(void)
 {

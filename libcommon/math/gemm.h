@@ -15,6 +15,8 @@ void ov_gemm(bool at, bool bt, int m, int n, int k, ov_real alpha,
              const ov_real *a, int lda, const ov_real *b, int ldb,
              ov_real beta, ov_real *c, int ldc);
 void ov_gemm_threads(int n);
+/* BLIS's kernels here, by its name for a processor: "haswell". */
+const char *ov_gemm_kernel(void);
 /* What it said last; 1 if it was not called. */
 int ov_gemm_threads_now(void);
 

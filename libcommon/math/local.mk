@@ -25,8 +25,7 @@ libov_a_SOURCES += \
 	libcommon/math/attend.c libcommon/math/attend.h \
 	libcommon/math/dense.c libcommon/math/dense.h \
 	libcommon/math/narrow.c libcommon/math/narrow.h \
-	libcommon/math/narrow_lanes.h \
-	libcommon/math/processor.c libcommon/math/processor.h \
+	libcommon/math/narrow_lanes.inc \
 	libcommon/math/gelu.c libcommon/math/gelu.h
 
 # the same room in double precision, for gradients against differences

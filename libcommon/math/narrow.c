@@ -4,7 +4,7 @@
  *
  * A few rows run straight through the weights, which are widened in
  * registers.  For many, four rows of weights are widened once for all of
- * them.  The products themselves are in narrow_lanes.h. */
+ * them.  The products themselves are in narrow_lanes.inc. */
 #include "math/narrow.h"
 
 #include <stdint.h>
@@ -105,7 +105,7 @@ typedef void kernel(const struct part *p);
 #define LANES 16
 #define L(name) name##_16
 #define TARGET __attribute__((target("arch=x86-64-v4")))
-#include "math/narrow_lanes.h"
+#include "math/narrow_lanes.inc"
 #define NARROW_CLONES                                                          \
     __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
@@ -116,7 +116,7 @@ typedef void kernel(const struct part *p);
 #define LANES 8
 #define L(name) name##_8
 #define TARGET NARROW_CLONES
-#include "math/narrow_lanes.h"
+#include "math/narrow_lanes.inc"
 
 /* The kernel of this processor, for weights of a form. */
 static kernel *

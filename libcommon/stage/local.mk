@@ -32,6 +32,7 @@ libov_a_SOURCES += \
 # published codecs and vocoders
 libov_a_SOURCES += \
 	libcommon/stage/fifo.c libcommon/stage/fifo.h \
+	libcommon/stage/processor.c libcommon/stage/processor.h \
 	libcommon/stage/intake.c libcommon/stage/intake.h \
 	libcommon/stage/sound_codec.c libcommon/stage/sound_codec.h \
 	libcommon/stage/encode_codec.c libcommon/stage/vocode_codec.c \

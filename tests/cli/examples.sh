@@ -64,7 +64,8 @@ pictured() {
     mkdir -p eyes pictures || return 1
     cp "$top/models/default/tokenizer.json" eyes
     awk '/"rate": 16000,/ { print; print "\"vision\": {\"image\": 32," \
-            "\"patch\": 8, \"stem\": 16, \"width\": 48, \"heads\": 2," \
+            "\"patch\": 8, \"stem\": 16, \"stem_layers\": 1," \
+            "\"width\": 48, \"heads\": 2," \
             "\"hidden\": 64, \"layers\": 2," \
             "\"adapter\": {\"hidden\": 32}},"; next } { print }' \
         "$top/tests/cli/model.txt" >eyes/config.json

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What this processor can do that products make use of.
  * In: nothing.  Out: a line of text. */
-#include "math/processor.h"
+#include "stage/processor.h"
 
-#include <blis.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,10 +39,9 @@ ov_processor(void)
 {
     static char text[320];
 
-    ov_gemm_threads(ov_gemm_threads_now()); /* BLIS is told its kernels */
     snprintf(text, sizeof text,
              "%s; products: panels %s, rows %d lanes, BLIS %s", features(),
              ov_packed_kernel(), ov_narrow_lanes(),
-             bli_arch_string(bli_arch_query_id()));
+             ov_gemm_kernel());
     return text;
 }
