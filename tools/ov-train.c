@@ -223,8 +223,8 @@ open_pictures(const char *dir, struct ov_images *im, struct ov_vision_config *c)
         ov_images_open(im, dir, &err) != OV_OK)
         tool_die_err(&err);
     ov_config_close(config);
-    if (c->image == 0)
-        tool_die(OV_EMODEL, "%s: no vision", a.config);
+    if (c->image == 0 || c->image > 256)
+        tool_die(OV_EMODEL, "%s: no vision of 256 pixels or less", a.config);
 }
 
 #define PICTURES_OPTION \
@@ -447,23 +447,6 @@ static const double mixes[][OV_MIXED_KINDS] = {
     { 0.16, 0.06, 0.26, 0.14, 0.38, 0.16 },
 };
 
-/* Pictures to learn from, for eyes as config.json says. */
-static void
-open_eyes(const char *dir, const struct ov_config *config,
-              struct ov_images *images, struct ov_voice_task_options *o)
-{
-    struct ov_err err;
-
-    if (dir == NULL)
-        return;
-    if (ov_vision_config(&o->eyes, config, &err) != OV_OK ||
-        ov_images_open(images, dir, &err) != OV_OK)
-        tool_die_err(&err);
-    if (o->eyes.image == 0 || o->eyes.image > 256)
-        tool_die(OV_EMODEL, "%s: no vision of 256 pixels or less", a.config);
-    o->images = images;
-}
-
 static int
 main_voice(int argc, char **argv)
 {
@@ -530,7 +513,10 @@ main_voice(int argc, char **argv)
         ov_corpus_open(&said, answers, &err) != OV_OK ||
         (humans != NULL && ov_corpus_open(&people, humans, &err) != OV_OK))
         tool_die_err(&err);
-    open_eyes(pictures, config, &images, &o);
+    if (pictures != NULL) {
+        open_pictures(pictures, &images, &o.eyes);
+        o.images = &images;
+    }
     snprintf(table, sizeof table, "%s/questions.tsv", a.corpus);
     memcpy(o.mix, mixes[stage], sizeof o.mix);
     o.batch = a.batch;
