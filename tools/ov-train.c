@@ -210,7 +210,7 @@ main_vad(int argc, char **argv)
 }
 
 /* The drawings at --pictures, and what the eyes of --config are. */
-static void
+static struct ov_images *
 open_pictures(const char *dir, struct ov_images *im, struct ov_vision_config *c)
 {
     struct ov_config *config;
@@ -225,6 +225,7 @@ open_pictures(const char *dir, struct ov_images *im, struct ov_vision_config *c)
     ov_config_close(config);
     if (c->image == 0 || c->image > 256)
         tool_die(OV_EMODEL, "%s: no vision of 256 pixels or less", a.config);
+    return im;
 }
 
 #define PICTURES_OPTION \
@@ -492,7 +493,7 @@ main_voice(int argc, char **argv)
     struct ov_voice_task_options o = { 0 };
     struct ov_voice_task *t;
     struct ov_task task;
-    struct ov_corpus questions, said, people;
+    struct ov_corpus questions, said, people = { 0 };
     struct ov_images images = { 0 };
     struct ov_config *config;
     struct ov_params ps;
@@ -513,10 +514,8 @@ main_voice(int argc, char **argv)
         ov_corpus_open(&said, answers, &err) != OV_OK ||
         (humans != NULL && ov_corpus_open(&people, humans, &err) != OV_OK))
         tool_die_err(&err);
-    if (pictures != NULL) {
-        open_pictures(pictures, &images, &o.eyes);
-        o.images = &images;
-    }
+    if (pictures != NULL)
+        o.images = open_pictures(pictures, &images, &o.eyes);
     snprintf(table, sizeof table, "%s/questions.tsv", a.corpus);
     memcpy(o.mix, mixes[stage], sizeof o.mix);
     o.batch = a.batch;
@@ -538,8 +537,7 @@ main_voice(int argc, char **argv)
     ov_voice_task_close(t);
     ov_corpus_close(&questions);
     ov_corpus_close(&said);
-    if (humans != NULL)
-        ov_corpus_close(&people);
+    ov_corpus_close(&people);
     ov_images_close(&images);
     ov_config_close(config);
     return 0;
