@@ -16,6 +16,8 @@ features(void)
 {
     static char text[160];
 
+    text[0] = '\0';
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #define HAS(name) \
     if (__builtin_cpu_supports(name)) \
@@ -41,7 +43,6 @@ ov_processor(void)
 
     snprintf(text, sizeof text,
              "%s; products: panels %s, rows %d lanes, BLIS %s", features(),
-             ov_packed_kernel(), ov_narrow_lanes(),
-             ov_gemm_kernel());
+             ov_packed_kernel(), ov_narrow_lanes(), ov_gemm_kernel());
     return text;
 }
