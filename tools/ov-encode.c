@@ -56,8 +56,8 @@ static const struct tool door = {
     "ov-encode", "[FILE]...",
     "Encode sound (or text) into what the voice model reads.\n"
     "audio -> embed; with --codec audio -> tokens; with --text text -> tokens",
-    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS | TOOL_HAS_SALVAGE |
-        TOOL_HAS_STREAM,
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_THREADS | TOOL_HAS_PROGRESS |
+        TOOL_HAS_SALVAGE | TOOL_HAS_STREAM,
     options};
 
 static bool
@@ -519,7 +519,7 @@ main(int argc, char **argv)
         s.mode = OV_ENCODE_TEXT;
     if (o.mel)
         s.mode = OV_ENCODE_MEL;
-    if (ov_encode_open(&s.e, tool_model_dir(), s.mode, &err) != 0)
+    if (ov_encode_open(&s.e, tool_model_dir(), s.mode, tool.threads, &err) != 0)
         tool_die_err(&err);
     look(&s);
     if (o.bandwidth != NULL &&

@@ -64,7 +64,8 @@ static const struct tool door = {
     "ov-vocode", "[FILE]",
     "Turn the tokens of the codec into sound, as they come.\n"
     "codec tokens (or a spectrogram) -> WAV, AU or raw sound, 16 bit mono",
-    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS | TOOL_HAS_SALVAGE,
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_THREADS | TOOL_HAS_PROGRESS |
+        TOOL_HAS_SALVAGE,
     options};
 
 static bool
@@ -344,7 +345,7 @@ main(int argc, char **argv)
     if (reference != NULL && lead_ms < 0)
         tool_die(OV_EUSAGE, "--reference needs --lead or --play: without a "
                             "pace nobody knows when sound is heard");
-    if (ov_vocode_open(&s.v, tool_model_dir(), &err) != 0)
+    if (ov_vocode_open(&s.v, tool_model_dir(), tool.threads, &err) != 0)
         tool_die_err(&err);
     if (chunks && ov_vocode_option(s.v, "reference-chunks", "yes", &err) != 0)
         tool_die_err(&err);

@@ -10,7 +10,11 @@
 #include "math/narrow.h"
 #include "math/vec.h"
 
-enum { MANY = 8 }; /* rows from which on products pay */
+enum {
+    MANY = 8,         /* rows from which on products pay */
+    MANY_NARROW = 48, /* and for which narrow weights are widened first */
+    BLOCK = 512       /* stored rows that are widened at once */
+};
 
 int
 ov_dense_in(const struct ov_dense *m)
@@ -53,14 +57,59 @@ few(const struct ov_dense *m, const struct ov_tensor *x, struct ov_tensor *y)
                    y->x + (size_t)t * out);
 }
 
+static void
+put_bias(const struct ov_dense *m, struct ov_tensor *y)
+{
+    size_t n = (size_t)y->cols;
+    int t;
+
+    for (t = 0; m->b != NULL && t < y->rows; t++)
+        memcpy(y->x + (size_t)t * n, m->b->x, n * sizeof *y->x);
+}
+
+/* Stored rows are outputs: a block gives columns of y.  Turned they are
+ * inputs: a block adds to all of y. */
+static void
+widened(struct ov_graph *g, const struct ov_dense *m, const struct ov_tensor *x,
+        struct ov_tensor *y)
+{
+    int rows = m->w->rows, cols = m->w->cols, at, i, n;
+    float *room = ov_graph_alloc(g, BLOCK * (size_t)cols * sizeof *room);
+    ov_real beta = m->b != NULL;
+
+    put_bias(m, y);
+    for (at = 0; at < rows; at += n) {
+        n = rows - at < BLOCK ? rows - at : BLOCK;
+        for (i = 0; i < n; i++)
+            ov_narrow_row(m->w, at + i, room + (size_t)i * (size_t)cols);
+        if (m->turned)
+            ov_gemm(false, false, x->rows, cols, n, 1, x->x + at, rows, room,
+                    cols, at > 0 ? 1 : beta, y->x, cols);
+        else
+            ov_gemm(false, true, x->rows, n, cols, 1, x->x, cols, room, cols,
+                    beta, y->x + at, rows);
+    }
+}
+
+static bool
+is_widened(const struct ov_graph *g, enum ov_form form, int rows)
+{
+    return ov_graph_fast(g) && rows >= MANY_NARROW &&
+           (form == OV_FORM_F16 || form == OV_FORM_BF16 || form == OV_FORM_I8);
+}
+
 struct ov_tensor *
 ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
              const struct ov_tensor *x)
 {
-    int t, in = ov_dense_in(m), out = ov_dense_out(m);
+    int in = ov_dense_in(m), out = ov_dense_out(m);
     struct ov_tensor *y = ov_tensor_new(g, x->rows, out);
 
     assert(!ov_graph_records(g) && x->cols == in);
+    if (is_widened(g, m->w->form, x->rows)) {
+        widened(g, m, x, y);
+        return y;
+    }
     if (m->w->form != OV_FORM_REAL) {
         ov_narrow_product(g, x->rows, x->x, m->w, m->turned,
                           m->b != NULL ? m->b->x : NULL, y->x);
@@ -70,8 +119,7 @@ ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
         few(m, x, y);
         return y;
     }
-    for (t = 0; m->b != NULL && t < y->rows; t++)
-        memcpy(y->x + (size_t)t * out, m->b->x, (size_t)out * sizeof *y->x);
+    put_bias(m, y);
     ov_gemm(false, !m->turned, x->rows, out, in, 1, x->x, in, m->w->x,
             m->w->cols, m->b != NULL ? 1 : 0, y->x, out);
     return y;

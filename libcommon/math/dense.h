@@ -17,7 +17,8 @@ struct ov_dense {
 };
 
 /* x [n, in] -> y [n, out]; g must not record.  On a graph that is not fast,
- * and where w is narrow, every row is computed alone. */
+ * and where w is narrow and the rows are few or w lies in panels, every row is
+ * computed alone. */
 struct ov_tensor *ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
                                const struct ov_tensor *x);
 /* The same with w [out, in] and b [1, out] or NULL. */

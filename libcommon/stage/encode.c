@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "stage/encode_ops.h"
+#include "stage/processor.h"
 
 /* The first that takes a model has it. */
 static const struct ov_encode_ops *const ALL[] = {
@@ -40,7 +41,7 @@ struct ov_encode {
 
 int
 ov_encode_open(struct ov_encode **out, const char *dir,
-               enum ov_encode_mode mode, struct ov_err *err)
+               enum ov_encode_mode mode, int threads, struct ov_err *err)
 {
     struct ov_encode *e = calloc(1, sizeof *e);
     struct ov_model_kind k;
@@ -60,8 +61,10 @@ ov_encode_open(struct ov_encode **out, const char *dir,
                             : mode == OV_ENCODE_CODEC ? "a codec"
                                                       : "a model that reads",
                             err);
-    if (r == OV_OK)
+    if (r == OV_OK) {
+        ov_processor_threads(threads, k.type);
         r = e->ops->open(&e->self, dir, &k, mode, err);
+    }
     if (r != OV_OK) {
         free(e);
         return r;

@@ -21,9 +21,11 @@ enum ov_encode_mode {
 struct ov_encode;
 
 /* Open the encoder of the model in directory dir (as ov_model_find gives).
+ * It computes with so many threads (ov_processor_threads).
  * OV_EMODEL if a file is missing, damaged or does not fit. */
 int ov_encode_open(struct ov_encode **e, const char *dir,
-                   enum ov_encode_mode mode, struct ov_err *err);
+                   enum ov_encode_mode mode, int threads,
+                   struct ov_err *err);
 void ov_encode_close(struct ov_encode *e);
 /* Set what only some kinds of models have ("language", "image", ...), after
  * opening.  OV_EUSAGE: this model has no such option, or not that value. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "stage/generate_ops.h"
+#include "stage/processor.h"
 
 /* The first that takes a model has it. */
 static const struct ov_generate_ops *const ALL[] = {
@@ -38,8 +39,10 @@ ov_generate_open(struct ov_generate **out, const char *dir,
             g->ops = ALL[i];
     if (r == OV_OK && g->ops == NULL)
         r = ov_model_refuse(&k, dir, "a model that answers", err);
-    if (r == OV_OK)
+    if (r == OV_OK) {
+        ov_processor_threads(o->threads, k.type);
         r = g->ops->open(&g->self, dir, &k, o, err);
+    }
     if (r != OV_OK) {
         free(g);
         return r;

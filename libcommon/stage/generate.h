@@ -18,7 +18,7 @@ struct ov_generate_options {
     double top_p;       /* 1 = all */
     uint64_t seed;
     int max_steps;           /* 0 = as many as the context holds */
-    int threads;             /* 0 = the default */
+    int threads;             /* ov_processor_threads */
     int memory;              /* earlier turns that the context keeps, where
                               * the model knows conversations */
     double sure;             /* a question is complete above this probability,

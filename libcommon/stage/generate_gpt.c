@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "math/gemm.h"
 #include "math/sample.h"
 #include "net/gpt.h"
 #include "text/bpe.h"
@@ -75,8 +74,6 @@ generate_open(void **out, const char *dir, const struct ov_model_kind *k,
         generate_close(g);
         return r;
     }
-    if (o->threads > 0)
-        ov_gemm_threads(o->threads);
     *out = g;
     return OV_OK;
 }

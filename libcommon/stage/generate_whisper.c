@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "math/gemm.h"
 #include "net/whisper.h"
 #include "stage/transcribe.h"
 
@@ -45,8 +44,6 @@ open_(void **self, const char *dir, const struct ov_model_kind *k,
     (void)k;
     if (g == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
-    if (o->threads > 0)
-        ov_gemm_threads(o->threads);
     ov_transcribe_defaults(&g->o);
     g->o.tries = 1;
     g->o.temperature[0] = o->temperature;

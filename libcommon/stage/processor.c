@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What this processor can do that products make use of.
- * In: nothing.  Out: a line of text. */
+ * In: nothing.  Out: a line of text; how many threads there shall be. */
 #include "stage/processor.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "math/gemm.h"
 #include "math/narrow.h"
 #include "math/packed.h"
+#include "math/pool.h"
 
 static const char *
 features(void)
@@ -45,4 +47,14 @@ ov_processor(void)
              "%s; products: panels %s, rows %d lanes, BLIS %s", features(),
              ov_packed_kernel(), ov_narrow_lanes(), ov_gemm_kernel());
     return text;
+}
+
+void
+ov_processor_threads(int asked, enum ov_model_type type)
+{
+    long n = asked;
+
+    if (n == 0)
+        n = type == OV_MODEL_OV ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
+    ov_gemm_threads(n < 1 ? 1 : n > OV_POOL_MAX ? OV_POOL_MAX : (int)n);
 }

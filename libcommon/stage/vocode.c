@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "stage/processor.h"
 #include "stage/vocode_ops.h"
 
 /* The first that takes a model has it. */
@@ -21,7 +22,8 @@ struct ov_vocode {
 };
 
 int
-ov_vocode_open(struct ov_vocode **out, const char *dir, struct ov_err *err)
+ov_vocode_open(struct ov_vocode **out, const char *dir, int threads,
+               struct ov_err *err)
 {
     struct ov_vocode *v = calloc(1, sizeof *v);
     struct ov_model_kind k;
@@ -37,8 +39,10 @@ ov_vocode_open(struct ov_vocode **out, const char *dir, struct ov_err *err)
             v->ops = ALL[i];
     if (r == OV_OK && v->ops == NULL)
         r = ov_model_refuse(&k, dir, "a model that makes sound of codes", err);
-    if (r == OV_OK)
+    if (r == OV_OK) {
+        ov_processor_threads(threads, k.type);
         r = v->ops->open(&v->self, dir, &k, err);
+    }
     if (r != OV_OK) {
         free(v);
         return r;

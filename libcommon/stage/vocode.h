@@ -12,7 +12,11 @@
 
 struct ov_vocode;
 
-int ov_vocode_open(struct ov_vocode **v, const char *dir, struct ov_err *err);
+/* Open what makes sound of the codes of the model in directory dir; it
+ * computes with so many threads (ov_processor_threads).
+ * OV_EMODEL if a file is missing, damaged or does not fit. */
+int ov_vocode_open(struct ov_vocode **v, const char *dir, int threads,
+                   struct ov_err *err);
 void ov_vocode_close(struct ov_vocode *v);
 /* Set what only some kinds of models have ("language", "image", ...), after
  * opening.  OV_EUSAGE: this model has no such option, or not that value. */
