@@ -127,7 +127,9 @@ ov_look_draw(const struct ov_material *m, struct ov_graph *g, struct ov_rng *r,
     p.rgb = ov_graph_alloc(g, (size_t)c->image * (size_t)c->image * 3);
     if (ov_rng_below(r, 5) < 3)
         ov_picture_thing(im, r, im->learn[ov_rng_below(r, im->learns)],
-                         OV_LOOK_LEARN, &p);
+                         ov_rng_below(r, 4) == 0 ? OV_LOOK_PLAIN
+                                                 : OV_LOOK_LEARN,
+                         &p);
     else
         ov_picture_scene(r, false, &p);
     t->seen = ov_graph_alloc(g, sizeof *t->seen * (size_t)ov_vision_cells(c) *

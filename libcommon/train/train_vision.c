@@ -119,7 +119,7 @@ draw(const struct ov_vision_task *t, struct ov_graph *g, struct ov_rng *r,
             ov_picture_scene(r, false, &p);
         else
             ov_picture_thing(im, r, im->learn[ov_rng_below(r, im->learns)],
-                             OV_LOOK_LEARN, &p);
+                             i % 4 == 0 ? OV_LOOK_PLAIN : OV_LOOK_LEARN, &p);
         b->name[i] = p.thing;
         if (p.thing < 0)
             labels(c, &p, b->shape + (size_t)i * (size_t)rows,
