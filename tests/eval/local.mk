@@ -7,7 +7,8 @@ EXTRA_DIST += tests/eval/README tests/eval/OvEval.pm tests/eval/lpcnet.c \
 	tests/eval/answers tests/eval/calibrate tests/eval/chunks \
 	tests/eval/codec tests/eval/human tests/eval/judge \
 	tests/eval/latency tests/eval/lyra tests/eval/run \
-	tests/eval/seetime.py tests/eval/vision tests/eval/spoken tests/eval/vad
+	tests/eval/seetime.py tests/eval/spoken tests/eval/talk tests/eval/vad \
+	tests/eval/vision tests/eval/written
 
 eval-local: eval-run
 eval-run: all tests/eval/vadscore$(EXEEXT) tests/eval/soundscore$(EXEEXT)
