@@ -4,6 +4,7 @@
 #include "math/dense.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "math/gemm.h"
@@ -13,7 +14,7 @@
 enum {
     MANY = 8,         /* rows from which on products pay */
     MANY_NARROW = 48, /* and for which narrow weights are widened first */
-    BLOCK = 512       /* stored rows that are widened at once */
+    BLOCK = 1 << 19   /* values that are widened at once: 2 MB */
 };
 
 int
@@ -68,18 +69,22 @@ put_bias(const struct ov_dense *m, struct ov_tensor *y)
 }
 
 /* Stored rows are outputs: a block gives columns of y.  Turned they are
- * inputs: a block adds to all of y. */
-static void
-widened(struct ov_graph *g, const struct ov_dense *m, const struct ov_tensor *x,
+ * inputs: a block adds to all of y.  The room is not the graph's, which keeps
+ * that of all layers.  false: there is none. */
+static bool
+widened(const struct ov_dense *m, const struct ov_tensor *x,
         struct ov_tensor *y)
 {
     int rows = m->w->rows, cols = m->w->cols, at, i, n;
-    float *room = ov_graph_alloc(g, BLOCK * (size_t)cols * sizeof *room);
+    int most = BLOCK / cols < 16 ? 16 : BLOCK / cols;
+    float *room = malloc((size_t)most * (size_t)cols * sizeof *room);
     ov_real beta = m->b != NULL;
 
+    if (room == NULL)
+        return false;
     put_bias(m, y);
     for (at = 0; at < rows; at += n) {
-        n = rows - at < BLOCK ? rows - at : BLOCK;
+        n = rows - at < most ? rows - at : most;
         for (i = 0; i < n; i++)
             ov_narrow_row(m->w, at + i, room + (size_t)i * (size_t)cols);
         if (m->turned)
@@ -89,6 +94,8 @@ widened(struct ov_graph *g, const struct ov_dense *m, const struct ov_tensor *x,
             ov_gemm(false, true, x->rows, n, cols, 1, x->x, cols, room, cols,
                     beta, y->x + at, rows);
     }
+    free(room);
+    return true;
 }
 
 static bool
@@ -106,10 +113,8 @@ ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
     struct ov_tensor *y = ov_tensor_new(g, x->rows, out);
 
     assert(!ov_graph_records(g) && x->cols == in);
-    if (is_widened(g, m->w->form, x->rows)) {
-        widened(g, m, x, y);
+    if (is_widened(g, m->w->form, x->rows) && widened(m, x, y))
         return y;
-    }
     if (m->w->form != OV_FORM_REAL) {
         ov_narrow_product(g, x->rows, x->x, m->w, m->turned,
                           m->b != NULL ? m->b->x : NULL, y->x);

@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/dense.h"
 #include "math/gemm.h"
 #include "math/narrow.h"
 #include "model/safetensors.h"
 #include "tests/unit/tap.h"
 
-enum { ROWS = 130, IN = 200, OUT = 150, SIZE = IN * OUT };
+enum { ROWS = 130, IN = 1100, OUT = 600, SIZE = IN * OUT };
 
 static float x[ROWS * IN], w[SIZE], scale[IN + OUT], b[OUT];
 static float y[ROWS * OUT], z[ROWS * OUT];
@@ -135,6 +136,23 @@ test(enum ov_form form, bool turned, int in, int out)
     ov_graph_free(g);
 }
 
+/* Many rows on a fast graph: weights are widened first, in several blocks if
+ * they are large. */
+static void
+test_widened(enum ov_form form, bool turned, int in, int out, int m)
+{
+    struct ov_graph *g = ov_graph_new_fast();
+    struct ov_tensor t, bias = {.rows = 1, .cols = out, .x = b};
+    struct ov_dense d = {.w = &t, .b = &bias, .turned = turned};
+
+    diag("%d rows of %d -> %d, widened%s", m, in, out, turned ? ", turned" : "");
+    make(&t, form, turned ? in : out, turned ? out : in);
+    memcpy(y, ov_dense_run(g, &d, ov_tensor_const(g, x, m, in))->x,
+           sizeof *y * (size_t)(m * out));
+    check_near(&t, turned, m, in, out);
+    ov_graph_free(g);
+}
+
 /* Every finite half, in a row and in a product. */
 static void
 test_halves(void)
@@ -180,7 +198,13 @@ main(void)
         for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             test(f, false, sizes[i][0], sizes[i][1]);
             test(f, true, sizes[i][0], sizes[i][1]);
+            test_widened(f, false, sizes[i][0], sizes[i][1], ROWS);
+            test_widened(f, true, sizes[i][0], sizes[i][1], ROWS);
         }
+    for (f = OV_FORM_BF16; f <= OV_FORM_I8; f++) {
+        test_widened(f, false, IN, OUT, 50);
+        test_widened(f, true, IN, OUT, 50);
+    }
     test_halves();
     return tap_done();
 }
