@@ -194,7 +194,7 @@ static pid_t
 start(const char *command)
 {
     int in[2], out[2];
-    pid_t pid;
+    pid_t pid = -1;
 
     if (pipe(in) != 0 || pipe(out) != 0 || (pid = fork()) < 0)
         die("sh", strerror(errno));
