@@ -692,8 +692,8 @@ heap_pop(struct work *w)
 /* What the symbol at i of s [n] and the one after it merge to, with its rank;
  * -1: nothing. */
 static int32_t
-merge_at(const struct ov_bpe *b, const struct work *w, const char *s,
-         int32_t i, int32_t n, int32_t *rank)
+merge_at(const struct ov_bpe *b, const struct work *w, const char *s, int32_t i,
+         int32_t n, int32_t *rank)
 {
     if (i < 0 || w->id[i] < 0 || w->next[i] >= n)
         return -1;
