@@ -223,25 +223,6 @@ struct heads {
     struct desk **desk; /* [parts] */
 };
 
-/* In sixteen lanes: a single chain of comparisons is not made into any. */
-OV_INLINE float
-largest(const float *p, int n)
-{
-    float m[16], most = -INFINITY;
-    int j, i;
-
-    for (j = 0; j < 16; j++)
-        m[j] = -INFINITY;
-    for (i = 0; i + 16 <= n; i += 16)
-        for (j = 0; j < 16; j++)
-            m[j] = p[i + j] > m[j] ? p[i + j] : m[j];
-    for (; i < n; i++)
-        most = p[i] > most ? p[i] : most;
-    for (j = 0; j < 16; j++)
-        most = m[j] > most ? m[j] : most;
-    return most;
-}
-
 /* Scores p of one row, keys from..to-1 of which are seen, to weights; what
  * there is of y, n values, is corrected if a larger score has come. */
 OV_HOT static void
@@ -249,31 +230,31 @@ weigh(float *restrict p, int from, int to, int span, float scale,
       const float *restrict bias, float *restrict most, float *restrict sum,
       float *restrict y, int n)
 {
-    float m = *most, by;
+    float m, by;
     int j;
 
-    for (j = from; j < to; j++)
-        p[j] *= scale;
-    for (j = from; j < to && bias != NULL; j++)
-        p[j] += bias[j];
-    if (to > from)
-        m = fmaxf(m, largest(p + from, to - from));
-    for (j = 0; j < from; j++)
-        p[j] = 0;
-    for (j = to > from ? to : from; j < span; j++)
-        p[j] = 0;
-    if (!(m > -INFINITY)) { /* nothing is seen yet */
+    to = to > from ? to : from;
+    if (bias != NULL) {
         for (j = from; j < to; j++)
-            p[j] = 0;
+            p[j] = scale * p[j] + bias[j];
+        scale = 1;
+    }
+    m = fmaxf(*most, scale * ov_max_(p + from, to - from));
+    memset(p, 0, (size_t)from * sizeof *p);
+    memset(p + to, 0, (size_t)(span - to) * sizeof *p);
+    if (!(m > -INFINITY)) { /* nothing is seen yet */
+        memset(p + from, 0, (size_t)(to - from) * sizeof *p);
         return;
     }
     for (j = from; j < to; j++)
-        p[j] = ov_exp(p[j] - m);
-    by = *most > -INFINITY ? ov_exp(*most - m) : 0;
-    for (j = 0; j < n && m > *most; j++)
-        y[j] *= by;
-    *sum = *sum * (m > *most ? by : 1) +
-           (to > from ? ov_sum_(p + from, to - from) : 0);
+        p[j] = ov_exp_below(scale * p[j] - m);
+    if (m > *most) {
+        by = *most > -INFINITY ? ov_exp(*most - m) : 0;
+        for (j = 0; j < n; j++)
+            y[j] *= by;
+        *sum *= by;
+    }
+    *sum += ov_sum_(p + from, to - from);
     *most = m;
 }
 
@@ -413,7 +394,7 @@ ov_attend_run(struct ov_graph *g, const struct ov_attend *a, int nq,
     int h, i, step = many ? BLOCK : 1;
     float *p;
 
-    assert(!ov_graph_records(g));
+    assert(!ov_graph_records(g) && a->scale >= 0);
     first.scale = a->scale != 0 ? a->scale : 1 / sqrtf((float)a->hd);
     if (many && a->scores == NULL) {
         attend_many(g, a, &first, nq, nk);

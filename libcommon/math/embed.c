@@ -3,8 +3,10 @@
  * In: tensors and indices.  Out: tensors and their gradients. */
 #include "math/ops.h"
 
+#include <assert.h>
 #include <string.h>
 
+#include "math/narrow.h"
 #include "math/vec.h"
 
 struct rows {
@@ -69,6 +71,23 @@ embed_back(struct ov_graph *g, void *args)
     }
 }
 
+/* The rows ids of a narrow table, added to z. */
+static void
+add_narrow(struct ov_graph *g, struct ov_tensor *z,
+           const struct ov_tensor *table, const int32_t *ids)
+{
+    size_t c = (size_t)z->cols;
+    ov_real *row = ov_graph_alloc(g, c * sizeof *row);
+    int i;
+
+    assert(!ov_graph_records(g));
+    for (i = 0; i < z->rows; i++)
+        if (ids[i] >= 0) {
+            ov_narrow_row(table, ids[i], row);
+            add_row(z->x + (size_t)i * c, row, z->cols);
+        }
+}
+
 struct ov_tensor *
 ov_embed(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *table,
          const int32_t *ids, int n)
@@ -80,6 +99,10 @@ ov_embed(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *table,
         memcpy(z->x, x->x, bytes);
     else
         memset(z->x, 0, bytes);
+    if (table->form != OV_FORM_REAL) {
+        add_narrow(g, z, table, ids);
+        return z;
+    }
     move_rows(z->x, table->x, ids, n, table->cols, 0);
     note(g, embed_back, (struct rows){ x, table, z, ids, n });
     return z;

@@ -159,31 +159,20 @@ ov_activate(struct ov_graph *g, struct ov_tensor *x, enum ov_act act)
     return y;
 }
 
-OV_INLINE float
-highest(const float *x, int n)
-{
-    float m = x[0];
-    int i;
-
-    for (i = 1; i < n; i++)
-        m = x[i] > m ? x[i] : m;
-    return m;
-}
-
 OV_HOT void
 ov_softmax_rows(float *restrict x, int rows, int cols, int ld)
 {
     int t, i;
 
     for (t = 0; t < rows && cols > 0; t++, x += ld) {
-        float m = highest(x, cols), s;
+        float m = ov_max_(x, cols), s;
 
         if (m == -INFINITY) {
             memset(x, 0, (size_t)cols * sizeof *x);
             continue;
         }
         for (i = 0; i < cols; i++)
-            x[i] = ov_exp(x[i] - m);
+            x[i] = ov_exp_below(x[i] - m);
         s = 1 / ov_sum_(x, cols);
         for (i = 0; i < cols; i++)
             x[i] *= s;
@@ -196,10 +185,10 @@ ov_log_softmax_rows(float *restrict x, int rows, int cols, int ld)
     int t, i;
 
     for (t = 0; t < rows && cols > 0; t++, x += ld) {
-        float m = highest(x, cols), s = 0;
+        float m = ov_max_(x, cols), s = 0;
 
         for (i = 0; i < cols; i++)
-            s += ov_exp(x[i] - m);
+            s += ov_exp_below(x[i] - m);
         s = m + ov_log(s);
         for (i = 0; i < cols; i++)
             x[i] -= s;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "math/narrow.h"
 #include "math/vec.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -99,5 +100,22 @@ ov_matvec(int m, int n, int k, const ov_real *x, const ov_real *w,
                 ov_dot_(x + (size_t)i * (size_t)k, w + (size_t)j * (size_t)k,
                         k) +
                 (b != NULL ? b[j] : 0);
+}
+
+/* No weights are narrow here: never called. */
+void
+ov_narrow_product(struct ov_graph *g, int m, const ov_real *x,
+                  const struct ov_tensor *w, bool turned, const ov_real *b,
+                  ov_real *y)
+{
+    (void)g, (void)m, (void)x, (void)w, (void)turned, (void)b, (void)y;
+    abort();
+}
+
+void
+ov_narrow_row(const struct ov_tensor *w, int row, ov_real *y)
+{
+    (void)w, (void)row, (void)y;
+    abort();
 }
 #endif

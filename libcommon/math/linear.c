@@ -3,10 +3,12 @@
  * In: tensors.  Out: tensors and their gradients. */
 #include "math/ops.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "math/gemm.h"
 #include "math/mixed.h"
+#include "math/narrow.h"
 #include "math/vec.h"
 
 struct linear {
@@ -66,6 +68,12 @@ ov_linear(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *w,
     struct ov_tensor *y = ov_tensor_new(g, x->rows, w->rows);
     struct linear *a;
 
+    if (w->form != OV_FORM_REAL) {
+        assert(!ov_graph_records(g));
+        ov_narrow_product(g, x->rows, x->x, w, false, b != NULL ? b->x : NULL,
+                          y->x);
+        return y;
+    }
     if (!ov_graph_fast(g)) {
         ov_matvec(x->rows, w->rows, x->cols, x->x, w->x,
                   b != NULL ? b->x : NULL, y->x);

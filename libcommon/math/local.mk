@@ -47,4 +47,4 @@ libov_a_SOURCES += \
 	libcommon/math/packed_plain.c libcommon/math/packed_avx2.c \
 	libcommon/math/packed_avx512.c \
 	libcommon/math/pool.c libcommon/math/pool.h
-OV_TESTS += tests/unit/t_packed tests/unit/t_pool
+OV_TESTS += tests/unit/t_packed tests/unit/t_pool tests/unit/t_vec

@@ -33,15 +33,13 @@ OV_INLINE ov_real ov_abs(ov_real x) { return fabs(x); }
 
 #else
 
-/* exp: 2^n * p(r), r in +-ln2/2; saturates outside +-87. */
+/* exp of -87..88: 2^n * p(r), r in +-ln2/2. */
 OV_INLINE float
-ov_exp(float x)
+ov_exp_(float x)
 {
     float n, r, p, s;
     int32_t i;
 
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
     /* round to nearest by the magic constant */
     n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;
     r = x - n * 0.693359375f;
@@ -56,6 +54,22 @@ ov_exp(float x)
     i = (int32_t)((uint32_t)((int32_t)n + 127) << 23); /* n may be NaN */
     memcpy(&s, &i, sizeof s);
     return p * s;
+}
+
+/* exp; saturates outside -87..88. */
+OV_INLINE float
+ov_exp(float x)
+{
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    return ov_exp_(x);
+}
+
+/* exp of what is not above 0: with one bound less. */
+OV_INLINE float
+ov_exp_below(float x)
+{
+    return ov_exp_(x < -87.0f ? -87.0f : x);
 }
 
 /* Natural logarithm of a positive normal number (cephes logf). */
@@ -126,6 +140,38 @@ ov_sigmoid_(ov_real x)
 typedef ov_real ov_lanes
     __attribute__((vector_size(8 * sizeof(ov_real)), aligned(sizeof(ov_real)),
                    may_alias));
+
+/* m: the larger of each of its lanes and of p's; what is not a number is not
+ * larger. */
+OV_INLINE void
+ov_larger_(ov_lanes *m, const ov_real *p)
+{
+    ov_lanes a = *(const ov_lanes *)p, b = *m;
+    __typeof__(a > b) is = a > b;
+
+    *m = (ov_lanes)((is & (__typeof__(is))a) | (~is & (__typeof__(is))b));
+}
+
+/* The largest of n values, -INFINITY of none; what is not a number does not
+ * count.  In lanes, since compilers make none of a chain of comparisons. */
+OV_INLINE ov_real
+ov_max_(const ov_real *a, int n)
+{
+    ov_real m[16], most = -INFINITY;
+    ov_lanes s[2] = {most - (ov_lanes){0}, most - (ov_lanes){0}};
+    int i = 0, j;
+
+    for (; i + 16 <= n; i += 16) {
+        ov_larger_(&s[0], a + i);
+        ov_larger_(&s[1], a + i + 8);
+    }
+    memcpy(m, s, sizeof m);
+    for (j = 0; j < 16; j++)
+        most = m[j] > most ? m[j] : most;
+    for (; i < n; i++)
+        most = a[i] > most ? a[i] : most;
+    return most;
+}
 
 /* Sum of sixteen lanes, always in the same order. */
 OV_INLINE ov_real

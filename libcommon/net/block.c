@@ -16,9 +16,9 @@ ov_block_bind(struct ov_block *b, struct ov_params *ps, const char *name,
     b->db = ov_param_const(ps, 1, c, 0, "%s.conv.bias", name);
     b->nw = ov_param_const(ps, 1, c, 1, "%s.norm.weight", name);
     b->nb = ov_param_const(ps, 1, c, 0, "%s.norm.bias", name);
-    b->w1 = ov_param(ps, h, c, 1 / sqrt(c), "%s.up.weight", name);
+    b->w1 = ov_param_map(ps, h, c, 1 / sqrt(c), "%s.up.weight", name);
     b->b1 = ov_param_const(ps, 1, h, 0, "%s.up.bias", name);
-    b->w2 = ov_param(ps, c, h, 1 / sqrt(h), "%s.down.weight", name);
+    b->w2 = ov_param_map(ps, c, h, 1 / sqrt(h), "%s.down.weight", name);
     b->b2 = ov_param_const(ps, 1, c, 0, "%s.down.bias", name);
     b->gain = ov_param_const(ps, 1, c, 0.2, "%s.gain", name);
 }

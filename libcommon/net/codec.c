@@ -106,7 +106,7 @@ bind_encoder(struct ov_codec *n, struct ov_params *ps)
     int i;
 
     n->in_w =
-        ov_param(ps, c->enc_c, OV_CODEC_FEAT, 0.04, "codec.enc.in.weight");
+        ov_param_map(ps, c->enc_c, OV_CODEC_FEAT, 0.04, "codec.enc.in.weight");
     n->in_b = ov_param_const(ps, 1, c->enc_c, 0, "codec.enc.in.bias");
     n->in_nw = ov_param_const(ps, 1, c->enc_c, 1, "codec.enc.norm.weight");
     n->in_nb = ov_param_const(ps, 1, c->enc_c, 0, "codec.enc.norm.bias");
@@ -114,8 +114,9 @@ bind_encoder(struct ov_codec *n, struct ov_params *ps)
         snprintf(name, sizeof name, "codec.enc.%d", i);
         ov_block_bind(&n->enc[i], ps, name, c->enc_c, c->enc_h, KERNEL, 1);
     }
-    n->down_w = ov_param(ps, c->dim, c->hops * c->enc_c,
-                         1 / sqrt(c->hops * c->enc_c), "codec.enc.out.weight");
+    n->down_w =
+        ov_param_map(ps, c->dim, c->hops * c->enc_c,
+                     1 / sqrt(c->hops * c->enc_c), "codec.enc.out.weight");
     n->down_b = ov_param_const(ps, 1, c->dim, 0, "codec.enc.out.bias");
 }
 
@@ -126,8 +127,8 @@ bind_decoder(struct ov_codec *n, struct ov_params *ps)
     char name[40];
     int i;
 
-    n->up_w = ov_param(ps, c->hops * c->dec_c, LOOK_BACK * c->dim,
-                       1 / sqrt(LOOK_BACK * c->dim), "codec.dec.in.weight");
+    n->up_w = ov_param_map(ps, c->hops * c->dec_c, LOOK_BACK * c->dim,
+                           1 / sqrt(LOOK_BACK * c->dim), "codec.dec.in.weight");
     n->up_b = ov_param_const(ps, 1, c->hops * c->dec_c, 0, "codec.dec.in.bias");
     n->up_nw = ov_param_const(ps, 1, c->dec_c, 1, "codec.dec.norm.weight");
     n->up_nb = ov_param_const(ps, 1, c->dec_c, 0, "codec.dec.norm.bias");
@@ -137,8 +138,8 @@ bind_decoder(struct ov_codec *n, struct ov_params *ps)
     }
     n->out_nw = ov_param_const(ps, 1, c->dec_c, 1, "codec.dec.last.weight");
     n->out_nb = ov_param_const(ps, 1, c->dec_c, 0, "codec.dec.last.bias");
-    n->out_w = ov_param(ps, 2 * OUT_BINS, c->dec_c, 1 / sqrt(c->dec_c),
-                        "codec.dec.out.weight");
+    n->out_w = ov_param_map(ps, 2 * OUT_BINS, c->dec_c, 1 / sqrt(c->dec_c),
+                            "codec.dec.out.weight");
     n->out_b = ov_param_const(ps, 1, 2 * OUT_BINS, 0, "codec.dec.out.bias");
     make_synthesis(&n->synthesis);
 }
@@ -261,8 +262,8 @@ ov_codec_quantise(const struct ov_codec *n, struct ov_graph *g,
     int d = n->c.dim, card = n->c.card, f, i, k, j;
     size_t values = (size_t)frames * (size_t)d;
     ov_real *r = ov_graph_alloc(g, sizeof *r * values);
-    ov_real *dots = ov_graph_alloc(g, sizeof *dots * (size_t)frames *
-                                          (size_t)card);
+    ov_real *dots =
+        ov_graph_alloc(g, sizeof *dots * (size_t)frames * (size_t)card);
     ov_real *half = ov_graph_alloc(g, sizeof *half * (size_t)card);
     ov_real *v = ov_graph_alloc(g, sizeof *v * (size_t)card);
 
@@ -271,8 +272,8 @@ ov_codec_quantise(const struct ov_codec *n, struct ov_graph *g,
     for (i = 0; i < n->c.stages; i++) {
         const ov_real *book = n->book[i]->x;
         for (k = 0; k < card; k++)
-            half[k] = ov_dot_(book + (size_t)k * d, book + (size_t)k * d, d) /
-                2;
+            half[k] =
+                ov_dot_(book + (size_t)k * d, book + (size_t)k * d, d) / 2;
         if (ov_graph_fast(g))
             ov_gemm(false, true, frames, card, d, 1, r, d, book, d, 0, dots,
                     card);

@@ -43,17 +43,19 @@ ov_experts_bind(struct ov_experts *e, struct ov_params *ps,
     int i;
 
     *e = (struct ov_experts){.count = c->count, .top = c->top};
-    e->router = ov_param(ps, c->count, d, in, "%s.router", prefix);
+    e->router = ov_param_map(ps, c->count, d, in, "%s.router", prefix);
     for (i = 0; i < c->count; i++) {
-        e->up[i] = ov_param(ps, 2 * ff, d, in, "%s.expert.%d.up", prefix, i);
-        e->down[i] =
-            ov_param(ps, d, ff, out / sqrt(ff), "%s.expert.%d.down", prefix, i);
+        e->up[i] =
+            ov_param_map(ps, 2 * ff, d, in, "%s.expert.%d.up", prefix, i);
+        e->down[i] = ov_param_map(ps, d, ff, out / sqrt(ff),
+                                  "%s.expert.%d.down", prefix, i);
     }
     if (c->shared == 0)
         return;
-    e->shared_up = ov_param(ps, 2 * c->shared, d, in, "%s.shared.up", prefix);
-    e->shared_down = ov_param(ps, d, c->shared, out / sqrt(c->shared),
-                              "%s.shared.down", prefix);
+    e->shared_up =
+        ov_param_map(ps, 2 * c->shared, d, in, "%s.shared.up", prefix);
+    e->shared_down = ov_param_map(ps, d, c->shared, out / sqrt(c->shared),
+                                  "%s.shared.down", prefix);
 }
 
 static struct ov_tensor *

@@ -28,6 +28,7 @@ ov_load_begin(struct ov_load *l, const char *dir, const char *part,
         return r;
     }
     ov_params_init(ps, l->weights, NULL, 0, false);
+    ps->narrow = true;
     return OV_OK;
 }
 
@@ -41,7 +42,9 @@ ov_load_end(struct ov_load *l, struct ov_params *ps, int r,
             err->code = r;
     }
     ps->from = NULL;
-    if (l->weights != NULL)
+    if (ov_params_narrow(ps))
+        ps->kept = l->weights;
+    else if (l->weights != NULL)
         ov_weights_close(l->weights);
     if (l->config != NULL)
         ov_config_close(l->config);

@@ -15,10 +15,12 @@ struct ov_load {
 };
 
 /* Open DIR/config.json and DIR/PART.safetensors, or .safetensors.zst; ps
- * is set to take its values from there.  On failure nothing stays open. */
+ * is set to take its values from there, and maps of int8 stay so.  On
+ * failure nothing stays open. */
 int ov_load_begin(struct ov_load *l, const char *dir, const char *part,
                   struct ov_params *ps, struct ov_err *err);
-/* Close both; r is what happened since begin.  Returns r, or what went
+/* Close both, but weights that ps still reads when ps is freed; r is what
+ * happened since begin.  Returns r, or what went
  * wrong while binding ps, with the file's name before it. */
 int ov_load_end(struct ov_load *l, struct ov_params *ps, int r,
                 struct ov_err *err);

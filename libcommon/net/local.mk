@@ -12,7 +12,7 @@ libov_a_SOURCES += \
 	libcommon/net/silero.c libcommon/net/silero.h \
 	libcommon/net/silero_speech.c libcommon/net/silero_speech.h
 OV_TESTS += tests/unit/t_silero
-OV_TESTS += tests/unit/t_net
+OV_TESTS += tests/unit/t_net tests/unit/t_params
 OV_TESTS += tests/unit/t_fuzz_gpt
 libov_a_SOURCES += libcommon/net/bind.c libcommon/net/bind.h
 libov_a_SOURCES += \

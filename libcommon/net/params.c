@@ -26,9 +26,12 @@ ov_params_free(struct ov_params *ps)
         if (!ps->p[i]->borrowed)
             free(ps->p[i]->t.x);
         free(ps->p[i]->t.g);
+        free(ps->p[i]->scale);
         free(ps->p[i]);
     }
     free(ps->p);
+    if (ps->kept != NULL)
+        ov_weights_close(ps->kept);
     *ps = (struct ov_params){ 0 };
 }
 
@@ -58,28 +61,43 @@ draw(struct ov_param *p, uint64_t seed, double std)
     }
 }
 
+/* The array of p and, if it is int8, that of its factors. */
+static int
+find_values(const struct ov_param *p, const struct ov_weights *from,
+            const struct ov_array **a, const struct ov_array **s,
+            struct ov_err *err)
+{
+    char name[96];
+
+    *s = NULL;
+    *a = ov_weights_get(from, p->name);
+    if (*a == NULL)
+        return ov_err_set(err, OV_EMODEL, "tensor %s is missing", p->name);
+    if ((*a)->count != (int64_t)p->t.rows * p->t.cols)
+        return ov_err_set(err, OV_EMODEL,
+                          "tensor %s has %lld values, not %d x %d", p->name,
+                          (long long)(*a)->count, p->t.rows, p->t.cols);
+    if ((*a)->dtype != OV_I8)
+        return OV_OK;
+    snprintf(name, sizeof name, "%s.scale", p->name);
+    *s = ov_weights_get(from, name);
+    if (*s == NULL || (*s)->dtype != OV_F32 || (*s)->count != p->t.rows)
+        return ov_err_set(err, OV_EMODEL,
+                          "tensor %s is missing or does not fit", name);
+    return OV_OK;
+}
+
 int
 ov_param_load(struct ov_param *p, const struct ov_weights *from,
               struct ov_err *err)
 {
-    const struct ov_array *a = ov_weights_get(from, p->name), *s;
+    const struct ov_array *a, *s;
     size_t i, n = (size_t)p->t.rows * (size_t)p->t.cols;
-    char name[96];
     float k = 0;
+    int r = find_values(p, from, &a, &s, err);
 
-    if (a == NULL)
-        return ov_err_set(err, OV_EMODEL, "tensor %s is missing", p->name);
-    if ((size_t)a->count != n)
-        return ov_err_set(err, OV_EMODEL,
-                          "tensor %s has %lld values, not %d x %d", p->name,
-                          (long long)a->count, p->t.rows, p->t.cols);
-    if (a->dtype != OV_I8)
-        return ov_array_to_f32(a, (float *)p->t.x, err);
-    snprintf(name, sizeof name, "%s.scale", p->name);
-    s = ov_weights_get(from, name);
-    if (s == NULL || s->dtype != OV_F32 || s->count != p->t.rows)
-        return ov_err_set(err, OV_EMODEL,
-                          "tensor %s is missing or does not fit", name);
+    if (r != OV_OK || a->dtype != OV_I8)
+        return r != OV_OK ? r : ov_array_to_f32(a, (float *)p->t.x, err);
     for (i = 0; i < n; i++) {
         if (i % (size_t)p->t.cols == 0)
             memcpy(&k, (const char *)s->data +
@@ -89,10 +107,37 @@ ov_param_load(struct ov_param *p, const struct ov_weights *from,
     return OV_OK;
 }
 
-static int
-load(struct ov_params *ps, struct ov_param *p)
+/* p becomes what lies in from, with factors of its own, since those of the
+ * file may not be aligned; false: it is not narrow, or err. */
+static bool
+stay_narrow(struct ov_param *p, const struct ov_weights *from,
+            struct ov_err *err)
 {
-    return ov_param_load(p, ps->from, &ps->err);
+    size_t bytes = (size_t)p->t.rows * sizeof *p->scale;
+    const struct ov_array *a, *s;
+
+    if (find_values(p, from, &a, &s, err) != OV_OK ||
+        (a->dtype != OV_I8 && a->dtype != OV_BF16))
+        return false;
+    p->t.form = a->dtype == OV_I8 ? OV_FORM_I8 : OV_FORM_BF16;
+    p->t.narrow = a->data;
+    if (s == NULL)
+        return true;
+    if ((p->scale = malloc(bytes)) == NULL)
+        abort();
+    p->t.scale = memcpy(p->scale, s->data, bytes);
+    return true;
+}
+
+bool
+ov_params_narrow(const struct ov_params *ps)
+{
+    int i;
+
+    for (i = 0; i < ps->n; i++)
+        if (ps->p[i]->t.form != OV_FORM_REAL)
+            return true;
+    return false;
 }
 
 static struct ov_param *
@@ -112,7 +157,6 @@ static struct ov_param *
 add(struct ov_params *ps, int rows, int cols, const char *name)
 {
     struct ov_param *p = calloc(1, sizeof *p);
-    size_t n = (size_t)rows * (size_t)cols;
 
     if (ps->n == ps->cap) {
         ps->cap = ps->cap ? 2 * ps->cap : 64;
@@ -130,29 +174,46 @@ add(struct ov_params *ps, int rows, int cols, const char *name)
             abort(); /* two bindings of one definition cannot differ */
         p->t.x = o->t.x;
         p->borrowed = true;
-    } else if ((p->t.x = aligned_alloc(64, (n * sizeof *p->t.x + 63) &
-                                               ~(size_t)63)) == NULL)
-        abort();
-    if (ps->train && (p->t.g = calloc(n, sizeof *p->t.g)) == NULL)
-        abort();
+    }
     ps->p[ps->n++] = p;
     return p;
 }
 
+/* Memory for the values of p, if they are its own, and for its gradient. */
+static void
+allot(struct ov_params *ps, struct ov_param *p)
+{
+    size_t n = (size_t)p->t.rows * (size_t)p->t.cols;
+
+    if (!p->borrowed &&
+        (p->t.x = aligned_alloc(64, (n * sizeof *p->t.x + 63) &
+                                        ~(size_t)63)) == NULL)
+        abort();
+    if (ps->train && (p->t.g = calloc(n, sizeof *p->t.g)) == NULL)
+        abort();
+}
+
+enum what { DRAWN, MAP, CONSTANT };
+
 static struct ov_tensor *
-make(struct ov_params *ps, int rows, int cols, double std, bool constant,
+make(struct ov_params *ps, int rows, int cols, double std, enum what what,
      const char *name)
 {
     struct ov_param *p = add(ps, rows, cols, name);
     size_t i, n = (size_t)rows * (size_t)cols;
 
+    if (ps->from != NULL && ps->narrow && what == MAP &&
+        ps->err.code == OV_OK && stay_narrow(p, ps->from, &ps->err))
+        return &p->t;
+    allot(ps, p);
     if (ps->share != NULL)
         return &p->t;
     if (ps->from != NULL) {
-        if (ps->err.code == OV_OK && load(ps, p) == OV_OK)
+        if (ps->err.code == OV_OK &&
+            ov_param_load(p, ps->from, &ps->err) == OV_OK)
             return &p->t;
         memset(p->t.x, 0, n * sizeof *p->t.x);
-    } else if (constant)
+    } else if (what == CONSTANT)
         for (i = 0; i < n; i++)
             p->t.x[i] = (ov_real)std;
     else
@@ -170,7 +231,20 @@ ov_param(struct ov_params *ps, int rows, int cols, double std,
     va_start(ap, fmt);
     vsnprintf(name, sizeof name, fmt, ap);
     va_end(ap);
-    return make(ps, rows, cols, std, false, name);
+    return make(ps, rows, cols, std, DRAWN, name);
+}
+
+struct ov_tensor *
+ov_param_map(struct ov_params *ps, int rows, int cols, double std,
+             const char *fmt, ...)
+{
+    char name[72];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(name, sizeof name, fmt, ap);
+    va_end(ap);
+    return make(ps, rows, cols, std, MAP, name);
 }
 
 struct ov_tensor *
@@ -183,5 +257,5 @@ ov_param_const(struct ov_params *ps, int rows, int cols, double value,
     va_start(ap, fmt);
     vsnprintf(name, sizeof name, fmt, ap);
     va_end(ap);
-    return make(ps, rows, cols, value, true, name);
+    return make(ps, rows, cols, value, CONSTANT, name);
 }

@@ -61,18 +61,18 @@ bind_layer(struct ov_layer *l, struct ov_params *ps,
     char name[32];
 
     l->a_n = ov_param_const(ps, 1, d, 1, "lm.%d.attn.norm", i);
-    l->q = ov_param(ps, d, d, in, "lm.%d.attn.q", i);
-    l->k = ov_param(ps, kv, d, in, "lm.%d.attn.k", i);
-    l->v = ov_param(ps, kv, d, in, "lm.%d.attn.v", i);
-    l->o = ov_param(ps, d, d, in * out, "lm.%d.attn.o", i);
+    l->q = ov_param_map(ps, d, d, in, "lm.%d.attn.q", i);
+    l->k = ov_param_map(ps, kv, d, in, "lm.%d.attn.k", i);
+    l->v = ov_param_map(ps, kv, d, in, "lm.%d.attn.v", i);
+    l->o = ov_param_map(ps, d, d, in * out, "lm.%d.attn.o", i);
     l->f_n = ov_param_const(ps, 1, d, 1, "lm.%d.ff.norm", i);
     if (c->experts.count > 0) {
         snprintf(name, sizeof name, "lm.%d.ff", i);
         ov_experts_bind(&l->experts, ps, &c->experts, d, c->ff, out, name);
         return;
     }
-    l->up = ov_param(ps, 2 * c->ff, d, in, "lm.%d.ff.up", i);
-    l->down = ov_param(ps, d, c->ff, out / sqrt(c->ff), "lm.%d.ff.down", i);
+    l->up = ov_param_map(ps, 2 * c->ff, d, in, "lm.%d.ff.up", i);
+    l->down = ov_param_map(ps, d, c->ff, out / sqrt(c->ff), "lm.%d.ff.down", i);
 }
 
 static void
@@ -82,12 +82,13 @@ bind_lm(struct ov_voice *v, struct ov_params *ps)
     double in = 1 / sqrt(c->d);
     int i;
 
-    v->text = ov_param(ps, c->text_card, c->d, 0.05, "lm.text.embed");
-    v->text_head = ov_param(ps, c->text_card, c->d, in, "lm.text.head");
+    v->text = ov_param_map(ps, c->text_card, c->d, 0.05, "lm.text.embed");
+    v->text_head = ov_param_map(ps, c->text_card, c->d, in, "lm.text.head");
     for (i = 0; i < c->books; i++) {
         int card = c->card + OV_VOICE_EXTRA;
-        v->code[i] = ov_param(ps, card, c->d, 0.05, "lm.code.%d.embed", i);
-        v->code_head[i] = ov_param(ps, card, c->d, in, "lm.code.%d.head", i);
+        v->code[i] = ov_param_map(ps, card, c->d, 0.05, "lm.code.%d.embed", i);
+        v->code_head[i] =
+            ov_param_map(ps, card, c->d, in, "lm.code.%d.head", i);
     }
     for (i = 0; i < c->layers; i++)
         bind_layer(&v->layer[i], ps, c, i);
@@ -105,16 +106,16 @@ bind_conformer(struct ov_conformer *b, struct ov_params *ps,
     b->w = ov_param_const(ps, 1, d, 1, "enc.%d." name ".weight", i); \
     b->b_ = ov_param_const(ps, 1, d, 0, "enc.%d." name ".bias", i)
 #define LINEAR(w, b_, rows, cols, std, name) \
-    b->w = ov_param(ps, rows, cols, std, "enc.%d." name ".weight", i); \
+    b->w = ov_param_map(ps, rows, cols, std, "enc.%d." name ".weight", i); \
     b->b_ = ov_param_const(ps, 1, rows, 0, "enc.%d." name ".bias", i)
     NORM(f1_nw, f1_nb, "ff1.norm");
     LINEAR(f1_up, f1_ub, h, d, in, "ff1.up");
     LINEAR(f1_down, f1_db, d, h, out / sqrt(h), "ff1.down");
     NORM(a_nw, a_nb, "attn.norm");
-    b->q = ov_param(ps, d, d, in, "enc.%d.attn.q", i);
-    b->k = ov_param(ps, d, d, in, "enc.%d.attn.k", i);
-    b->v = ov_param(ps, d, d, in, "enc.%d.attn.v", i);
-    b->o = ov_param(ps, d, d, in * out, "enc.%d.attn.o", i);
+    b->q = ov_param_map(ps, d, d, in, "enc.%d.attn.q", i);
+    b->k = ov_param_map(ps, d, d, in, "enc.%d.attn.k", i);
+    b->v = ov_param_map(ps, d, d, in, "enc.%d.attn.v", i);
+    b->o = ov_param_map(ps, d, d, in * out, "enc.%d.attn.o", i);
     NORM(c_nw, c_nb, "conv.norm");
     LINEAR(c_in, c_ib, 2 * d, d, in, "conv.in");
     b->c_dw = ov_param(ps, k, d, 1 / sqrt(k), "enc.%d.conv.depth.weight", i);
@@ -135,17 +136,17 @@ bind_encoder(struct ov_voice *v, struct ov_params *ps)
     const struct ov_voice_config *c = &v->c;
     int wide = OV_VOICE_STACK * c->front_c, i;
 
-    v->in_w = ov_param(ps, c->front_c, OV_VOICE_BANDS,
-                       1 / sqrt(OV_VOICE_BANDS), "enc.in.weight");
+    v->in_w = ov_param_map(ps, c->front_c, OV_VOICE_BANDS,
+                           1 / sqrt(OV_VOICE_BANDS), "enc.in.weight");
     v->in_b = ov_param_const(ps, 1, c->front_c, 0, "enc.in.bias");
     ov_block_bind(&v->front, ps, "enc.front", c->front_c, c->front_h, 7, 1);
-    v->stack_w = ov_param(ps, c->enc_d, wide, 1 / sqrt(wide),
-                          "enc.stack.weight");
+    v->stack_w = ov_param_map(ps, c->enc_d, wide, 1 / sqrt(wide),
+                              "enc.stack.weight");
     v->stack_b = ov_param_const(ps, 1, c->enc_d, 0, "enc.stack.bias");
     for (i = 0; i < c->enc_layers; i++)
         bind_conformer(&v->enc[i], ps, c, i);
-    v->ctc_w = ov_param(ps, OV_CTC_SIZE, c->enc_d, 1 / sqrt(c->enc_d),
-                        "enc.ctc.weight");
+    v->ctc_w = ov_param_map(ps, OV_CTC_SIZE, c->enc_d, 1 / sqrt(c->enc_d),
+                            "enc.ctc.weight");
     v->ctc_b = ov_param_const(ps, 1, OV_CTC_SIZE, 0, "enc.ctc.bias");
 }
 
@@ -155,11 +156,11 @@ bind_adapter(struct ov_voice *v, struct ov_params *ps)
     const struct ov_voice_config *c = &v->c;
     int wide = OV_VOICE_PAIR * c->enc_d;
 
-    v->ad_up = ov_param(ps, c->adapter_h, wide, 1 / sqrt(wide),
-                        "adapter.up.weight");
+    v->ad_up = ov_param_map(ps, c->adapter_h, wide, 1 / sqrt(wide),
+                            "adapter.up.weight");
     v->ad_ub = ov_param_const(ps, 1, c->adapter_h, 0, "adapter.up.bias");
-    v->ad_down = ov_param(ps, c->d, c->adapter_h, 0.2 / sqrt(c->adapter_h),
-                          "adapter.down.weight");
+    v->ad_down = ov_param_map(ps, c->d, c->adapter_h, 0.2 / sqrt(c->adapter_h),
+                              "adapter.down.weight");
     v->ad_db = ov_param_const(ps, 1, c->d, 0, "adapter.down.bias");
 }
 

@@ -248,7 +248,7 @@ read_added(struct ov_bpe *b, const struct ov_json *added, struct ov_err *err)
         if (rc < 0)
             return rc;
     }
-    return ov_bpe_table_sort(b, err);
+    return OV_OK;
 }
 
 /* After read_added: an entry that is an added token is only compared. */
@@ -306,7 +306,7 @@ find_near(const struct ov_bpe *b, const char *s, size_t n, int32_t expected)
 {
     const struct ov_bpe_token *t = &b->tokens[expected];
 
-    if (n > 0 && t->n == n && memcmp(t->bytes, s, n) == 0)
+    if (n > 0 && t->n == n && t->bytes != NULL && memcmp(t->bytes, s, n) == 0)
         return expected;
     return ov_bpe_table_find(b, s, n);
 }
@@ -571,7 +571,8 @@ ov_bpe_close(struct ov_bpe *b)
     free(b->tokens);
     free(b->added);
     free(b->merges);
-    free(b->names);
+    free(b->added_index.places);
+    free(b->names.places);
     free(b->path);
     free(b);
 }
@@ -603,14 +604,9 @@ ov_bpe_special(const struct ov_bpe *b, const char *name)
 const char *
 ov_bpe_name(const struct ov_bpe *b, int32_t id)
 {
-    size_t i;
-
     if (id < 0 || id >= b->size || !b->tokens[id].special)
         return NULL;
-    for (i = 0; i < b->n_added; i++)
-        if (b->added[i].id == id)
-            return b->added[i].name;
-    return NULL;
+    return b->added[b->tokens[id].n].name;
 }
 
 int
@@ -626,7 +622,7 @@ ov_bpe_add(struct ov_bpe *b, const char *name, int32_t id, struct ov_err *err)
         rc = ov_bpe_table_size(b, id + 1, err);
     if (rc == OV_OK)
         rc = ov_bpe_table_add(b, name, strlen(name), id, err);
-    return rc == OV_OK ? ov_bpe_table_sort(b, err) : rc;
+    return rc;
 }
 
 /* encoding --------------------------------------------------------------- */
@@ -693,22 +689,25 @@ heap_pop(struct work *w)
     return top;
 }
 
-/* The merge of the symbol at i and the one after it, NULL if none. */
-static const struct ov_bpe_merge *
-merge_at(const struct ov_bpe *b, const struct work *w, int32_t i, int32_t n)
+/* What the symbol at i of s [n] and the one after it merge to, with its rank;
+ * -1: nothing. */
+static int32_t
+merge_at(const struct ov_bpe *b, const struct work *w, const char *s, int32_t i,
+         int32_t n, int32_t *rank)
 {
     if (i < 0 || w->id[i] < 0 || w->next[i] >= n)
-        return NULL;
-    return ov_bpe_table_get(b, w->id[i], w->id[w->next[i]]);
+        return -1;
+    return ov_bpe_table_join(b, s + i, w->id[i], w->id[w->next[i]], rank);
 }
 
 static void
-propose(const struct ov_bpe *b, struct work *w, int32_t i, int32_t n)
+propose(const struct ov_bpe *b, struct work *w, const char *s, int32_t i,
+        int32_t n)
 {
-    const struct ov_bpe_merge *m = merge_at(b, w, i, n);
+    int32_t rank;
 
-    if (m != NULL)
-        heap_push(w, (uint64_t)m->rank << 32 | (uint32_t)i);
+    if (merge_at(b, w, s, i, n, &rank) >= 0)
+        heap_push(w, (uint64_t)rank << 32 | (uint32_t)i);
 }
 
 /* Merge s [n] into symbols w->id, linked by w->next from 0 on.  Each merge
@@ -716,8 +715,7 @@ propose(const struct ov_bpe *b, struct work *w, int32_t i, int32_t n)
 static void
 merge_piece(const struct ov_bpe *b, struct work *w, const char *s, int32_t n)
 {
-    const struct ov_bpe_merge *m;
-    int32_t i, gone;
+    int32_t i, gone, id, rank;
     uint64_t top;
 
     w->heaped = 0;
@@ -727,21 +725,21 @@ merge_piece(const struct ov_bpe *b, struct work *w, const char *s, int32_t n)
         w->prev[i] = i - 1;
     }
     for (i = 0; i < n; i++)
-        propose(b, w, i, n);
+        propose(b, w, s, i, n);
     while (w->heaped > 0) {
         top = heap_pop(w);
         i = (int32_t)(top & 0xffffffff);
-        m = merge_at(b, w, i, n);
-        if (m == NULL || (uint64_t)m->rank != top >> 32)
+        id = merge_at(b, w, s, i, n, &rank);
+        if (id < 0 || (uint64_t)rank != top >> 32)
             continue; /* one of the two has changed since */
         gone = w->next[i];
-        w->id[i] = m->id;
+        w->id[i] = id;
         w->id[gone] = -1;
         w->next[i] = w->next[gone];
         if (w->next[i] < n)
             w->prev[w->next[i]] = i;
-        propose(b, w, i, n);
-        propose(b, w, w->prev[i], n);
+        propose(b, w, s, i, n);
+        propose(b, w, s, w->prev[i], n);
     }
 }
 

@@ -59,15 +59,21 @@ ov_bpe_table_new(const char *path)
 int
 ov_bpe_table_size(struct ov_bpe *b, int size, struct ov_err *err)
 {
-    struct ov_bpe_token *p;
+    struct ov_bpe_token *p = b->tokens;
+    int room = size;
 
-    if (b->tokens != NULL && size <= b->size)
+    if (p != NULL && size <= b->size)
         return OV_OK;
-    p = realloc(b->tokens, ((size_t)size + 1) * sizeof *p);
-    if (p == NULL)
-        return no_memory(b, err);
-    memset(p + b->size, 0, (size_t)(size - b->size + 1) * sizeof *p);
-    b->tokens = p;
+    if (p == NULL || size > b->room) {
+        if (p != NULL && size < 2 * b->room && 2 * b->room <= OV_BPE_ID_MAX)
+            room = 2 * b->room;
+        p = realloc(p, ((size_t)room + 1) * sizeof *p);
+        if (p == NULL)
+            return no_memory(b, err);
+        b->tokens = p;
+        b->room = room;
+    }
+    memset(p + b->size, 0, (size_t)(size - b->size) * sizeof *p);
     b->size = size;
     return OV_OK;
 }
@@ -93,6 +99,7 @@ ov_bpe_table_token(struct ov_bpe *b, int32_t id, const char *bytes, size_t n)
     t->n = (uint32_t)n;
     t->used = true;
     b->text_n += n;
+    b->longest = n > b->longest ? n : b->longest;
     if (n == 1)
         b->bytes[(unsigned char)*t->bytes] = id;
 }
@@ -122,14 +129,6 @@ slot(const struct ov_bpe *b, uint64_t pair)
 }
 
 const struct ov_bpe_merge *
-ov_bpe_table_get(const struct ov_bpe *b, int32_t x, int32_t y)
-{
-    const struct ov_bpe_merge *m = slot(b, pair_of(x, y));
-
-    return m->pair != 0 ? m : NULL;
-}
-
-const struct ov_bpe_merge *
 ov_bpe_table_put(struct ov_bpe *b, int32_t x, int32_t y, int32_t rank,
                  int32_t id)
 {
@@ -141,133 +140,170 @@ ov_bpe_table_put(struct ov_bpe *b, int32_t x, int32_t y, int32_t rank,
     return NULL;
 }
 
+/* What entry i of the index is found by, [*n]. */
+static const char *
+key_of(const struct ov_bpe *b, const struct ov_bpe_index *x, int32_t i,
+       size_t *n)
+{
+    if (x == &b->added_index) {
+        *n = b->added[i].n;
+        return b->added[i].name;
+    }
+    *n = b->tokens[i].n;
+    return b->tokens[i].bytes;
+}
+
+/* Where s [n] is in the index, or where it belongs. */
+static struct ov_bpe_place *
+place_of(const struct ov_bpe *b, const struct ov_bpe_index *x, const char *s,
+         size_t n, uint32_t hash)
+{
+    struct ov_bpe_place *p;
+    size_t i = hash & x->mask, len;
+    const char *key;
+
+    for (; (p = &x->places[i])->entry != 0; i = (i + 1) & x->mask) {
+        if (p->hash != hash)
+            continue;
+        key = key_of(b, x, p->entry - 1, &len);
+        if (len == n && memcmp(key, s, n) == 0)
+            break;
+    }
+    return p;
+}
+
+/* The entry of s [n], -1 if there is none. */
+static int32_t
+look_up(const struct ov_bpe *b, const struct ov_bpe_index *x, const char *s,
+        size_t n)
+{
+    if (x->places == NULL || n == 0)
+        return -1;
+    return place_of(b, x, s, n, hash_of(s, n))->entry - 1;
+}
+
+/* Put entry i in; false: one with the same key is there. */
+static bool
+enter(struct ov_bpe *b, struct ov_bpe_index *x, int32_t i)
+{
+    size_t n;
+    const char *key = key_of(b, x, i, &n);
+    uint32_t hash = hash_of(key, n);
+    struct ov_bpe_place *p = place_of(b, x, key, n, hash);
+
+    if (p->entry != 0)
+        return false;
+    *p = (struct ov_bpe_place){hash, i + 1};
+    return true;
+}
+
+/* Make it empty, with room for n entries: twice as many places. */
+static int
+clear(struct ov_bpe *b, struct ov_bpe_index *x, size_t n, struct ov_err *err)
+{
+    size_t slots = 16;
+
+    while (slots < 2 * n)
+        slots *= 2;
+    free(x->places);
+    x->mask = slots - 1;
+    x->places = calloc(slots, sizeof *x->places);
+    return x->places != NULL ? OV_OK : no_memory(b, err);
+}
+
+/* Room for another added token: it grows at powers of two. */
+static int
+added_room(struct ov_bpe *b, struct ov_err *err)
+{
+    size_t room = b->n_added == 0 ? 1 : 2 * b->n_added, i;
+    struct ov_bpe_added *p;
+    int rc;
+
+    if ((b->n_added & (b->n_added - 1)) != 0)
+        return OV_OK;
+    p = realloc(b->added, room * sizeof *p);
+    if (p == NULL)
+        return no_memory(b, err);
+    b->added = p;
+    rc = clear(b, &b->added_index, room, err);
+    for (i = 0; rc == OV_OK && i < b->n_added; i++)
+        enter(b, &b->added_index, (int32_t)i);
+    return rc;
+}
+
 int
 ov_bpe_table_add(struct ov_bpe *b, const char *name, size_t n, int32_t id,
                  struct ov_err *err)
 {
-    struct ov_bpe_added *p = b->added;
+    struct ov_bpe_token *t = &b->tokens[id];
+    struct ov_bpe_added *p;
+    int rc;
 
     if (n == 0 || n > OV_BPE_NAME_MAX)
         return bad(b, "an added token is empty or too long", NULL, err);
-    if (b->tokens[id].used)
+    if (t->used)
         return bad(b, "another token has its id", name, err);
-    if ((b->n_added & (b->n_added - 1)) == 0) /* full at powers of two */
-        p = realloc(p, (b->n_added == 0 ? 1 : 2 * b->n_added) * sizeof *p);
-    if (p == NULL)
-        return no_memory(b, err);
-    b->added = p;
-    p += b->n_added;
-    p->name = malloc(n + 1);
+    rc = added_room(b, err);
+    if (rc < 0)
+        return rc;
+    p = &b->added[b->n_added];
+    *p = (struct ov_bpe_added){malloc(n + 1), n, id};
     if (p->name == NULL)
         return no_memory(b, err);
     memcpy(p->name, name, n);
     p->name[n] = '\0';
-    p->n = n;
-    p->id = id;
-    b->n_added++;
-    b->tokens[id].used = b->tokens[id].special = true;
+    t->n = (uint32_t)b->n_added++;
+    t->used = t->special = true;
     b->begins[(unsigned char)*name] = b->length[n] = true;
-    return OV_OK;
-}
-
-static int
-by_name(const void *x, const void *y)
-{
-    const struct ov_bpe_added *a = x, *b = y;
-    int c = memcmp(a->name, b->name, a->n < b->n ? a->n : b->n);
-
-    return c != 0 ? c : (a->n > b->n) - (a->n < b->n);
-}
-
-int
-ov_bpe_table_sort(struct ov_bpe *b, struct ov_err *err)
-{
-    size_t i;
-
-    if (b->n_added > 1)
-        qsort(b->added, b->n_added, sizeof *b->added, by_name);
-    for (i = 1; i < b->n_added; i++)
-        if (by_name(&b->added[i - 1], &b->added[i]) == 0)
-            return bad(b, "this added token is there twice", b->added[i].name,
-                       err);
+    if (!enter(b, &b->added_index, (int32_t)t->n))
+        return bad(b, "this added token is there twice", name, err);
     return OV_OK;
 }
 
 int32_t
 ov_bpe_table_added(const struct ov_bpe *b, const char *name, size_t n)
 {
-    size_t lo = 0, hi = b->n_added, mid;
-    struct ov_bpe_added want = {(char *)name, n, 0};
-    int c;
+    int32_t i = look_up(b, &b->added_index, name, n);
 
-    while (lo < hi) {
-        mid = lo + (hi - lo) / 2;
-        c = by_name(&want, &b->added[mid]);
-        if (c == 0)
-            return b->added[mid].id;
-        if (c < 0)
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return -1;
-}
-
-/* Where the bytes are in the hash of names, or where they belong. */
-static struct ov_bpe_place *
-name_place(const struct ov_bpe *b, const char *s, size_t n, uint32_t hash)
-{
-    size_t i = hash & b->names_mask;
-    const struct ov_bpe_token *t;
-
-    for (; b->names[i].token != 0; i = (i + 1) & b->names_mask) {
-        t = &b->tokens[b->names[i].token - 1];
-        if (b->names[i].hash == hash && t->n == n &&
-            memcmp(t->bytes, s, n) == 0)
-            break;
-    }
-    return &b->names[i];
+    return i >= 0 ? b->added[i].id : -1;
 }
 
 int
 ov_bpe_table_names(struct ov_bpe *b, int32_t *again, struct ov_err *err)
 {
-    struct ov_bpe_place *p;
-    const struct ov_bpe_token *t;
-    size_t slots = 1024;
-    uint32_t hash;
-    int id;
+    int id, rc = clear(b, &b->names, (size_t)b->size, err);
 
     *again = -1;
-    while (slots < 2 * (size_t)b->size)
-        slots *= 2;
-    b->names_mask = slots - 1;
-    b->names = calloc(slots, sizeof *b->names);
-    if (b->names == NULL)
-        return no_memory(b, err);
-    for (id = 0; id < b->size; id++) {
-        t = &b->tokens[id];
-        if (t->bytes == NULL || t->n == 0)
-            continue;
-        hash = hash_of(t->bytes, t->n);
-        p = name_place(b, t->bytes, t->n, hash);
-        if (p->token != 0)
+    for (id = 0; rc == OV_OK && id < b->size; id++)
+        if (b->tokens[id].bytes != NULL && b->tokens[id].n > 0 &&
+            !enter(b, &b->names, id))
             *again = id;
-        else
-            *p = (struct ov_bpe_place){hash, id + 1};
-    }
-    return OV_OK;
+    return rc;
 }
 
 void
 ov_bpe_table_forget_names(struct ov_bpe *b)
 {
-    free(b->names);
-    b->names = NULL;
+    free(b->names.places);
+    b->names.places = NULL;
 }
 
 int32_t
 ov_bpe_table_find(const struct ov_bpe *b, const char *s, size_t n)
 {
-    return n == 0 ? -1 : name_place(b, s, n, hash_of(s, n))->token - 1;
+    return n <= b->longest ? look_up(b, &b->names, s, n) : -1;
+}
+
+int32_t
+ov_bpe_table_join(const struct ov_bpe *b, const char *s, int32_t x, int32_t y,
+                  int32_t *rank)
+{
+    const struct ov_bpe_merge *m;
+
+    if (b->ranked)
+        return *rank = ov_bpe_table_find(
+                   b, s, (size_t)b->tokens[x].n + b->tokens[y].n);
+    m = slot(b, pair_of(x, y));
+    *rank = m->rank;
+    return m->pair != 0 ? m->id : -1;
 }

@@ -18,7 +18,7 @@ enum {
 
 struct ov_bpe_token {
     const char *bytes; /* in ov_bpe.text; NULL: none */
-    uint32_t n;
+    uint32_t n;        /* how many; special: its place in ov_bpe.added */
     bool used, special;
     bool named; /* special, and the vocabulary has it, too */
 };
@@ -30,10 +30,16 @@ struct ov_bpe_merge {
     int32_t rank, id;
 };
 
-/* A place in the hash of all tokens' bytes. */
+/* A place in an index. */
 struct ov_bpe_place {
     uint32_t hash;
-    int32_t token; /* 0: free; counts from 1 */
+    int32_t entry; /* 0: free; counts from 1 */
+};
+
+/* A hash of tokens by their bytes, or of added ones by their names. */
+struct ov_bpe_index {
+    struct ov_bpe_place *places; /* [mask + 1]; NULL: not asked for */
+    size_t mask;
 };
 
 /* A token that stands in the text under its name. */
@@ -47,12 +53,14 @@ struct ov_bpe {
     char *path;
     char *text; /* the bytes of all tokens: text_n of text_room */
     size_t text_n, text_room;
-    struct ov_bpe_token *tokens; /* [size] */
-    int size;
+    struct ov_bpe_token *tokens; /* [size], of room */
+    int size, room;
+    size_t longest; /* bytes of a token */
     struct ov_bpe_merge *merges; /* [mask + 1] */
     size_t mask;
-    struct ov_bpe_added *added; /* [n_added], by the bytes of their names */
+    struct ov_bpe_added *added; /* [n_added] */
     size_t n_added;
+    struct ov_bpe_index added_index;
     bool begins[256]; /* an added token begins with this byte, */
     bool length[OV_BPE_NAME_MAX + 1]; /* one has this length */
     int32_t bytes[256];               /* the token of each single byte */
@@ -60,9 +68,10 @@ struct ov_bpe {
     /* How text is prepared. */
     bool nfc;   /* canonical composition first */
     int digits; /* 0: pieces as GPT-2; else as Qwen2, so many digits */
-    bool whole; /* a piece that is a token is not put together */
-    struct ov_bpe_place *names; /* [names_mask + 1]; NULL: not asked for */
-    size_t names_mask;
+    bool whole;  /* a piece that is a token is not put together */
+    bool ranked; /* no merges: two whose bytes together are a token are
+                    merged to that, the lowest id first */
+    struct ov_bpe_index names;
 };
 
 /* An empty table, nothing but its name; NULL: no memory. */
@@ -77,21 +86,15 @@ void ov_bpe_table_token(struct ov_bpe *b, int32_t id, const char *bytes,
                         size_t n);
 /* Room for n merges, which must be empty so far. */
 int ov_bpe_table_merges(struct ov_bpe *b, size_t n, struct ov_err *err);
-/* The merge of the pair, NULL if there is none. */
-const struct ov_bpe_merge *ov_bpe_table_get(const struct ov_bpe *b, int32_t x,
-                                            int32_t y);
 /* Add one; at most as many as there is room for.  The merge that is there
  * already stays: then it is returned, else NULL. */
 const struct ov_bpe_merge *ov_bpe_table_put(struct ov_bpe *b, int32_t x,
                                             int32_t y, int32_t rank,
                                             int32_t id);
-/* Give the added token name [n] the id, which is below size and free;
- * ov_bpe_table_sort comes after the last.  OV_EMODEL: the id is taken, the
- * name empty or too long. */
+/* Give the added token name [n] the id, which is below size.  OV_EMODEL: the
+ * id or the name is taken, the name empty or too long. */
 int ov_bpe_table_add(struct ov_bpe *b, const char *name, size_t n, int32_t id,
                      struct ov_err *err);
-/* OV_EMODEL: a name twice. */
-int ov_bpe_table_sort(struct ov_bpe *b, struct ov_err *err);
 /* The id of the added token of that name [n], or -1. */
 int32_t ov_bpe_table_added(const struct ov_bpe *b, const char *name, size_t n);
 /* Hash the tokens by their bytes, for ov_bpe_table_find; of two with the same
@@ -100,5 +103,9 @@ int ov_bpe_table_names(struct ov_bpe *b, int32_t *again, struct ov_err *err);
 void ov_bpe_table_forget_names(struct ov_bpe *b);
 /* The token of these bytes, -1: none. */
 int32_t ov_bpe_table_find(const struct ov_bpe *b, const char *s, size_t n);
+/* What tokens x and y, whose bytes stand one behind the other at s, merge to,
+ * and the rank of that; -1: they do not. */
+int32_t ov_bpe_table_join(const struct ov_bpe *b, const char *s, int32_t x,
+                          int32_t y, int32_t *rank);
 
 #endif

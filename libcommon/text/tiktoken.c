@@ -29,11 +29,13 @@ bad(const struct reader *r, const char *what)
 static int
 digit64(char c)
 {
-    static const char all[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
-                              "uvwxyz0123456789+/";
-    const char *p = c != '\0' ? strchr(all, c) : NULL;
-
-    return p != NULL ? (int)(p - all) : -1;
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 /* Base 64 of s [n] into out, which has room for 3 bytes for every 4: the
@@ -85,12 +87,8 @@ rank_of(const char *s, const char *end)
 static int
 add_token(struct reader *r, int32_t rank, const unsigned char *bytes, size_t n)
 {
-    int rc = OV_OK, size = r->b->size;
+    int rc = ov_bpe_table_size(r->b, rank + 1, r->err);
 
-    if (rank >= size) {
-        size = size < OV_BPE_ID_MAX / 2 ? 2 * size + 1024 : OV_BPE_ID_MAX;
-        rc = ov_bpe_table_size(r->b, size > rank ? size : rank + 1, r->err);
-    }
     if (rc < 0)
         return rc;
     if (r->b->tokens[rank].used)
@@ -100,7 +98,7 @@ add_token(struct reader *r, int32_t rank, const unsigned char *bytes, size_t n)
 }
 
 static int
-read_line(struct reader *r, int32_t *top)
+read_line(struct reader *r)
 {
     const char *nl = memchr(r->at, '\n', (size_t)(r->end - r->at));
     const char *end = nl != NULL ? nl : r->end, *space;
@@ -124,73 +122,40 @@ read_line(struct reader *r, int32_t *top)
         return bad(r, "the token is not base 64");
     if (rank < 0)
         return bad(r, "the rank is not in 0..2097151");
-    *top = rank > *top ? rank : *top;
     r->at = nl != NULL ? nl + 1 : r->end;
     return add_token(r, rank, bytes, (size_t)n);
 }
 
-/* Call f for every way to put token id together from two others. */
-static size_t
-each_pair(struct ov_bpe *b, int32_t id, bool put)
-{
-    const struct ov_bpe_token *t = &b->tokens[id];
-    size_t k, count = 0;
-    int32_t x, y;
-
-    for (k = 1; k < t->n; k++) {
-        x = ov_bpe_table_find(b, t->bytes, k);
-        y = x < 0 ? -1 : ov_bpe_table_find(b, t->bytes + k, t->n - k);
-        if (y < 0)
-            continue;
-        count++;
-        if (put)
-            ov_bpe_table_put(b, x, y, id, id);
-    }
-    return count;
-}
-
-/* The merges: all pairs of tokens whose bytes are a token, too. */
 static int
-make_merges(struct reader *r)
+index_tokens(struct reader *r)
 {
-    struct ov_bpe *b = r->b;
-    size_t n = 0;
-    int32_t id, again;
-    int rc = ov_bpe_table_names(b, &again, r->err);
+    int32_t again;
+    int rc = ov_bpe_table_names(r->b, &again, r->err);
 
-    if (rc < 0)
+    if (rc < 0 || again < 0)
         return rc;
-    if (again >= 0)
-        return ov_err_set(r->err, OV_EMODEL,
-                          "%s: rank %ld: its bytes have another rank, too",
-                          b->path, (long)again);
-    for (id = 0; id < b->size; id++)
-        n += each_pair(b, id, false);
-    rc = ov_bpe_table_merges(b, n, r->err);
-    for (id = 0; rc == OV_OK && id < b->size; id++)
-        each_pair(b, id, true);
-    return rc;
+    return ov_err_set(r->err, OV_EMODEL,
+                      "%s: rank %ld: its bytes have another rank, too",
+                      r->b->path, (long)again);
 }
 
 static int
 read_all(struct reader *r)
 {
-    int32_t top = -1;
     int rc, i;
 
     /* a token is shorter than its line */
     rc = ov_bpe_table_text(r->b, (size_t)(r->end - r->at), r->err);
     while (rc == OV_OK && r->at < r->end)
-        rc = read_line(r, &top);
+        rc = read_line(r);
     if (rc < 0)
         return rc;
     for (i = 0; i < 256; i++)
         if (r->b->bytes[i] < 0)
             return ov_err_set(r->err, OV_EMODEL, "%s: byte 0x%02x has no token",
                               r->b->path, (unsigned)i);
-    r->b->size = top + 1;
-    r->b->whole = true;
-    return make_merges(r);
+    r->b->whole = r->b->ranked = true;
+    return index_tokens(r);
 }
 
 int

@@ -380,6 +380,43 @@ test_reading(void)
        "no bytes: %s", err.text);
 }
 
+/* added later ------------------------------------------------------------ */
+
+static void
+test_adding(void)
+{
+    enum { MANY = 1500, BASE = 1000 };
+    char *s = file(TOP LEVEL, BPE, "", "");
+    struct ov_bpe *b = NULL;
+    char name[16];
+    int32_t ids[4], i, good = 0;
+
+    ok(ov_bpe_parse(&b, s, strlen(s), "mem", &err) == OV_OK, "read it");
+    for (i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "<|%d|>", (int)(i * 7 % MANY));
+        good += ov_bpe_add(b, name, BASE + i, &err) == OV_OK;
+    }
+    ok(good == MANY && ov_bpe_size(b) == BASE + MANY, "add %d", MANY);
+    for (i = good = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "<|%d|>", (int)(i * 7 % MANY));
+        good += ov_bpe_special(b, name) == BASE + i &&
+                strcmp(ov_bpe_name(b, BASE + i), name) == 0;
+    }
+    ok(good == MANY, "each has its name");
+    ok(ov_bpe_name(b, BASE - 1) == NULL && ov_bpe_name(b, 'a') == NULL &&
+           ov_bpe_special(b, "<|1500|>") == -1,
+       "no other has one");
+    ok(ov_bpe_encode_marked(b, "<|7|>a", 6, ids, 4, &err) == 2 &&
+           ids[0] == BASE + 1,
+       "it stands for itself in text");
+    ok(ov_bpe_add(b, "<|7|>", BASE + 1, &err) == OV_OK, "again, the same");
+    ok(ov_bpe_add(b, "<|7|>", 5000, &err) == OV_EMODEL &&
+           ov_bpe_add(b, "<|new|>", BASE, &err) == OV_EMODEL,
+       "refused: %s", err.text);
+    ov_bpe_close(b);
+    free(s);
+}
+
 int
 main(void)
 {
@@ -393,6 +430,7 @@ main(void)
     test_round_trip();
     test_deterministic();
     test_reading();
+    test_adding();
     snprintf(rm, sizeof rm, "rm -rf %s", dir);
     if (system(rm) != 0)
         diag("%s is left", dir);

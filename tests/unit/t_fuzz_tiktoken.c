@@ -38,7 +38,7 @@ static const char *const words[] = {"= 300\n", "2097152", " ",  "\n", "\r\n",
 static const char digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* The 256 bytes, and "th", "the", "aa", "aaaa". */
+/* The 256 bytes, and "th", "the", "aa", "aaaa", which are 256 to 259. */
 static size_t
 good(char *p)
 {
@@ -83,6 +83,9 @@ examples(const char *text)
     ok(ov_bpe_encode(b, "aaaaa", 5, ids, 8, &err) == 2 && ids[0] == 259 &&
            ids[1] == 'a',
        "from left to right");
+    ok(ov_bpe_encode(b, "aaathe", 6, ids, 8, &err) == 3 && ids[0] == 258 &&
+           ids[1] == 'a' && ids[2] == 257,
+       "a merge of merges");
     ov_bpe_close(b);
     refused("a rank twice", text, "YmI= 7\n", "line 261");
     refused("bytes twice", text, "dGg= 300\n", "another rank");
