@@ -35,7 +35,10 @@ static struct {
     const char *text;
     struct tool_list image;
     const char *image_list;
-} o;
+    int audio_context;
+} o = {.audio_context = -1};
+
+static const char *const contexts[] = {"auto", "full", NULL};
 
 static const struct tool_option options[] = {
     {"codec", 0, TOOL_FLAG, &o.codec, 0, 0, NULL, NULL,
@@ -48,6 +51,8 @@ static const struct tool_option options[] = {
      "TEXT becomes tokens, one turn; '-': each line of standard input"},
     {"image", 'i', TOOL_LIST, &o.image, 0, 0, NULL, "FILE",
      "a picture (JPEG, PNG, PPM, PGM) that each turn speaks of; or several"},
+    {"audio-context", 0, TOOL_CHOICE, &o.audio_context, 0, 0, contexts, "WHICH",
+     "of the 30 s that Whisper hears: as much as was said (auto), or all (full)"},
     {"image-list", 0, TOOL_STRING, &o.image_list, 0, 0, NULL, "FILE",
      "a turn for each picture that a line of FILE names"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
@@ -522,8 +527,11 @@ main(int argc, char **argv)
     if (ov_encode_open(&s.e, tool_model_dir(), s.mode, tool.threads, &err) != 0)
         tool_die_err(&err);
     look(&s);
-    if (o.bandwidth != NULL &&
-        ov_encode_option(s.e, "bandwidth", o.bandwidth, &err) != 0)
+    if ((o.bandwidth != NULL &&
+         ov_encode_option(s.e, "bandwidth", o.bandwidth, &err) != 0) ||
+        (o.audio_context >= 0 &&
+         ov_encode_option(s.e, "audio-context", contexts[o.audio_context],
+                          &err) != 0))
         tool_die_err(&err);
     s.rate = ov_encode_rate_hz(s.e);
     s.width = ov_encode_width(s.e);

@@ -469,6 +469,15 @@ ov_whisper_window(const struct ov_whisper *w)
     return 2 * w->d.audio_ctx;
 }
 
+int
+ov_whisper_short_window(const struct ov_whisper *w, size_t sound)
+{
+    enum { SECOND = 100 };
+    int all = ov_whisper_window(w);
+
+    return sound + SECOND >= (size_t)all ? all : ((int)sound + SECOND + 1) & ~1;
+}
+
 /* the encoder ------------------------------------------------------------ */
 
 static void

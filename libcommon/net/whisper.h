@@ -76,6 +76,10 @@ void ov_whisper_heads(struct ov_whisper *w, const char *file);
 
 /* Mel frames of one window: 2 * audio_ctx. */
 int ov_whisper_window(const struct ov_whisper *w);
+/* Frames of a window that is cut off a second after so many frames of sound:
+ * even, and at most the whole window.  It was not trained on such, but what
+ * it leaves out is silence. */
+int ov_whisper_short_window(const struct ov_whisper *w, size_t sound);
 
 /* Encode mel [frames, mels], frames even and at most the window, into out
  * [frames / 2, audio_state].  g is fast, or rows are computed alone; it is

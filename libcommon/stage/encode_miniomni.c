@@ -31,6 +31,7 @@ struct encode {
     int image_rows;
     float *x; /* [window]: samples of the turn, what is beyond is dropped */
     size_t n, window;
+    bool brief; /* no more than a second of what follows is heard */
     float *out; /* [rows, width] */
     size_t rows, at;
 };
@@ -167,6 +168,10 @@ option(void *self, const char *name, const char *value, struct ov_err *err)
     struct ov_clip *clip;
     int r;
 
+    if (strcmp(name, "audio-context") == 0 && e->mode == OV_ENCODE_EMBED) {
+        e->brief = strcmp(value, "auto") == 0;
+        return OV_OK;
+    }
     if (strcmp(name, "image") != 0 || e->mode != OV_ENCODE_EMBED)
         return ov_err_set(err, OV_EUSAGE, "Mini-Omni2 has no option %s here",
                           name);
@@ -238,14 +243,18 @@ put_rows(struct encode *e, int kind, const float *rows, int n, int dim)
     e->rows += (size_t)n;
 }
 
-/* As in the reference: the clip is filled up with silence, the encoder hears
- * all of it, and the rows that cover the question are kept. */
+/* As in the reference, unless it shall be brief: the clip is filled up with
+ * silence, the encoder hears all of it, and the rows that cover the question
+ * are kept. */
 static int
 flush(void *self, struct ov_err *err)
 {
     struct encode *e = self;
     int ctx = e->whisper->d.audio_ctx, dim = e->c.whisper_dim, rows;
-    int frames = ov_whisper_window(e->whisper);
+    int frames = e->brief
+                     ? ov_whisper_short_window(e->whisper, e->n / FRAME_SAMPLES)
+                     : ov_whisper_window(e->whisper);
+    size_t heard = (size_t)frames * FRAME_SAMPLES;
     float *mel =
         malloc((size_t)frames * (size_t)e->whisper->d.mels * sizeof *mel);
     float *y = malloc((size_t)ctx * (size_t)dim * sizeof *y);
@@ -260,8 +269,8 @@ flush(void *self, struct ov_err *err)
         free(y);
         return ov_err_set(err, OV_ERUN, "out of memory");
     }
-    memset(e->x + e->n, 0, (e->window - e->n) * sizeof *e->x);
-    ov_whisper_mel_signal(e->mel, e->x, e->window, mel);
+    memset(e->x + e->n, 0, (heard - e->n) * sizeof *e->x);
+    ov_whisper_mel_signal(e->mel, e->x, heard, mel);
     ov_whisper_encode(e->whisper, e->g, mel, frames, y);
     put_rows(e, OV_OMNI_ROW_IMAGE, e->image, e->image_rows, e->c.vision_dim);
     put_rows(e, OV_OMNI_ROW_SOUND, y, rows, dim);

@@ -128,6 +128,9 @@ set(struct ov_transcribe_options *o, const char *name, const char *value)
         o->words = on;
     else if (strcmp(name, "blank-tail") == 0 && yes(value, &on))
         o->blank = on;
+    else if (strcmp(name, "audio-context") == 0 &&
+             (strcmp(value, "auto") == 0 || strcmp(value, "full") == 0))
+        o->brief = strcmp(value, "auto") == 0;
     else
         return false;
     return true;

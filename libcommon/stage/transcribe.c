@@ -308,11 +308,15 @@ fill(struct ov_transcribe *t, size_t from, size_t size, bool blank)
         t->window[i] = blank ? 0 : t->quiet;
 }
 
+/* Hear the window, of which so many frames are sound. */
 static void
-listen(struct ov_transcribe *t)
+listen(struct ov_transcribe *t, size_t sound)
 {
-    ov_whisper_encode(t->w, t->g, t->window, ov_whisper_window(t->w), t->enc);
-    ov_whisper_listen(&t->s, t->enc, t->w->d.audio_ctx);
+    int frames = t->o.brief ? ov_whisper_short_window(t->w, sound)
+                            : ov_whisper_window(t->w);
+
+    ov_whisper_encode(t->w, t->g, t->window, frames, t->enc);
+    ov_whisper_listen(&t->s, t->enc, frames / 2);
 }
 
 int
@@ -343,7 +347,7 @@ ov_transcribe_end(struct ov_transcribe *t, struct ov_err *err)
     if (t->language >= 0 || t->content == 0)
         return OV_OK;
     fill(t, 0, t->content, false);
-    listen(t);
+    listen(t, t->content);
     k = ov_whisper_detect(&t->s, d->sot, d->first_language, d->languages, p,
                           err);
     if (k < 0)
@@ -701,7 +705,7 @@ ov_transcribe_window(struct ov_transcribe *t, struct ov_err *err)
         seek = t->seek;
         offset_s = (double)seek * FRAME_S;
         fill(t, seek, size, t->o.blank);
-        listen(t);
+        listen(t, size);
         r = decode(t, err);
         if (r != OV_OK)
             return r;

@@ -61,6 +61,18 @@ ok 'no frame is lost' test "$(size)" = $((23 * 2048 * 2))
 ok 'but those that the reference loses' \
     test "$(size --reference-chunks)" = $((5 * 4 * 2048 * 2))
 
+# the encoder hears the sound and a second more, or all (3 s, here)
+tail -c +45 "$sound" | head -c 32000 >second.raw
+ov-vad --energy --pad 60000 --min-silence 60000 --raw s16 --rate 16000 \
+    second.raw >second.ovs
+ov-encode -m ./omni --audio-context full second.ovs >full.ovs
+ov-encode -m ./omni --audio-context auto second.ovs >auto.ovs
+ov-encode -m ./omni second.ovs >usual.ovs
+rows() { ov-inspect "$1" | grep -c '^DATA'; }
+ok 'all is the default' cmp usual.ovs full.ovs
+ok 'less of them makes other rows' sh -c '! cmp -s usual.ovs auto.ovs'
+ok 'but as many' test "$(rows auto.ovs)" = "$(rows usual.ovs)"
+
 # what does not fit
 refused() { # status, words, command
     status=$1 words=$2

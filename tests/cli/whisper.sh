@@ -72,6 +72,22 @@ ov-generate -m ./whisper --max-steps 24 fa.ovs | tokens >ta
 ov-generate -m ./whisper --max-steps 24 fb.ovs | tokens >tb
 ok 'sound in frames, or a file: the same' cmp ta tb
 
+# 29.5 s leave no room for less
+tail -c +45 "$from/audio.wav" >short
+for i in 1 2 3 4 5 6 7 8 9 10; do cat short; done | head -c 944000 >long
+for f in long short; do
+    ov-vad --energy --pad 60000 --min-silence 60000 --raw s16 --rate 16000 $f |
+        ov-encode -m ./whisper | ov-fuse -m ./whisper --language en >$f.ovs
+    for c in auto full; do
+        ov-generate -m ./whisper --max-steps 24 --audio-context $c \
+            --format json $f.ovs >$f.$c
+    done
+done
+head -n 1 long.auto >long.a
+head -n 1 long.full >long.f
+ok 'of a long sound all is heard' cmp long.a long.f
+ok 'of a short one not all that follows' sh -c '! cmp -s short.auto short.full'
+
 for f in txt srt vtt json; do
     ov-generate -m ./whisper --max-steps 24 --format $f fa.ovs >out.$f
 done
