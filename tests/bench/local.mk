@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Measurements: never part of `make check`, since times are no test.
 EXTRA_PROGRAMS += tests/bench/trainbench tests/bench/kernels \
-	tests/bench/vocoder
+	tests/bench/vocoder tests/bench/encoder
 tests_bench_kernels_SOURCES = tests/bench/kernels.c tests/bench/peer_dnnl.c \
 	tests/bench/peer.h
 tests_bench_kernels_LDADD = $(LDADD) $(DNNL_LIBS) -ldl
 EXTRA_DIST += tests/bench/train tests/bench/train_torch.py \
-	tests/bench/products tests/bench/whisper tests/bench/README
-bench-local: bench-products bench-vocoders bench-train
+	tests/bench/products tests/bench/whisper tests/bench/README \
+	tests/bench/encoders tests/bench/encoder_torch.py
+bench-local: bench-products bench-vocoders bench-encoders bench-train
+bench-encoders: tests/bench/encoder tests/long/ov-true-size
+	OV_BUILDDIR=. $(srcdir)/tests/bench/encoders
 bench-vocoders: tests/bench/vocoder
 	OMP_NUM_THREADS=1 tests/bench/vocoder
 bench-products: tests/bench/kernels
@@ -16,4 +19,4 @@ bench-train: tests/bench/trainbench
 	OV_BUILDDIR=. $(srcdir)/tests/bench/train
 bench-whisper: all tests/long/ov-true-size tests/long/ov-memory
 	OV_BUILDDIR=. OV_SRCDIR='$(abs_top_srcdir)' $(srcdir)/tests/bench/whisper
-.PHONY: bench-whisper bench-products bench-vocoders bench-train
+.PHONY: bench-whisper bench-products bench-vocoders bench-encoders bench-train
