@@ -52,7 +52,7 @@ static const struct tool_option options[] = {
     {"image", 'i', TOOL_LIST, &o.image, 0, 0, NULL, "FILE",
      "a picture (JPEG, PNG, PPM, PGM) that each turn speaks of; or several"},
     {"audio-context", 0, TOOL_CHOICE, &o.audio_context, 0, 0, contexts, "WHICH",
-     "of the 30 s that Whisper hears: as much as was said (auto), or all (full)"},
+     "of Whisper's 30 s: as much as was said (auto), or all (full)"},
     {"image-list", 0, TOOL_STRING, &o.image_list, 0, 0, NULL, "FILE",
      "a turn for each picture that a line of FILE names"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};

@@ -145,7 +145,8 @@ test_widened(enum ov_form form, bool turned, int in, int out, int m)
     struct ov_tensor t, bias = {.rows = 1, .cols = out, .x = b};
     struct ov_dense d = {.w = &t, .b = &bias, .turned = turned};
 
-    diag("%d rows of %d -> %d, widened%s", m, in, out, turned ? ", turned" : "");
+    diag("%d rows of %d -> %d, widened%s", m, in, out,
+         turned ? ", turned" : "");
     make(&t, form, turned ? in : out, turned ? out : in);
     memcpy(y, ov_dense_run(g, &d, ov_tensor_const(g, x, m, in))->x,
            sizeof *y * (size_t)(m * out));
