@@ -25,18 +25,20 @@ thing_of(struct ov_images *im, const char *name, const char *kind)
 {
     int i;
 
-    for (i = 0; i < im->things; i++)
+    for (i = 0; i < im->classes; i++)
         if (strcmp(im->thing[i].name, name) == 0)
             return i;
-    im->thing[im->things] = (struct ov_thing){name, kind};
-    return im->things++;
+    im->thing[im->classes] = (struct ov_thing){name, kind};
+    return im->classes++;
 }
 
-/* One line, cut up in place: split, style, kind, name, source. */
+/* One line, cut up in place: split, style, kind, name, source.  Those of
+ * split more come last, so that things are the first of the classes. */
 static bool
 read_line(struct ov_images *im, char *line)
 {
     struct ov_art *a = &im->art[im->arts];
+    bool more = strncmp(line, "more\t", 5) == 0;
     char *f[5];
     int i;
 
@@ -48,7 +50,8 @@ read_line(struct ov_images *im, char *line)
         if (i < 4)
             *line++ = '\0';
     }
-    if (strlen(f[3]) + 40 > OV_PICTURE_TEXT || strlen(f[2]) > 16)
+    if (strlen(f[3]) + 40 > OV_PICTURE_TEXT || strlen(f[2]) > 16 ||
+        (!more && im->mores > 0))
         return false;
     a->rgba = (const uint8_t *)im->pixels + (size_t)im->arts * ART_BYTES;
     a->style = f[1];
@@ -56,6 +59,10 @@ read_line(struct ov_images *im, char *line)
     a->thing = thing_of(im, f[3], f[2]);
     if (a->train)
         im->learn[im->learns++] = im->arts;
+    if (more)
+        im->more[im->mores++] = im->arts;
+    else
+        im->things = im->classes;
     im->arts++;
     return true;
 }
@@ -70,7 +77,9 @@ read_lines(struct ov_images *im, size_t bytes, const char *path,
     im->art = calloc(most, sizeof *im->art);
     im->thing = calloc(most, sizeof *im->thing);
     im->learn = calloc(most, sizeof *im->learn);
-    if (im->art == NULL || im->thing == NULL || im->learn == NULL)
+    im->more = calloc(most, sizeof *im->more);
+    if (im->art == NULL || im->thing == NULL || im->learn == NULL ||
+        im->more == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
     for (; *p != '\0'; p = end) {
         end = p + strcspn(p, "\n");
@@ -115,6 +124,7 @@ ov_images_close(struct ov_images *im)
     free(im->art);
     free(im->thing);
     free(im->learn);
+    free(im->more);
     free(im->pixels);
     free(im->text);
     *im = (struct ov_images){0};

@@ -35,9 +35,10 @@ struct ov_thing {
 
 struct ov_images {
     struct ov_art *art;
-    struct ov_thing *thing;
-    int arts, things;
+    struct ov_thing *thing; /* [classes], of which things can be asked about */
+    int arts, things, classes;
     int *learn, learns; /* art of split train */
+    int *more, mores;   /* art of split more: of the other classes */
     void *pixels;
     char *text;
 };

@@ -323,11 +323,61 @@ merge(const float *canvas, const struct laid *l, uint8_t *rgb, int side)
         }
 }
 
+/* Another drawing to learn from of the same thing as art number i; i if there
+ * is none. */
+static int
+another(const struct ov_images *im, struct ov_rng *r, int i)
+{
+    const struct ov_art *a = &im->art[i];
+    int n = (int)ov_rng_below(r, im->arts), k, at;
+
+    for (k = 0; k < im->arts; k++) {
+        at = (n + k) % im->arts;
+        if (at != i && im->art[at].thing == a->thing &&
+            im->art[at].train == a->train)
+            return at;
+    }
+    return i;
+}
+
+/* Half of the canvas becomes half of another's: a thing is what it is, whoever
+ * drew it. */
+static void
+graft(struct ov_rng *r, float *canvas, const float *other, int side)
+{
+    int cut = (int)((float)side * between(r, 0.35f, 0.65f)), x, y;
+    bool down = ov_rng_below(r, 2) == 0;
+
+    for (y = 0; y < side; y++)
+        for (x = 0; x < side; x++)
+            if ((down ? y : x) < cut)
+                memcpy(canvas + 4 * (y * side + x), other + 4 * (y * side + x),
+                       4 * sizeof *canvas);
+}
+
+/* A rectangle of one colour hides a part. */
+static void
+hide(struct ov_rng *r, uint8_t *rgb, int side)
+{
+    int w = (int)((float)side * between(r, 0.1f, 0.4f));
+    int h = (int)((float)side * between(r, 0.1f, 0.4f));
+    int left = (int)ov_rng_below(r, side - w), x, y, i;
+    int top = (int)ov_rng_below(r, side - h);
+    struct rgb c = any_colour(r);
+
+    for (y = top; y < top + h; y++)
+        for (x = left; x < left + w; x++)
+            for (i = 0; i < 3; i++)
+                rgb[3 * (y * side + x) + i] = byte(c.v[i]);
+}
+
 void
 ov_picture_thing(const struct ov_images *im, struct ov_rng *r, int i,
                  enum ov_picture_look look, struct ov_picture *p)
 {
-    static _Thread_local float canvas[MOST_SIDE * MOST_SIDE * 4];
+    enum { VALUES = MOST_SIDE * MOST_SIDE * 4 };
+    static _Thread_local float canvas[VALUES], other[VALUES];
+    bool learn = look == OV_LOOK_LEARN;
     size_t bytes = (size_t)p->side * (size_t)p->side * 3;
     struct laid l;
 
@@ -341,9 +391,15 @@ ov_picture_thing(const struct ov_images *im, struct ov_rng *r, int i,
     else
         ground(r, p->rgb, p->side);
     lay(im->art[i].rgba, &l, canvas, p->side);
+    if (learn && ov_rng_below(r, 5) == 0) {
+        lay(im->art[another(im, r, i)].rgba, &l, other, p->side);
+        graft(r, canvas, other, p->side);
+    }
     merge(canvas, &l, p->rgb, p->side);
-    if (look == OV_LOOK_LEARN && ov_rng_below(r, 4) == 0)
+    if (learn && ov_rng_below(r, 4) == 0)
         blur(p->rgb, p->side);
+    if (learn && ov_rng_below(r, 4) == 0)
+        hide(r, p->rgb, p->side);
     if (look != OV_LOOK_PLAIN && ov_rng_below(r, 2) == 0)
         noise(r, between(r, 0, 14), p->rgb, bytes);
 }

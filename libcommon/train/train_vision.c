@@ -91,6 +91,16 @@ labels(const struct ov_vision_config *c, const struct ov_picture *p,
     free(s);
 }
 
+/* Every other drawing is of something that is never asked about, if there are
+ * such. */
+static int
+choose(const struct ov_images *im, struct ov_rng *r)
+{
+    if (im->mores > 0 && ov_rng_below(r, 2) == 0)
+        return im->more[ov_rng_below(r, im->mores)];
+    return im->learn[ov_rng_below(r, im->learns)];
+}
+
 struct batch {
     struct ov_tensor *x;
     int32_t *name, *shape, *colour; /* -1: nothing is asked */
@@ -118,7 +128,7 @@ draw(const struct ov_vision_task *t, struct ov_graph *g, struct ov_rng *r,
         if (i % 4 == 3)
             ov_picture_scene(r, false, &p);
         else
-            ov_picture_thing(im, r, im->learn[ov_rng_below(r, im->learns)],
+            ov_picture_thing(im, r, choose(im, r),
                              i % 4 == 0 ? OV_LOOK_PLAIN : OV_LOOK_LEARN, &p);
         b->name[i] = p.thing;
         if (p.thing < 0)
@@ -185,7 +195,7 @@ bind(void *self, struct ov_params *ps)
     struct ov_vision_heads *h = calloc(1, sizeof *h);
 
     if (h != NULL)
-        ov_vision_heads_bind(h, ps, &t->o.net, t->im->things);
+        ov_vision_heads_bind(h, ps, &t->o.net, t->im->classes);
     return h;
 }
 
@@ -241,13 +251,14 @@ struct test {
     const char *style;
 };
 
+/* The largest of the first n. */
 static int
-best(const struct ov_tensor *x, int row)
+best(const struct ov_tensor *x, int row, int n)
 {
     const ov_real *p = x->x + (size_t)row * (size_t)x->cols;
     int i, k = 0;
 
-    for (i = 1; i < x->cols; i++)
+    for (i = 1; i < n; i++)
         k = p[i] > p[k] ? i : k;
     return k;
 }
@@ -263,7 +274,7 @@ look_at(struct test *t, struct ov_tensor *x, const struct ov_picture *p, int n)
     for (i = 0; i < n; i++) {
         t->score->n++;
         if (p[i].thing >= 0) {
-            name = best(said.name, i);
+            name = best(said.name, i, t->im->things);
             t->score->right += name == p[i].thing;
             if (name != p[i].thing && t->confused != NULL)
                 t->confused(t->style, t->im->thing[p[i].thing].name,
@@ -275,9 +286,11 @@ look_at(struct test *t, struct ov_tensor *x, const struct ov_picture *p, int n)
             if (want[k] < 0)
                 continue;
             t->score->patches++;
-            t->score->shapes += best(said.shape, i * rows + k) == want[k];
+            t->score->shapes +=
+                best(said.shape, i * rows + k, OV_SHAPES + 1) == want[k];
             t->score->colours +=
-                best(said.colour, i * rows + k) == want[rows + k];
+                best(said.colour, i * rows + k, OV_COLOURS + 1) ==
+                want[rows + k];
         }
     }
 }
@@ -326,11 +339,12 @@ show_styles(struct test *t, struct ov_rng *r, int times, int most, int *rows)
         abort();
     for (i = 0; i < t->im->arts && *rows + 2 <= most; i++) {
         const struct ov_art *a = &t->im->art[i];
-        if (a->train || (i > 0 && strcmp(a->style, a[-1].style) == 0))
+        if (a->train || a->thing >= t->im->things ||
+            (i > 0 && strcmp(a->style, a[-1].style) == 0))
             continue;
         for (n = 0, k = i; k < t->im->arts; k++)
             if (strcmp(t->im->art[k].style, a->style) == 0)
-                list[n++] = k;
+                list[n++] = k; /* a style of split test has nothing more */
         t->style = a->style;
         for (k = 0; k < 2; k++) {
             *++t->score = (struct ov_vision_score){.what = a->style};
@@ -383,7 +397,7 @@ ov_vision_test(const struct ov_vision_config *c, const struct ov_images *im,
     if (rc != OV_OK)
         return rc;
     ov_params_init(&ps, NULL, NULL, 0, false);
-    ov_vision_heads_bind(&t.h, &ps, c, im->things);
+    ov_vision_heads_bind(&t.h, &ps, c, im->classes);
     t.g = ov_graph_new_fast();
     rc = t.g == NULL ? ov_err_set(err, OV_ERUN, "out of memory")
                      : load(&ps, w, path, err);

@@ -183,11 +183,11 @@ t_gradient(void)
 /* --- pictures --- */
 
 /* Four things in two styles: bars, upright or flat, red or blue. */
+static const char *const names[4] = {"a post", "a plank", "a stake", "a beam"};
+
 static void
 make_art(void)
 {
-    static const char *const names[4] = {"a post", "a plank", "a stake",
-                                         "a beam"};
     static uint8_t art[8][OV_ART_SIDE][OV_ART_SIDE][4];
     char path[160];
     FILE *f;
@@ -211,6 +211,44 @@ make_art(void)
         fprintf(f, "%s\tstyle%d\tobject\t%s\there\n", i < 4 ? "train" : "test",
                 i / 4, names[i % 4]);
     fclose(f);
+}
+
+/* A list of the eight drawings, of which these two are no things. */
+static void
+list_more(int one, int two)
+{
+    char path[160];
+    FILE *f;
+    int i;
+
+    snprintf(path, sizeof path, "%s/art.tsv", dir);
+    f = fopen(path, "wb");
+    for (i = 0; i < 8; i++)
+        if (i == one || i == two)
+            fprintf(f, "more\tstyle0\tmore\tface %d\there\n", i);
+        else
+            fprintf(f, "%s\tstyle%d\tobject\t%s\there\n",
+                    i < 4 ? "train" : "test", i / 4, names[i % 4]);
+    fclose(f);
+}
+
+static void
+t_more(void)
+{
+    struct ov_images im;
+    struct ov_err err = {0};
+    int r;
+
+    list_more(6, 7);
+    r = ov_images_open(&im, dir, &err);
+    ok(r == OV_OK && im.things == 4 && im.classes == 6 && im.learns == 4 &&
+           im.mores == 2 && im.more[1] == 7 && !im.art[7].train,
+       "drawings of what is not asked about (%s)", err.text);
+    ov_images_close(&im);
+    list_more(3, 7);
+    ok(ov_images_open(&im, dir, &err) == OV_EMODEL, "which come last: %s",
+       err.text);
+    make_art();
 }
 
 static void
@@ -431,6 +469,7 @@ main(void)
     t_scenes();
     t_questions();
     t_learns();
+    t_more();
     t_folder();
     {
         char command[160];
