@@ -141,6 +141,10 @@ typedef ov_real ov_lanes
     __attribute__((vector_size(8 * sizeof(ov_real)), aligned(sizeof(ov_real)),
                    may_alias));
 
+typedef ov_real ov_half_lanes
+    __attribute__((vector_size(4 * sizeof(ov_real)), aligned(sizeof(ov_real)),
+                   may_alias));
+
 /* m: the larger of each of its lanes and of p's; what is not a number is not
  * larger. */
 OV_INLINE void
@@ -177,14 +181,11 @@ ov_max_(const ov_real *a, int n)
 OV_INLINE ov_real
 ov_fold_(const ov_real *s)
 {
-    ov_real a[8];
-    int j;
+    ov_lanes a = *(const ov_lanes *)s + *(const ov_lanes *)(s + 8);
+    const ov_half_lanes *h = (const ov_half_lanes *)&a;
+    ov_half_lanes b = h[0] + h[1];
 
-    for (j = 0; j < 8; j++)
-        a[j] = s[j] + s[j + 8];
-    for (j = 0; j < 4; j++)
-        a[j] += a[j + 4];
-    return (a[0] + a[2]) + (a[1] + a[3]);
+    return (b[0] + b[2]) + (b[1] + b[3]);
 }
 
 /* Sums in an order that does not depend on the instructions. */
