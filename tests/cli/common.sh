@@ -3,8 +3,8 @@
 # others, a temporary folder to be in, one line of TAP for each test.
 #     . "${OV_SRCDIR:-$(dirname "$0")/../..}/tests/cli/common.sh"
 # In: $OV_SRCDIR, $OV_BUILDDIR (the working directory), $OV_SHARED (../shared
-# beside the sources).  Out: $top, $build, $shared, $vectors, $dir and the
-# functions below; at the end the script prints "1..$n".
+# beside the sources).  Out: $top, $build, $shared, $vectors, $dir, $failed (how
+# many) and the functions below; at the end the script prints "1..$n".
 # shellcheck shell=sh disable=SC2034
 
 top=$(cd "${OV_SRCDIR:-$(dirname "$0")/../..}" && pwd) || exit 99
@@ -20,6 +20,7 @@ dir=$(mktemp -d) || exit 99
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 99
 n=0
+failed=0
 
 # needs FILE...: or the script is skipped as a whole
 needs() {
@@ -37,6 +38,7 @@ ok() {
         echo "ok $n - $what"
     else
         echo "not ok $n - $what"
+        failed=$((failed + 1))
         sed 's/^/# /' "$dir/log" | head -20
     fi
 }
