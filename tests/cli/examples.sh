@@ -164,7 +164,9 @@ browsed() {
         --v=0 "http://127.0.0.1:$port/?auto" >browser.log 2>&1 &
     pid=$!
     i=0
-    until grep -q '"ov: end"' browser.log || [ $i -gt 120 ]; do
+    # what was heard is written down beside, the sound comes to its end later
+    until [ "$(grep -c '"ov: \(end\|heard .*\|played 1 s\)"' browser.log)" \
+        -ge 3 ] || [ $i -gt 120 ]; do
         sleep 1
         i=$((i + 1))
     done
