@@ -185,7 +185,9 @@ question=$top/models/default/question.wav
 PATH=$build/tools:$PATH
 OV_MODEL_PATH=$top/models
 export OV_MODEL_PATH
-printf '%s\techo\tquiet\t300\t1.6\n' "$question" "$question" >own
+asked() { # seconds that the answer sounds
+    printf "%s\techo\tquiet\t300\t$1\n" "$question" "$question" >own
+}
 echo_of() { # DB,MS OPTION...: how many of two answers came whole
     room=$1
     shift
@@ -195,7 +197,12 @@ echo_of() { # DB,MS OPTION...: how many of two answers came whole
     score --events
     score
 }
+# As long as without an echo worth the name.
 whole() {
+    asked 1
+    length=$(echo_of -90,200 | awk '$3 == "echo" { print $9; exit }')
+    awk -v l="$length" 'BEGIN { exit !(l > 0.5) }' || return 1
+    asked "$length"
     echo_of "$1" --echo played.au && has 'echo\tkept-percent\t100.0\t2'
 }
 if [ -z "$OV_LONG" ]; then
