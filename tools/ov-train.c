@@ -31,7 +31,7 @@ static struct {
     const char *config, *corpus, *state, *start;
     int steps, warmup, decay_from, save_every, log_every, batch;
     double rate, floor, minutes, decay, clip;
-    bool mixed;
+    bool mixed, muon;
 } a;
 
 #define RUN_OPTIONS \
@@ -61,6 +61,8 @@ static struct {
     { "decay", 0, TOOL_REAL, &a.decay, 0, 1, NULL, "X", "weight decay" }, \
     { "mixed", 0, TOOL_FLAG, &a.mixed, 0, 0, NULL, NULL, \
       "products of bfloat16 factors, sums in float" }, \
+    { "muon", 0, TOOL_FLAG, &a.muon, 0, 0, NULL, NULL, \
+      "Muon instead of AdamW for matrices between hidden rows" }, \
     { "clip", 0, TOOL_REAL, &a.clip, 0, 1e6, NULL, "X", \
       "largest gradient norm" }, \
     { "minutes", 0, TOOL_REAL, &a.minutes, 0, 1e6, NULL, "X", \
@@ -87,6 +89,7 @@ run(struct ov_task *task, struct ov_params *ps)
     o.clip = a.clip;
     o.minutes = a.minutes;
     o.mixed = a.mixed;
+    o.muon = a.muon;
     o.seed = tool.seed;
     o.threads = tool.threads > 0 ? tool.threads : OV_SHARDS;
     o.quiet = tool.verbose < 0;

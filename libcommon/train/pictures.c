@@ -178,12 +178,19 @@ blur(uint8_t *rgb, int side)
 
 /* --- things --- */
 
+enum { WAVES = 2 };
+
 /* Where each pixel comes from in the drawing, and how its colours change. */
 struct laid {
     float cx, cy;            /* centre on the picture */
     float xx, xy, yx, yy;    /* picture to drawing, pixels */
     float mix[3][3], add[3]; /* of colours */
     float outline;           /* its width, pixels; 0: none */
+    struct wave {
+        float x, y, phase; /* radians a pixel of the picture */
+        float u, v;        /* how far it moves, pixels of the drawing */
+    } wave[WAVES];
+    bool bent; /* waves are in use */
 };
 
 static void
@@ -203,6 +210,40 @@ place(struct ov_rng *r, enum ov_picture_look look, int side, struct laid *l)
     l->xy = flip * k * sinf(t) * wide;
     l->yx = -k * sinf(t) / wide;
     l->yy = k * cosf(t) / wide;
+}
+
+/* Slow waves, as if another hand had drawn it. */
+static void
+bend(struct ov_rng *r, enum ov_picture_look look, int side, struct laid *l)
+{
+    int i;
+
+    l->bent = look == OV_LOOK_LEARN && ov_rng_below(r, 3) > 0;
+    for (i = 0; l->bent && i < WAVES; i++) {
+        float t = between(r, 0, 6.2832f), to = between(r, 0, 6.2832f);
+        float length = (float)side * between(r, 0.5f, 1.5f);
+        float far = between(r, 0, 0.06f) * length * (float)OV_ART_SIDE /
+                    (float)side;
+        l->wave[i] = (struct wave){6.2832f / length * cosf(t),
+                                   6.2832f / length * sinf(t),
+                                   between(r, 0, 6.2832f), far * cosf(to),
+                                   far * sinf(to)};
+    }
+}
+
+/* What the waves add at a pixel. */
+static void
+bent(const struct laid *l, int x, int y, float *u, float *v)
+{
+    int i;
+
+    *u = *v = 0;
+    for (i = 0; l->bent && i < WAVES; i++) {
+        const struct wave *w = &l->wave[i];
+        float s = sinf(w->x * (float)x + w->y * (float)y + w->phase);
+        *u += w->u * s;
+        *v += w->v * s;
+    }
 }
 
 /* Saturation, brightness, contrast, a tint; a turn of the hue (a rotation
@@ -266,20 +307,21 @@ lay(const uint8_t *rgba, const struct laid *l, float *canvas, int side)
 
     for (y = 0; y < side; y++)
         for (x = 0; x < side; x++, canvas += 4) {
-            float sum[4] = {0}, c[4];
+            float sum[4] = {0}, c[4], u, v;
+            bent(l, x, y, &u, &v);
             for (k = 0; k < 4; k++) {
                 float dx = (float)x + (k % 2 ? 0.75f : 0.25f) - l->cx;
                 float dy = (float)y + (k / 2 ? 0.75f : 0.25f) - l->cy;
-                sample(rgba, half + l->xx * dx + l->xy * dy,
-                       half + l->yx * dx + l->yy * dy, c);
+                sample(rgba, half + l->xx * dx + l->xy * dy + u,
+                       half + l->yx * dx + l->yy * dy + v, c);
                 for (i = 0; i < 4; i++)
                     sum[i] += c[i] / 4;
             }
             for (i = 0; i < 3; i++) {
-                float v = l->add[i] * sum[3];
+                float tone = l->add[i] * sum[3];
                 for (j = 0; j < 3; j++)
-                    v += l->mix[i][j] * sum[j];
-                canvas[i] = v < 0 ? 0 : v > sum[3] ? sum[3] : v;
+                    tone += l->mix[i][j] * sum[j];
+                canvas[i] = tone < 0 ? 0 : tone > sum[3] ? sum[3] : tone;
             }
             canvas[3] = sum[3];
         }
@@ -386,6 +428,7 @@ ov_picture_thing(const struct ov_images *im, struct ov_rng *r, int i,
     p->relation = OV_NO_RELATION;
     place(r, look, p->side, &l);
     recolour(r, look, &l);
+    bend(r, look, p->side, &l);
     if (look == OV_LOOK_PLAIN)
         memset(p->rgb, 255, bytes);
     else

@@ -125,7 +125,7 @@ draw(const struct ov_vision_task *t, struct ov_graph *g, struct ov_rng *r,
     memset(b->colour, 0xff, patches * sizeof *b->colour);
     for (i = 0; i < n; i++) {
         struct ov_picture p = {.side = c->image, .rgb = rgb};
-        if (i % 4 == 3)
+        if (i % 8 == 7)
             ov_picture_scene(r, false, &p);
         else
             ov_picture_thing(im, r, choose(im, r),

@@ -17,12 +17,14 @@
 #include "math/gemm.h"
 #include "math/vec.h"
 #include "model/safetensors.h"
+#include "train/muon.h"
 
 struct shard {
     struct ov_params params; /* shares values with the master; [0] unused */
     struct ov_params *use;
     struct ov_graph *graph;
     void *net;
+    ov_real *room; /* of the optimiser */
     double loss;
     double stats[OV_STATS];
 };
@@ -44,6 +46,8 @@ struct trainer {
 };
 
 enum { JOB_GRADIENT, JOB_NORM, JOB_UPDATE, JOB_END };
+
+#define MOMENTUM 0.95f /* of Muon */
 
 void
 ov_trainer_defaults(struct ov_trainer_options *o)
@@ -148,7 +152,8 @@ adam(ov_real *restrict x, const ov_real *restrict g, float *restrict m,
     }
 }
 
-/* AdamW (Loshchilov & Hutter 2019) on weights number s, s + SHARDS, ... */
+/* AdamW (Loshchilov & Hutter 2019), or Muon where it suits, on weights number
+ * s, s + SHARDS, ... */
 static void
 update(struct trainer *t, int s)
 {
@@ -159,12 +164,18 @@ update(struct trainer *t, int s)
 
     for (i = s; i < t->master->n; i += OV_SHARDS) {
         struct ov_param *p = t->master->p[i];
+        float shrink = (float)(1 - t->rate * (p->decay ? o->decay : 0));
         if (p->frozen)
             continue;
-        adam(p->t.x, p->t.g, t->m[i], t->v[i], (float)t->scale, (float)o->beta1,
-             (float)o->beta2, c1, c2, (float)t->rate, (float)o->eps,
-             (float)(1 - t->rate * (p->decay ? o->decay : 0)),
-             (size_t)p->t.rows * (size_t)p->t.cols);
+        if (o->muon && ov_muon_suits(p->name, p->t.rows, p->t.cols))
+            ov_muon_step(p->t.x, p->t.g, t->m[i], p->t.rows, p->t.cols,
+                         (float)t->scale, MOMENTUM, (float)t->rate, shrink,
+                         t->shard[s].room);
+        else
+            adam(p->t.x, p->t.g, t->m[i], t->v[i], (float)t->scale,
+                 (float)o->beta1, (float)o->beta2, c1, c2, (float)t->rate,
+                 (float)o->eps, shrink,
+                 (size_t)p->t.rows * (size_t)p->t.cols);
     }
 }
 
@@ -448,6 +459,25 @@ start_weights(struct trainer *t, struct ov_err *err)
     return r;
 }
 
+/* For the largest matrix, a shard. */
+static bool
+make_room(struct trainer *t)
+{
+    size_t most = 0;
+    int i, s;
+
+    for (i = 0; i < t->master->n; i++) {
+        const struct ov_param *p = t->master->p[i];
+        size_t n = ov_muon_room(p->t.rows, p->t.cols);
+        if (ov_muon_suits(p->name, p->t.rows, p->t.cols) && n > most)
+            most = n;
+    }
+    for (s = 0; s < OV_SHARDS; s++)
+        if ((t->shard[s].room = malloc((most + 1) * sizeof(ov_real))) == NULL)
+            return false;
+    return true;
+}
+
 static int
 prepare(struct trainer *t, struct ov_err *err)
 {
@@ -486,6 +516,8 @@ prepare(struct trainer *t, struct ov_err *err)
         if (t->m[i] == NULL || t->v[i] == NULL)
             return ov_err_set(err, OV_ERUN, "out of memory");
     }
+    if (t->o->muon && !make_room(t))
+        return ov_err_set(err, OV_ERUN, "out of memory");
     if (t->o->start != NULL && (r = start_weights(t, err)) != OV_OK)
         return r;
     return restore(t, err);
@@ -530,6 +562,7 @@ ov_trainer_run(const struct ov_trainer_options *o, struct ov_task *task,
     }
     for (s = 0; s < OV_SHARDS; s++) {
         ov_graph_free(t.shard[s].graph);
+        free(t.shard[s].room);
         if (t.shard[s].net != NULL)
             task->unbind(t.shard[s].net);
         if (s > 0)

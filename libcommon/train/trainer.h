@@ -55,6 +55,7 @@ struct ov_trainer_options {
     long save_every, log_every;
     double minutes; /* stop (and save) after so long; 0 = never */
     bool mixed;     /* products in mixed precision */
+    bool muon;      /* for linear maps between hidden rows: train/muon.h */
     bool quiet;
     const volatile int *stop; /* set by a signal: save and stop */
 };

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "math/gemm.h"
 #include "tests/unit/tap.h"
+#include "train/muon.h"
 #include "train/train_codec.h"
 #include "train/train_vad.h"
 
@@ -35,14 +37,20 @@ static const struct ov_codec_config cc = {
     .enc_c = 16, .enc_h = 32, .enc_blocks = 1, .dec_c = 16, .dec_h = 32,
     .dec_blocks = 1, .hops = 4, .dim = 16, .stages = 2, .card = 16
 };
+static const struct ov_codec_config wide = {
+    .enc_c = 32, .enc_h = 48, .enc_blocks = 1, .dec_c = 32, .dec_h = 48,
+    .dec_blocks = 1, .hops = 4, .dim = 16, .stages = 2, .card = 16
+};
+static bool muon; /* the wide codec by Muon, not the other by AdamW */
 
 /* Train the codec in folder name up to steps, several times if it is to be
  * interrupted; returns the weights, all in one block. */
 static float *
 train(const char *name, int threads, const long *stops, int n, size_t *count)
 {
-    struct ov_codec_task_options co = { .net = cc, .batch = 2, .frames = 8,
-                                        .quantise_at = 6, .seed = 3 };
+    struct ov_codec_task_options co = { .net = muon ? wide : cc, .batch = 2,
+                                        .frames = 8, .quantise_at = 6,
+                                        .seed = 3 };
     struct ov_trainer_options o;
     struct ov_err err = { 0 };
     float *all = NULL;
@@ -62,6 +70,7 @@ train(const char *name, int threads, const long *stops, int n, size_t *count)
         o.warmup = 4;
         o.rate = 2e-3;
         o.threads = threads;
+        o.muon = muon;
         o.log_every = 1;
         o.quiet = true;
         ov_params_init(&ps, NULL, NULL, 1, true);
@@ -124,6 +133,61 @@ t_labels(void)
        "labels: 40 ms more at the end, nothing before the start");
 }
 
+/* A step has singular values of about one size, whatever those of the
+ * gradient: times its transpose it is nearly diagonal. */
+static void
+t_step(int rows, int cols)
+{
+    size_t n = (size_t)rows * (size_t)cols, i;
+    int r = rows < cols ? rows : cols;
+    ov_real *x = calloc(n, sizeof *x), *g = calloc(n, sizeof *g);
+    ov_real *room = calloc(ov_muon_room(rows, cols), sizeof *room);
+    ov_real *a = calloc((size_t)(r * r), sizeof *a);
+    float *m = calloc(n, sizeof *m);
+    float step = 0.2f * sqrtf((float)(rows > cols ? rows : cols));
+    double diagonal = 0, rest = 0;
+    uint64_t seed = 7;
+    int k;
+
+    for (i = 0; i < n; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        g[i] = (ov_real)((double)(seed >> 40) / (1 << 24) - 0.5);
+        if (i % (size_t)cols < (size_t)cols / 2)
+            g[i] *= 5; /* half of it weighs more */
+        x[i] = 1;
+    }
+    ov_muon_step(x, g, m, rows, cols, 2, 0.95f, 0.5f, 0, room);
+    for (i = 0; i < n; i++)
+        x[i] /= -0.5f * step;
+    if (rows < cols)
+        ov_gemm(false, true, r, r, cols, 1, x, cols, x, cols, 0, a, r);
+    else
+        ov_gemm(true, false, r, r, rows, 1, x, cols, x, cols, 0, a, r);
+    for (k = 0; k < r * r; k++)
+        if (k % (r + 1) == 0)
+            diagonal += a[k] / r;
+        else
+            rest = fabs(a[k]) > rest ? fabs(a[k]) : rest;
+    ok(diagonal > 0.6 && diagonal < 1.3 && rest < 0.35,
+       "muon, %d x %d: rows of a step stand at right angles (%.2f, %.2f)", rows,
+       cols, diagonal, rest);
+    ok(fabs(m[3] - 2 * (double)g[3]) < 1e-6, "muon: its momentum is kept");
+    free(x), free(g), free(room), free(a), free(m);
+}
+
+static void
+t_suits(void)
+{
+    ok(ov_muon_suits("lm.0.attn.q", 64, 64) &&
+           ov_muon_suits("vision.join.weight", 192, 768),
+       "muon: hidden matrices are its own");
+    ok(!ov_muon_suits("lm.text.embed", 64, 64) &&
+           !ov_muon_suits("lm.code.0.head", 64, 64) &&
+           !ov_muon_suits("vision.place", 64, 64) &&
+           !ov_muon_suits("vision.0.ff.near.weight", 9, 512),
+       "muon: tables, heads and kernels are not");
+}
+
 int
 main(void)
 {
@@ -147,10 +211,24 @@ main(void)
     losses("whole", &first, &last);
     ok(first > 0 && last < 0.8 * first, "it learns: %.3f to %.3f", first,
        last);
-    t_labels();
     free(a);
     free(b);
     free(c);
+    muon = true;
+    a = train("muon", 2, whole, 1, &n);
+    b = train("muon-parts", 1, parts, 3, &m);
+    ok(n == m && memcmp(a, b, n * sizeof *a) == 0,
+       "muon, interrupted: the same %zu weights, bit for bit", n);
+    losses("muon", &first, &last);
+    ok(first > 0 && last < 0.9 * first, "muon: it learns: %.3f to %.3f", first,
+       last);
+    free(a);
+    free(b);
+    t_step(48, 96);
+    t_step(80, 40);
+    t_step(64, 64);
+    t_suits();
+    t_labels();
     snprintf(command, sizeof command, "rm -r %s", dir);
     if (system(command) != 0)
         diag("%s stays", dir);
