@@ -113,7 +113,7 @@ static int
 main_codec(int argc, char **argv)
 {
     static int frames = 32, quantise_at = 600;
-    static bool decoder_only, keep_books, fine;
+    static bool decoder_only, encoder_only, keep_books, fine;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         { "frames", 0, TOOL_INT, &frames, 4, 1000, NULL, "N",
@@ -122,6 +122,8 @@ main_codec(int argc, char **argv)
           "step at which the codebooks are made" },
         { "decoder-only", 0, TOOL_FLAG, &decoder_only, 0, 0, NULL, NULL,
           "encoder and codebooks stay as they are" },
+        { "encoder-only", 0, TOOL_FLAG, &encoder_only, 0, 0, NULL, NULL,
+          "decoder and codebooks stay as they are" },
         { "keep-books", 0, TOOL_FLAG, &keep_books, 0, 0, NULL, NULL,
           "the codebooks of --start go on; none are made" },
         { "fine", 0, TOOL_FLAG, &fine, 0, 0, NULL, NULL,
@@ -152,7 +154,11 @@ main_codec(int argc, char **argv)
     o.batch = a.batch;
     o.frames = frames;
     o.quantise_at = quantise_at;
+    if (decoder_only && encoder_only)
+        tool_die(OV_EUSAGE, "--decoder-only and --encoder-only exclude each "
+                 "other");
     o.decoder_only = decoder_only;
+    o.encoder_only = encoder_only;
     o.keep_books = keep_books;
     o.fine = fine;
     o.seed = tool.seed;

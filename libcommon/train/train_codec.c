@@ -39,6 +39,16 @@ struct ov_codec_task {
     float pooled;       /* how many ever */
 };
 
+/* Does the optimiser leave it alone?  Codebooks are running means. */
+static bool
+stays(const struct ov_codec_task_options *o, const char *name)
+{
+    if (strncmp(name, "codec.book.", 11) == 0)
+        return true;
+    return (o->decoder_only && strncmp(name, "codec.enc.", 10) == 0) ||
+           (o->encoder_only && strncmp(name, "codec.dec.", 10) == 0);
+}
+
 static void *
 bind(void *self, struct ov_params *ps)
 {
@@ -49,9 +59,8 @@ bind(void *self, struct ov_params *ps)
     if (n == NULL)
         return NULL;
     ov_codec_bind(n, ps, &t->o.net, OV_CODEC_BOTH);
-    for (i = 0; t->o.decoder_only && i < ps->n; i++)
-        if (strncmp(ps->p[i]->name, "codec.enc.", 10) == 0)
-            ps->p[i]->frozen = true;
+    for (i = 0; i < ps->n; i++)
+        ps->p[i]->frozen = stays(&t->o, ps->p[i]->name);
     return n;
 }
 
@@ -344,7 +353,7 @@ after(void *self, void *net, long step, struct ov_err *err)
     struct ov_codec_task *t = self;
 
     (void)err;
-    if (t->o.decoder_only)
+    if (t->o.decoder_only || t->o.encoder_only)
         return OV_OK;
     if (t->on != 0)
         follow(t, net, step);
@@ -370,7 +379,7 @@ ov_codec_task_open(struct ov_codec_task **out,
         return ov_err_set(err, OV_ERUN, "out of memory");
     t->o = *o;
     t->corpus = corpus;
-    t->on = o->decoder_only || o->keep_books ? 1 : 0;
+    t->on = o->decoder_only || o->encoder_only || o->keep_books ? 1 : 0;
     t->use = calloc(corpus->n, sizeof *t->use);
     t->count = calloc(cells, sizeof *t->count);
     t->sum = calloc(cells * (size_t)o->net.dim, sizeof *t->sum);

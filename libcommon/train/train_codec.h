@@ -14,6 +14,7 @@ struct ov_codec_task_options {
     int frames;        /* frames a crop */
     long quantise_at;  /* step at which the codebooks are made and used */
     bool decoder_only; /* encoder and codebooks stay as they are */
+    bool encoder_only; /* decoder and codebooks stay as they are */
     bool keep_books;   /* the codebooks are there already: they go on */
     bool fine;         /* a fourth, longer window in the loss */
     uint64_t seed;

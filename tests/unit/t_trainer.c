@@ -41,6 +41,7 @@ static const struct ov_codec_config wide = {
     .enc_c = 32, .enc_h = 48, .enc_blocks = 1, .dec_c = 32, .dec_h = 48,
     .dec_blocks = 1, .hops = 4, .dim = 16, .stages = 2, .card = 16
 };
+static bool halves; /* the encoder alone */
 static bool muon; /* the wide codec by Muon, not the other by AdamW */
 
 /* Train the codec in folder name up to steps, several times if it is to be
@@ -50,7 +51,7 @@ train(const char *name, int threads, const long *stops, int n, size_t *count)
 {
     struct ov_codec_task_options co = { .net = muon ? wide : cc, .batch = 2,
                                         .frames = 8, .quantise_at = 6,
-                                        .seed = 3 };
+                                        .encoder_only = halves, .seed = 3 };
     struct ov_trainer_options o;
     struct ov_err err = { 0 };
     float *all = NULL;
@@ -92,6 +93,39 @@ train(const char *name, int threads, const long *stops, int n, size_t *count)
         ov_codec_task_close(t);
     }
     return all;
+}
+
+/* The encoder alone: what of a fresh codec's weights has changed. */
+static void
+t_encoder_only(void)
+{
+    const long none[1] = { 0 }, some[1] = { 3 };
+    size_t n, m, i, changed = 0, encoder = 0;
+    struct ov_params ps;
+    struct ov_codec net;
+    float *a, *b;
+    int k;
+
+    halves = true;
+    a = train("fresh", 1, none, 1, &n);
+    b = train("encoder", 1, some, 1, &m);
+    halves = false;
+    ov_params_init(&ps, NULL, NULL, 1, false);
+    ov_codec_bind(&net, &ps, &cc, OV_CODEC_BOTH);
+    for (k = 0; k < ps.n; k++)
+        if (strncmp(ps.p[k]->name, "codec.enc.", 10) == 0)
+            encoder += (size_t)ps.p[k]->t.rows * (size_t)ps.p[k]->t.cols;
+    for (i = 0; n == m && i < n; i++)
+        if (a[i] != b[i]) {
+            changed++;
+            encoder += i >= encoder ? n : 0; /* never right again */
+        }
+    ok(n == m && changed > encoder / 2 && changed <= encoder,
+       "encoder only: %zu weights changed, of %zu", changed, encoder);
+    ov_codec_unbind(&net);
+    ov_params_free(&ps);
+    free(a);
+    free(b);
 }
 
 /* Loss in the first and last line of a run's log. */
@@ -214,6 +248,7 @@ main(void)
     free(a);
     free(b);
     free(c);
+    t_encoder_only();
     muon = true;
     a = train("muon", 2, whole, 1, &n);
     b = train("muon-parts", 1, parts, 3, &m);
