@@ -12,6 +12,7 @@
 #include "train/export.h"
 #include "train/init.h"
 #include "train/corpus.h"
+#include "train/hear.h"
 #include "train/train_codec.h"
 #include "train/train_vad.h"
 #include "train/train_vision.h"
@@ -114,6 +115,8 @@ main_codec(int argc, char **argv)
 {
     static int frames = 32, quantise_at = 600;
     static bool decoder_only, encoder_only, keep_books, fine;
+    static const char *hear;
+    static double heed = 1;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         { "frames", 0, TOOL_INT, &frames, 4, 1000, NULL, "N",
@@ -128,6 +131,9 @@ main_codec(int argc, char **argv)
           "the codebooks of --start go on; none are made" },
         { "fine", 0, TOOL_FLAG, &fine, 0, 0, NULL, NULL,
           "a fourth, longer window in the loss" },
+        { "hear", 0, TOOL_STRING, &hear, 0, 0, NULL, "FILE",
+          "what the speech encoder of these weights hears counts, too" },
+        { "heed", 0, TOOL_REAL, &heed, 0, 1000, NULL, "X", "by so much" },
         { 0 }
     };
     static const struct tool door = {
@@ -136,6 +142,7 @@ main_codec(int argc, char **argv)
     };
     struct ov_codec_task_options o = { 0 };
     struct ov_codec_task *t;
+    struct ov_hear listener;
     struct ov_task task;
     struct ov_corpus corpus;
     struct ov_config *config;
@@ -162,12 +169,20 @@ main_codec(int argc, char **argv)
     o.keep_books = keep_books;
     o.fine = fine;
     o.seed = tool.seed;
+    if (hear != NULL) {
+        if (ov_hear_open(&listener, config, hear, &err) != OV_OK)
+            tool_die_err(&err);
+        o.hear = &listener;
+        o.heed = heed;
+    }
     if (ov_codec_task_open(&t, &o, &corpus, &task, &err) != OV_OK)
         tool_die_err(&err);
     ov_params_init(&ps, NULL, NULL, tool.seed, true);
     run(&task, &ps);
     ov_params_free(&ps);
     ov_codec_task_close(t);
+    if (hear != NULL)
+        ov_hear_close(&listener);
     ov_corpus_close(&corpus);
     ov_config_close(config);
     return 0;

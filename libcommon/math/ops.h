@@ -139,5 +139,11 @@ struct ov_tensor *ov_frames(struct ov_graph *g, struct ov_tensor *x, int n,
 /* x [n,2k] = (re | im) -> sqrt(re^2 + im^2 + eps) * scale [n,k]. */
 struct ov_tensor *ov_magnitude(struct ov_graph *g, struct ov_tensor *x,
                                ov_real eps, ov_real scale);
+/* x [n,2k] = (re | im) -> (re^2 + im^2) * scale [n,k]. */
+struct ov_tensor *ov_power(struct ov_graph *g, struct ov_tensor *x,
+                           ov_real scale);
+/* scale * ln(x + eps). */
+struct ov_tensor *ov_logarithm(struct ov_graph *g, struct ov_tensor *x,
+                               ov_real eps, ov_real scale);
 
 #endif

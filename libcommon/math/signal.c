@@ -258,3 +258,91 @@ ov_magnitude(struct ov_graph *g, struct ov_tensor *x, ov_real eps,
          (struct pair){ .x = x, .y = y, .eps = eps, .scale = scale });
     return y;
 }
+
+OV_HOT static void
+power_run(const ov_real *restrict x, ov_real *restrict y, ov_real scale,
+          int rows, int k)
+{
+    int i, j;
+
+    for (i = 0; i < rows; i++, x += 2 * k, y += k)
+        for (j = 0; j < k; j++)
+            y[j] = scale * (x[j] * x[j] + x[k + j] * x[k + j]);
+}
+
+OV_HOT static void
+power_grad(const ov_real *restrict x, const ov_real *restrict dy,
+           ov_real *restrict dx, ov_real scale, int rows, int k)
+{
+    int i, j;
+
+    for (i = 0; i < rows; i++, x += 2 * k, dx += 2 * k, dy += k)
+        for (j = 0; j < k; j++) {
+            dx[j] += 2 * scale * dy[j] * x[j];
+            dx[k + j] += 2 * scale * dy[j] * x[k + j];
+        }
+}
+
+static void
+power_back(struct ov_graph *g, void *args)
+{
+    struct pair *a = args;
+
+    (void)g;
+    if (a->x->g != NULL)
+        power_grad(a->x->x, a->y->g, a->x->g, a->scale, a->x->rows,
+                   a->y->cols);
+}
+
+struct ov_tensor *
+ov_power(struct ov_graph *g, struct ov_tensor *x, ov_real scale)
+{
+    struct ov_tensor *y = ov_tensor_new(g, x->rows, x->cols / 2);
+
+    power_run(x->x, y->x, scale, y->rows, y->cols);
+    note(g, power_back, (struct pair){ .x = x, .y = y, .scale = scale });
+    return y;
+}
+
+OV_HOT static void
+log_run(const ov_real *restrict x, ov_real *restrict y, ov_real eps,
+        ov_real scale, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        y[i] = scale * ov_log(x[i] + eps);
+}
+
+OV_HOT static void
+log_grad(const ov_real *restrict x, const ov_real *restrict dy,
+         ov_real *restrict dx, ov_real eps, ov_real scale, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        dx[i] += scale * dy[i] / (x[i] + eps);
+}
+
+static void
+log_back(struct ov_graph *g, void *args)
+{
+    struct pair *a = args;
+
+    (void)g;
+    if (a->x->g != NULL)
+        log_grad(a->x->x, a->y->g, a->x->g, a->eps, a->scale,
+                 (size_t)a->x->rows * (size_t)a->x->cols);
+}
+
+struct ov_tensor *
+ov_logarithm(struct ov_graph *g, struct ov_tensor *x, ov_real eps,
+             ov_real scale)
+{
+    struct ov_tensor *y = ov_tensor_new(g, x->rows, x->cols);
+
+    log_run(x->x, y->x, eps, scale, (size_t)x->rows * (size_t)x->cols);
+    note(g, log_back,
+         (struct pair){ .x = x, .y = y, .eps = eps, .scale = scale });
+    return y;
+}

@@ -31,9 +31,8 @@ hz(double mel)
     return 700 * (pow(10, mel / 2595) - 1);
 }
 
-/* Triangles on the HTK mel scale over 0..8000 Hz, each summing to 1. */
-static struct ov_tensor
-filters(int n, int bands)
+struct ov_tensor
+ov_spectral_filters(int n, int bands, bool mean)
 {
     int b, k, bins = n / 2 + 1;
     struct ov_tensor t = table(bands, bins);
@@ -51,7 +50,7 @@ filters(int n, int bands)
             row[k] = (ov_real)(v > 0 ? v : 0);
             sum += v > 0 ? v : 0;
         }
-        sum = sum > 1e-3 ? sum : 1e-3;
+        sum = !mean ? 1 : sum > 1e-3 ? sum : 1e-3;
         for (k = 0; k < bins; k++)
             row[k] = (ov_real)(row[k] / sum);
     }
@@ -71,7 +70,7 @@ ov_spectral_open(struct ov_spectral *s, bool fine)
         s->scale[i].fft = ov_fft_new(size[i]);
         if (s->scale[i].fft == NULL)
             abort();
-        s->scale[i].mel = filters(size[i], bands[i]);
+        s->scale[i].mel = ov_spectral_filters(size[i], bands[i], true);
     }
 }
 

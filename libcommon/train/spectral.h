@@ -18,6 +18,10 @@ struct ov_spectral {
     int scales;
 };
 
+/* Triangles on the HTK mel scale over 0..8000 Hz for a DFT of n samples at
+ * 16 kHz: [bands, n/2+1], of height 1 or, if mean, each with a sum of 1.  x is
+ * the caller's to free. */
+struct ov_tensor ov_spectral_filters(int n, int bands, bool mean);
 /* DFT sizes 1024, 512, 128 (and 2048 if fine). */
 void ov_spectral_open(struct ov_spectral *s, bool fine);
 void ov_spectral_close(struct ov_spectral *s);

@@ -11,6 +11,7 @@
 
 #include "math/gemm.h"
 #include "math/vec.h"
+#include "train/hear.h"
 #include "train/loss.h"
 #include "train/spectral.h"
 
@@ -106,14 +107,14 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     struct ov_rng r = ov_rng_at(t->o.seed, (uint64_t)step, (uint64_t)shard, 0);
     int hops = t->o.net.hops, hop = hops * OV_CODEC_HOP, count = t->o.batch;
     int most = t->o.frames, i, f, total = 0;
-    int ahead = t->o.net.ahead * OV_CODEC_HOP;
+    int ahead = t->o.net.ahead * OV_CODEC_HOP, parts = 0;
     int *len[3];
     /* frames, hops, samples: needed until the way back is done */
     struct ov_segs *segs = ov_graph_alloc(g, sizeof *segs * 3);
     size_t room = (size_t)(most * hop + OV_CODEC_HISTORY + ahead);
     float *x = ov_graph_alloc(g, sizeof *x * room);
-    struct ov_tensor *feat, *wave, *z, *q, *y, *part[2];
-    ov_real k[2];
+    struct ov_tensor *feat, *wave, *z, *q, *y, *part[3];
+    ov_real k[3];
     double mel = 0;
 
     for (i = 0; i < 3; i++) {
@@ -141,8 +142,6 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     b->z = z->x;
     b->vectors = total;
     q = z;
-    k[1] = 0;
-    part[1] = NULL;
     if (t->on != 0) {
         int32_t *codes = ov_graph_alloc(g, sizeof *codes * (size_t)total *
                                                (size_t)t->o.net.stages);
@@ -153,19 +152,26 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
         if (t->o.decoder_only)
             q = ov_tensor_const(g, near, total, t->o.net.dim);
         else {
-            part[1] = ov_l2(g, z, near, 1 / (ov_real)(total * t->o.net.dim));
-            k[1] = (ov_real)0.25 / OV_SHARDS;
+            part[parts] =
+                ov_l2(g, z, near, 1 / (ov_real)(total * t->o.net.dim));
+            stats[1] += (double)part[parts]->x[0];
+            k[parts++] = (ov_real)0.25 / OV_SHARDS;
             q = ov_straight(g, z, near);
-            stats[1] += (double)part[1]->x[0];
         }
     }
     y = ov_codec_decode(n, g, q, &segs[0], &segs[1], NULL);
-    part[0] =
+    part[parts] =
         ov_spectral_loss(&t->spectral, g, b->side, y, wave, &segs[2], 1, &mel);
-    k[0] = 1 / (ov_real)OV_SHARDS;
+    k[parts++] = 1 / (ov_real)OV_SHARDS;
+    if (t->o.hear != NULL) {
+        part[parts] =
+            ov_hear_loss(t->o.hear, shard, g, b->side, y, wave, &segs[2], 1);
+        stats[3] += (double)part[parts]->x[0] / OV_SHARDS;
+        k[parts++] = (ov_real)(t->o.heed / OV_SHARDS);
+    }
     stats[0] += mel / OV_SHARDS;
     stats[2] += total * t->o.net.hops * 0.01;
-    return ov_total(g, part, k, part[1] != NULL ? 2 : 1);
+    return ov_total(g, part, k, parts);
 }
 
 /* --- codebooks --- */
@@ -401,7 +407,9 @@ ov_codec_task_open(struct ov_codec_task **out,
                              .loss = loss,
                              .after = after,
                              .stat = {"mel", "commit", "audio_s"},
-                             .stat_per = {-1, -1, -1}};
+                             .stat_per = {-1, -1, -1, -1}};
+    if (o->hear != NULL)
+        task->stat[3] = "heard";
     task->extra[task->extras++] = (struct ov_extra){"on", &t->on, 1};
     task->extra[task->extras++] = (struct ov_extra){"count", t->count, cells};
     task->extra[task->extras++] =

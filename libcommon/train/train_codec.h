@@ -17,6 +17,8 @@ struct ov_codec_task_options {
     bool encoder_only; /* decoder and codebooks stay as they are */
     bool keep_books;   /* the codebooks are there already: they go on */
     bool fine;         /* a fourth, longer window in the loss */
+    struct ov_hear *hear; /* and by how much what it hears counts; NULL: not */
+    double heed;
     uint64_t seed;
 };
 

@@ -153,6 +153,8 @@ BODY(overlap, ov_overlap_add(g, I(0), 2, &segs, NULL))
 BODY(frames, ov_frames(g, I(0), 16, 4, &fsegs))
 BODY(spectrum, ov_spectrum(g, I(0), fft))
 BODY(magnitude, ov_magnitude(g, I(0), 1e-3, .25))
+BODY(power, ov_power(g, I(0), .25))
+BODY(logarithm, ov_logarithm(g, ov_power(g, I(0), 1), 1e-2, .25))
 BODY(entropy, ov_cross_entropy(g, I(0), ids, weights, .5, NULL, NULL, NULL))
 BODY(ctc, ov_ctc(g, I(0), &segs, labels, label_len, 0, .5, NULL, NULL))
 BODY(bce, ov_bce(g, I(0), targets, .5))
@@ -246,6 +248,8 @@ main(void)
     input(35, 8), RUN(spectrum);
     spectrum_values();
     input(12, 8), RUN(magnitude);
+    input(12, 8), RUN(power);
+    input(12, 8), RUN(logarithm);
     input(12, 7), RUN(entropy);
     input(12, 5), RUN(ctc);
     input(12, 1), RUN(bce);
