@@ -477,7 +477,7 @@ main_voice(int argc, char **argv)
 {
     static int stage = 2;
     static double drop = 0.05, ctc = 0.3, balance = 0.4, talk, decide = 0.2;
-    static double router = 0.01, see = 0.3;
+    static double router = 0.01, see = 0.3, eyes = 1;
     static const char *answers, *codes, *tokenizer, *writing, *humans;
     static const char *pictures;
     static const struct tool_option options[] = {
@@ -495,6 +495,8 @@ main_voice(int argc, char **argv)
         { "stage", 0, TOOL_CHOICE, &stage, 0, 0, stages, "NAME",
           "text, align, joint or talk" },
         PICTURES_OPTION,
+        { "eyes", 0, TOOL_REAL, &eyes, 0, 1, NULL, "X",
+          "rate of the eyes' encoder, as a part of --rate" },
         { "see", 0, TOOL_REAL, &see, 0, 1, NULL, "X",
           "share of turns about pictures, with --pictures" },
         { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
@@ -550,6 +552,7 @@ main_voice(int argc, char **argv)
     o.decide = decide;
     o.router = router;
     o.see = see;
+    o.pace = eyes;
     o.seed = tool.seed;
     if (ov_voice_task_open(&t, &o, &questions, &said,
                            humans != NULL ? &people : NULL, table, writing,

@@ -168,6 +168,7 @@ add(struct ov_params *ps, int rows, int cols, const char *name)
     p->t.rows = rows;
     p->t.cols = cols;
     p->decay = rows > 1 && cols > 1;
+    p->pace = 1;
     if (ps->share != NULL) {
         struct ov_param *o = find(ps->share, name);
         if (o == NULL || o->t.rows != rows || o->t.cols != cols)

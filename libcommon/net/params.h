@@ -18,6 +18,7 @@ struct ov_param {
     float *scale;  /* of t, if it is narrow */
     bool decay;    /* a matrix: weight decay applies */
     bool frozen;   /* the optimiser leaves it alone */
+    float pace;    /* its learning rate as a part of the run's */
     bool borrowed; /* t.x belongs to another set */
 };
 

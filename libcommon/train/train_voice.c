@@ -489,8 +489,13 @@ bind(void *self, struct ov_params *ps)
     if (n == NULL)
         return NULL;
     ov_voice_bind(&n->v, ps, &t->o.net, OV_VOICE_ALL);
-    if (t->o.images != NULL)
+    if (t->o.images != NULL) {
+        int i = ps->n;
         ov_vision_bind(&n->eyes, ps, &t->o.eyes, OV_VISION_ALL);
+        for (; i < ps->n; i++)
+            if (strncmp(ps->p[i]->name, "vision.", 7) == 0)
+                ps->p[i]->pace = (float)t->o.pace;
+    }
     return n;
 }
 

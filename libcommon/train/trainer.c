@@ -164,16 +164,17 @@ update(struct trainer *t, int s)
 
     for (i = s; i < t->master->n; i += OV_SHARDS) {
         struct ov_param *p = t->master->p[i];
-        float shrink = (float)(1 - t->rate * (p->decay ? o->decay : 0));
+        double rate = t->rate * (double)p->pace;
+        float shrink = (float)(1 - rate * (p->decay ? o->decay : 0));
         if (p->frozen)
             continue;
         if (o->muon && ov_muon_suits(p->name, p->t.rows, p->t.cols))
             ov_muon_step(p->t.x, p->t.g, t->m[i], p->t.rows, p->t.cols,
-                         (float)t->scale, MOMENTUM, (float)t->rate, shrink,
+                         (float)t->scale, MOMENTUM, (float)rate, shrink,
                          t->shard[s].room);
         else
             adam(p->t.x, p->t.g, t->m[i], t->v[i], (float)t->scale,
-                 (float)o->beta1, (float)o->beta2, c1, c2, (float)t->rate,
+                 (float)o->beta1, (float)o->beta2, c1, c2, (float)rate,
                  (float)o->eps, shrink,
                  (size_t)p->t.rows * (size_t)p->t.cols);
     }
