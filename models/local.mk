@@ -10,6 +10,6 @@ OV_MODEL_FILES = models/default/config.json models/default/tokenizer.json \
 ovmodeldir = $(pkgdatadir)/models/default
 dist_ovmodel_DATA = $(OV_MODEL_FILES)
 EXTRA_DIST += models/README models/recipe/check-corpus \
-	models/recipe/humans models/recipe/pictures models/recipe/questions \
+	models/recipe/experts models/recipe/humans models/recipe/pictures models/recipe/questions \
 	models/recipe/speak.c models/recipe/synthesise models/recipe/things \
 	models/recipe/train

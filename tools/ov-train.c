@@ -259,12 +259,14 @@ open_pictures(const char *dir, struct ov_images *im, struct ov_vision_config *c)
 static int
 main_vision(int argc, char **argv)
 {
-    static double drop = 0.1;
+    static double drop = 0.1, more = 0.5;
     static const char *pictures;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         PICTURES_OPTION,
         { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
+        { "more", 0, TOOL_REAL, &more, 0, 1, NULL, "X",
+          "share of drawings that nothing is asked about" },
         { 0 }
     };
     static const struct tool door = {
@@ -284,6 +286,7 @@ main_vision(int argc, char **argv)
     need("--state", a.state);
     o.batch = a.batch;
     o.drop = drop;
+    o.more = more;
     o.seed = tool.seed;
     if (ov_vision_task_open(&t, &o, &im, &task, &err) != OV_OK)
         tool_die_err(&err);

@@ -91,12 +91,13 @@ labels(const struct ov_vision_config *c, const struct ov_picture *p,
     free(s);
 }
 
-/* Every other drawing is of something that is never asked about, if there are
- * such. */
+/* Some drawings are of what is never asked about, if there are such. */
 static int
-choose(const struct ov_images *im, struct ov_rng *r)
+choose(const struct ov_vision_task *t, struct ov_rng *r)
 {
-    if (im->mores > 0 && ov_rng_below(r, 2) == 0)
+    const struct ov_images *im = t->im;
+
+    if (im->mores > 0 && ov_rng_unit(r) < t->o.more)
         return im->more[ov_rng_below(r, im->mores)];
     return im->learn[ov_rng_below(r, im->learns)];
 }
@@ -128,7 +129,7 @@ draw(const struct ov_vision_task *t, struct ov_graph *g, struct ov_rng *r,
         if (i % 8 == 7)
             ov_picture_scene(r, false, &p);
         else
-            ov_picture_thing(im, r, choose(im, r),
+            ov_picture_thing(im, r, choose(t, r),
                              i % 4 == 0 ? OV_LOOK_PLAIN : OV_LOOK_LEARN, &p);
         b->name[i] = p.thing;
         if (p.thing < 0)
