@@ -196,13 +196,20 @@ allot(struct ov_params *ps, struct ov_param *p)
 
 enum what { DRAWN, MAP, CONSTANT };
 
+static struct ov_tensor *make(struct ov_params *, int, int, double, enum what,
+                              const char *, va_list)
+    __attribute__((format(printf, 6, 0)));
+
 static struct ov_tensor *
 make(struct ov_params *ps, int rows, int cols, double std, enum what what,
-     const char *name)
+     const char *fmt, va_list ap)
 {
-    struct ov_param *p = add(ps, rows, cols, name);
     size_t i, n = (size_t)rows * (size_t)cols;
+    char name[sizeof ((struct ov_param *)NULL)->name];
+    struct ov_param *p;
 
+    vsnprintf(name, sizeof name, fmt, ap);
+    p = add(ps, rows, cols, name);
     if (ps->from != NULL && ps->narrow && what == MAP &&
         ps->err.code == OV_OK && stay_narrow(p, ps->from, &ps->err))
         return &p->t;
@@ -226,37 +233,37 @@ struct ov_tensor *
 ov_param(struct ov_params *ps, int rows, int cols, double std,
          const char *fmt, ...)
 {
-    char name[72];
+    struct ov_tensor *t;
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(name, sizeof name, fmt, ap);
+    t = make(ps, rows, cols, std, DRAWN, fmt, ap);
     va_end(ap);
-    return make(ps, rows, cols, std, DRAWN, name);
+    return t;
 }
 
 struct ov_tensor *
 ov_param_map(struct ov_params *ps, int rows, int cols, double std,
              const char *fmt, ...)
 {
-    char name[72];
+    struct ov_tensor *t;
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(name, sizeof name, fmt, ap);
+    t = make(ps, rows, cols, std, MAP, fmt, ap);
     va_end(ap);
-    return make(ps, rows, cols, std, MAP, name);
+    return t;
 }
 
 struct ov_tensor *
 ov_param_const(struct ov_params *ps, int rows, int cols, double value,
                const char *fmt, ...)
 {
-    char name[72];
+    struct ov_tensor *t;
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(name, sizeof name, fmt, ap);
+    t = make(ps, rows, cols, value, CONSTANT, fmt, ap);
     va_end(ap);
-    return make(ps, rows, cols, value, CONSTANT, name);
+    return t;
 }
