@@ -434,7 +434,7 @@ ov_picture_thing(const struct ov_images *im, struct ov_rng *r, int i,
     else
         ground(r, p->rgb, p->side);
     lay(im->art[i].rgba, &l, canvas, p->side);
-    if (learn && ov_rng_below(r, 5) == 0) {
+    if (learn && ov_rng_below(r, 3) == 0) {
         lay(im->art[another(im, r, i)].rgba, &l, other, p->side);
         graft(r, canvas, other, p->side);
     }
