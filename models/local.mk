@@ -3,6 +3,7 @@
 OV_MODEL_FILES = models/default/config.json models/default/tokenizer.json \
 	models/default/vad.safetensors.zst \
 	models/default/encoder.safetensors.zst \
+	models/default/vision.safetensors.zst \
 	models/default/adapter.safetensors.zst \
 	models/default/lm.safetensors.zst \
 	models/default/codec.safetensors.zst \

@@ -483,6 +483,7 @@ main_voice(int argc, char **argv)
     static double router = 0.01, see = 0.3, eyes = 1;
     static const char *answers, *codes, *tokenizer, *writing, *humans;
     static const char *pictures;
+    static bool eyes_only;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         { "answers", 0, TOOL_STRING, &answers, 0, 0, NULL, "DIR",
@@ -500,6 +501,8 @@ main_voice(int argc, char **argv)
         PICTURES_OPTION,
         { "eyes", 0, TOOL_REAL, &eyes, 0, 1, NULL, "X",
           "rate of the eyes' encoder, as a part of --rate" },
+        { "eyes-only", 0, TOOL_FLAG, &eyes_only, 0, 0, NULL, NULL,
+          "only the eyes and their adapter learn" },
         { "see", 0, TOOL_REAL, &see, 0, 1, NULL, "X",
           "share of turns about pictures, with --pictures" },
         { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
@@ -556,6 +559,7 @@ main_voice(int argc, char **argv)
     o.router = router;
     o.see = see;
     o.pace = eyes;
+    o.eyes_only = eyes_only;
     o.seed = tool.seed;
     if (ov_voice_task_open(&t, &o, &questions, &said,
                            humans != NULL ? &people : NULL, table, writing,

@@ -490,7 +490,9 @@ bind(void *self, struct ov_params *ps)
         return NULL;
     ov_voice_bind(&n->v, ps, &t->o.net, OV_VOICE_ALL);
     if (t->o.images != NULL) {
-        int i = ps->n;
+        int i;
+        for (i = 0; i < ps->n; i++)
+            ps->p[i]->frozen = t->o.eyes_only;
         ov_vision_bind(&n->eyes, ps, &t->o.eyes, OV_VISION_ALL);
         for (; i < ps->n; i++)
             if (strncmp(ps->p[i]->name, "vision.", 7) == 0)

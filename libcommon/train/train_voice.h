@@ -32,6 +32,7 @@ struct ov_voice_task_options {
     double see;  /* share of turns about a picture */
     struct ov_vision_config eyes;   /* image 0: none */
     const struct ov_images *images; /* the caller's, or NULL */
+    bool eyes_only; /* nothing else learns */
     double pace; /* learning rate of their encoder, as a part of the rest's */
     int batch;   /* turns a shard */
     double drop;
