@@ -26,23 +26,6 @@ answered() {
 }
 ok "and answered" answered
 
-seen() {
-    ov-encode --image "$top/examples/scene.png" --text "what do you see" |
-        ov-fuse | ov-generate --text | tee text
-    grep -qx "three blue hearts" text
-    ov-encode --image "$top/examples/scene.png" --text "what colour is it" |
-        ov-fuse | ov-generate --text | tee text
-    grep -qx "blue" text
-}
-ok "a picture is seen" seen
-
-blind() {
-    ov-encode --text "what do you see" | ov-fuse | ov-generate --text |
-        tee text
-    grep -qx "i do not see a picture" text
-}
-ok "and that there is none" blind
-
 # 16-bit samples: how many, and the root of the mean square of the loudest 0.1 s
 level() {
     od -An -v -t d2 -w2 | awk '{ e += $1 * $1
