@@ -479,11 +479,11 @@ static int
 main_voice(int argc, char **argv)
 {
     static int stage = 2;
-    static double drop = 0.05, ctc = 0.3, balance = 0.4, talk, decide = 0.2;
-    static double router = 0.01, see = 0.3, eyes = 1;
+    static struct ov_voice_task_options o = {
+        .drop = 0.05, .ctc = 0.3, .balance = 0.4, .decide = 0.2,
+        .router = 0.01, .see = 0.3, .pace = 1 };
     static const char *answers, *codes, *tokenizer, *writing, *humans;
     static const char *pictures;
-    static bool eyes_only;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         { "answers", 0, TOOL_STRING, &answers, 0, 0, NULL, "DIR",
@@ -499,22 +499,22 @@ main_voice(int argc, char **argv)
         { "stage", 0, TOOL_CHOICE, &stage, 0, 0, stages, "NAME",
           "text, align, joint or talk" },
         PICTURES_OPTION,
-        { "eyes", 0, TOOL_REAL, &eyes, 0, 1, NULL, "X",
+        { "eyes", 0, TOOL_REAL, &o.pace, 0, 1, NULL, "X",
           "rate of the eyes' encoder, as a part of --rate" },
-        { "eyes-only", 0, TOOL_FLAG, &eyes_only, 0, 0, NULL, NULL,
+        { "eyes-only", 0, TOOL_FLAG, &o.eyes_only, 0, 0, NULL, NULL,
           "only the eyes and their adapter learn" },
-        { "see", 0, TOOL_REAL, &see, 0, 1, NULL, "X",
+        { "see", 0, TOOL_REAL, &o.see, 0, 1, NULL, "X",
           "share of turns about pictures, with --pictures" },
-        { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
-        { "ctc", 0, TOOL_REAL, &ctc, 0, 10, NULL, "X",
+        { "drop", 0, TOOL_REAL, &o.drop, 0, 0.9, NULL, "X", "dropout" },
+        { "ctc", 0, TOOL_REAL, &o.ctc, 0, 10, NULL, "X",
           "weight of the encoder's own loss" },
-        { "balance", 0, TOOL_REAL, &balance, 0, 1, NULL, "X",
+        { "balance", 0, TOOL_REAL, &o.balance, 0, 1, NULL, "X",
           "families of questions: 1 by their size, 0 all alike" },
-        { "talk", 0, TOOL_REAL, &talk, 0, 1, NULL, "X",
+        { "talk", 0, TOOL_REAL, &o.talk, 0, 1, NULL, "X",
           "share of conversations of more than one turn" },
-        { "decide", 0, TOOL_REAL, &decide, 0, 10, NULL, "X",
+        { "decide", 0, TOOL_REAL, &o.decide, 0, 10, NULL, "X",
           "weight of the decision who speaks next" },
-        { "router", 0, TOOL_REAL, &router, 0, 10, NULL, "X",
+        { "router", 0, TOOL_REAL, &o.router, 0, 10, NULL, "X",
           "weight of the load-balancing loss, of a model with experts" },
         { 0 }
     };
@@ -522,7 +522,6 @@ main_voice(int argc, char **argv)
         "ov-train voice", "", "corpora -> voice model weights",
         TOOL_HAS_SEED | TOOL_HAS_THREADS, options
     };
-    struct ov_voice_task_options o = { 0 };
     struct ov_voice_task *t;
     struct ov_task task;
     struct ov_corpus questions, said, people = { 0 };
@@ -551,15 +550,6 @@ main_voice(int argc, char **argv)
     snprintf(table, sizeof table, "%s/questions.tsv", a.corpus);
     memcpy(o.mix, mixes[stage], sizeof o.mix);
     o.batch = a.batch;
-    o.drop = drop;
-    o.ctc = ctc;
-    o.balance = balance;
-    o.talk = talk;
-    o.decide = decide;
-    o.router = router;
-    o.see = see;
-    o.pace = eyes;
-    o.eyes_only = eyes_only;
     o.seed = tool.seed;
     if (ov_voice_task_open(&t, &o, &questions, &said,
                            humans != NULL ? &people : NULL, table, writing,
