@@ -13,6 +13,7 @@
 #include "train/init.h"
 #include "train/corpus.h"
 #include "train/hear.h"
+#include "train/mean.h"
 #include "train/train_codec.h"
 #include "train/train_vad.h"
 #include "train/train_vision.h"
@@ -31,7 +32,7 @@ on_signal(int sig)
 static struct {
     const char *config, *corpus, *state, *start;
     int steps, warmup, decay_from, save_every, log_every, batch;
-    double rate, floor, minutes, decay, clip;
+    double rate, floor, minutes, decay, clip, pace;
     bool mixed, muon;
 } a;
 
@@ -59,6 +60,8 @@ static struct {
     { "rate", 'r', TOOL_REAL, &a.rate, 0, 1, NULL, "X", "learning rate" }, \
     { "floor", 0, TOOL_REAL, &a.floor, 0, 1, NULL, "X", \
       "rate at the end, as a part of --rate" }, \
+    { "pace", 0, TOOL_REAL, &a.pace, 0, 1, NULL, "X", \
+      "rate of the weights that --start has, as a part of --rate" }, \
     { "decay", 0, TOOL_REAL, &a.decay, 0, 1, NULL, "X", "weight decay" }, \
     { "mixed", 0, TOOL_FLAG, &a.mixed, 0, 0, NULL, NULL, \
       "products of bfloat16 factors, sums in float" }, \
@@ -89,6 +92,7 @@ run(struct ov_task *task, struct ov_params *ps)
     o.decay = a.decay;
     o.clip = a.clip;
     o.minutes = a.minutes;
+    o.pace = a.pace;
     o.mixed = a.mixed;
     o.muon = a.muon;
     o.seed = tool.seed;
@@ -116,7 +120,7 @@ main_codec(int argc, char **argv)
     static int frames = 32, quantise_at = 600;
     static bool decoder_only, encoder_only, keep_books, fine;
     static const char *hear;
-    static double heed = 1;
+    static double heed = -1; /* not given */
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         { "frames", 0, TOOL_INT, &frames, 4, 1000, NULL, "N",
@@ -164,6 +168,8 @@ main_codec(int argc, char **argv)
     if (decoder_only && encoder_only)
         tool_die(OV_EUSAGE, "--decoder-only and --encoder-only exclude each "
                  "other");
+    if (heed >= 0 && hear == NULL)
+        tool_die(OV_EUSAGE, "--heed is for --hear");
     o.decoder_only = decoder_only;
     o.encoder_only = encoder_only;
     o.keep_books = keep_books;
@@ -173,7 +179,7 @@ main_codec(int argc, char **argv)
         if (ov_hear_open(&listener, config, hear, &err) != OV_OK)
             tool_die_err(&err);
         o.hear = &listener;
-        o.heed = heed;
+        o.heed = heed < 0 ? 1 : heed;
     }
     if (ov_codec_task_open(&t, &o, &corpus, &task, &err) != OV_OK)
         tool_die_err(&err);
@@ -545,7 +551,7 @@ main_voice(int argc, char **argv)
         ov_corpus_open(&said, answers, &err) != OV_OK ||
         (humans != NULL && ov_corpus_open(&people, humans, &err) != OV_OK))
         tool_die_err(&err);
-    if (pictures != NULL)
+    if (pictures != NULL || o.eyes_only)
         o.images = open_pictures(pictures, &images, &o.eyes);
     snprintf(table, sizeof table, "%s/questions.tsv", a.corpus);
     memcpy(o.mix, mixes[stage], sizeof o.mix);
@@ -688,6 +694,29 @@ main_export(int argc, char **argv)
 }
 
 static int
+main_mean(int argc, char **argv)
+{
+    static double part = 0.5;
+    static const struct tool_option options[] = {
+        { "part", 0, TOOL_REAL, &part, 0, 1, NULL, "X",
+          "how much of the first; the rest is of the second" },
+        { 0 }
+    };
+    static const struct tool door = {
+        "ov-train mean", "ONE OTHER OUT",
+        "two checkpoints -> the weights between them", 0, options };
+    struct ov_err err;
+    int i = tool_start(&door, argc, argv);
+
+    if (argc - i != 3)
+        tool_die(OV_EUSAGE, "two files of weights and an output file are "
+                 "needed");
+    if (ov_mean(argv[i], argv[i + 1], part, argv[i + 2], &err) != OV_OK)
+        tool_die_err(&err);
+    return 0;
+}
+
+static int
 main_init(int argc, char **argv)
 {
     static const struct tool_option options[] = {
@@ -724,6 +753,7 @@ static const struct {
     { "codes", main_codes, "encode a corpus with the codec" },
     { "tokenizer", main_tokenizer, "make the tokenizer" },
     { "voice", main_voice, "train the voice model" },
+    { "mean", main_mean, "mix the weights of two checkpoints" },
     { "export", main_export, "write the weights of a checkpoint" },
 };
 
@@ -744,7 +774,7 @@ main(int argc, char **argv)
     size_t i;
 
     a.steps = 1000, a.warmup = 100, a.save_every = 500, a.log_every = 50;
-    a.floor = 0.01;
+    a.floor = 0.01, a.pace = 1;
     for (i = 0; argc > 1 && i < sizeof jobs / sizeof *jobs; i++)
         if (strcmp(argv[1], jobs[i].name) == 0)
             return jobs[i].run(argc - 1, argv + 1);

@@ -54,7 +54,7 @@ linear_back(struct ov_graph *g, void *args)
     if (a->x->g != NULL)
         ov_product(g, false, false, n, in, out, 1, a->y->g, out, a->w->x, in, 1,
                    a->x->g, in);
-    if (a->w->g != NULL)
+    if (a->w->g != NULL && !a->w->still)
         ov_product(g, true, false, out, in, n, 1, a->y->g, out, a->x->x, in, 1,
                    a->w->g, in);
     if (a->b != NULL && a->b->g != NULL)

@@ -4,6 +4,8 @@
 #ifndef OV_MATH_TENSOR_H
 #define OV_MATH_TENSOR_H
 
+#include <stdbool.h>
+
 /* The unit tests build this room a second time in double precision, to hold
  * every gradient against finite differences. */
 #ifdef OV_DOUBLE
@@ -44,6 +46,8 @@ struct ov_tensor {
     ov_real *x; /* values [rows, cols] */
     ov_real *g; /* gradient of the same shape; NULL if none is wanted */
     int rows, cols;
+    bool still; /* a weight that nobody wants to change: large maps leave
+                 * its gradient as it is */
     /* Weights that stay as narrow as they are stored: x is NULL, and only
      * math/narrow.h knows what to do with them. */
     enum ov_form form;

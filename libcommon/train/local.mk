@@ -15,9 +15,11 @@ libov_a_SOURCES += \
 	libcommon/train/train_vad.c libcommon/train/train_vad.h \
 	libcommon/train/train_voice.c libcommon/train/train_voice.h \
 	libcommon/train/hear.c libcommon/train/hear.h \
+	libcommon/train/mean.c libcommon/train/mean.h \
 	libcommon/train/muon.c libcommon/train/muon.h \
+	libcommon/train/start.c libcommon/train/start.h \
 	libcommon/train/trainer.c libcommon/train/trainer.h
-OV_TESTS += tests/unit/t_hear tests/unit/t_look tests/unit/t_talk tests/unit/t_trainer
+OV_TESTS += tests/unit/t_start tests/unit/t_hear tests/unit/t_look tests/unit/t_talk tests/unit/t_trainer
 libov_a_SOURCES += \
 	libcommon/train/images.c libcommon/train/images.h \
 	libcommon/train/pictures.c libcommon/train/pictures.h \

@@ -125,7 +125,7 @@ ov_look_draw(const struct ov_material *m, struct ov_graph *g, struct ov_rng *r,
     if (im == NULL || ov_rng_unit(r) >= m->o->see)
         return 0;
     p.rgb = ov_graph_alloc(g, (size_t)c->image * (size_t)c->image * 3);
-    if (ov_rng_below(r, 5) < 4)
+    if (ov_rng_below(r, 3) < 2)
         ov_picture_thing(im, r, im->learn[ov_rng_below(r, im->learns)],
                          ov_rng_below(r, 4) == 0 ? OV_LOOK_PLAIN
                                                  : OV_LOOK_LEARN,

@@ -18,6 +18,7 @@
 #include "math/vec.h"
 #include "model/safetensors.h"
 #include "train/muon.h"
+#include "train/start.h"
 
 struct shard {
     struct ov_params params; /* shares values with the master; [0] unused */
@@ -61,6 +62,7 @@ ov_trainer_defaults(struct ov_trainer_options *o)
                                      .eps = 1e-8,
                                      .decay = 0.01,
                                      .clip = 1,
+                                     .pace = 1,
                                      .threads = OV_SHARDS,
                                      .save_every = 500,
                                      .log_every = 50};
@@ -410,56 +412,6 @@ loop(struct trainer *t, struct ov_err *err)
     return save(t, err);
 }
 
-/* The parameters that a file has; got remembers which. */
-static void
-take_weights(struct trainer *t, const struct ov_weights *w, bool *got)
-{
-    struct ov_err ignore;
-    int i;
-
-    for (i = 0; i < t->master->n; i++) {
-        struct ov_param *p = t->master->p[i];
-        const struct ov_array *a;
-        char name[80];
-        if (ov_param_load(p, w, &ignore) == OV_OK) {
-            got[i] = true;
-            continue;
-        }
-        /* a running mean of a checkpoint that has no such tensor */
-        snprintf(name, sizeof name, "x:%s", p->name);
-        a = ov_weights_get(w, name);
-        if (a != NULL && a->count == (int64_t)p->t.rows * p->t.cols)
-            got[i] |= ov_array_to_f32(a, (float *)p->t.x, &ignore) == OV_OK;
-    }
-}
-
-static int
-start_weights(struct trainer *t, struct ov_err *err)
-{
-    bool *got = calloc((size_t)t->master->n + 1, sizeof *got);
-    const char *from = t->o->start, *end;
-    struct ov_weights *w;
-    char path[600];
-    int i, r = OV_OK;
-
-    if (got == NULL)
-        return ov_err_set(err, OV_ERUN, "out of memory");
-    for (; r == OV_OK && *from != '\0'; from = *end == ',' ? end + 1 : end) {
-        end = from + strcspn(from, ",");
-        snprintf(path, sizeof path, "%.*s", (int)(end - from), from);
-        r = ov_weights_open(&w, path, err);
-        if (r != OV_OK)
-            break;
-        take_weights(t, w, got);
-        ov_weights_close(w);
-    }
-    for (i = 0; r == OV_OK && i < t->master->n; i++)
-        if (!got[i])
-            fprintf(t->log, "# %s starts anew\n", t->master->p[i]->name);
-    free(got);
-    return r;
-}
-
 /* For the largest matrix, a shard. */
 static bool
 make_room(struct trainer *t)
@@ -502,6 +454,8 @@ prepare(struct trainer *t, struct ov_err *err)
         h->net = t->task->bind(t->task->self, h->use);
         if (h->graph == NULL || h->net == NULL)
             return ov_err_set(err, OV_ERUN, "out of memory");
+        for (i = 0; i < h->use->n; i++)
+            h->use->p[i]->t.still = h->use->p[i]->frozen;
     }
     if (t->master->err.code != OV_OK) {
         *err = t->master->err;
@@ -519,7 +473,8 @@ prepare(struct trainer *t, struct ov_err *err)
     }
     if (t->o->muon && !make_room(t))
         return ov_err_set(err, OV_ERUN, "out of memory");
-    if (t->o->start != NULL && (r = start_weights(t, err)) != OV_OK)
+    if (t->o->start != NULL &&
+        (r = ov_start(t->master, t->o->start, t->o->pace, t->log, err)) != OV_OK)
         return r;
     return restore(t, err);
 }

@@ -50,6 +50,7 @@ struct ov_trainer_options {
     long decay_from; /* the rate stays until here, then falls to
                             * floor along a cosine; 0 = from warmup's end */
     double rate, floor, beta1, beta2, eps, decay, clip;
+    double pace; /* of what start has, as a part of rate */
     uint64_t seed;
     int threads;
     long save_every, log_every;
