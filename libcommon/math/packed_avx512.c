@@ -168,15 +168,18 @@ INTS(8)
 /* integers by the kernels of AVX2 (math/packed.c) */
 const struct ov_kernels ov_kernels_avx512 = {.name = "avx512", FLOATS};
 
+#define INTEGERS                                                               \
+    .inputs8 = OV_INPUTS_U8, .rows8 = 8, .rows4 = 8,                           \
+    .int8 = {NULL,   int8_1, int8_2, int8_3, int8_4,                           \
+             int8_5, int8_6, int8_7, int8_8},                                  \
+    .int4 = {NULL,   int4_1, int4_2, int4_3, int4_4,                           \
+             int4_5, int4_6, int4_7, int4_8}
+
 const struct ov_kernels ov_kernels_vnni = {
-    .name = "avx512-vnni",
-    FLOATS,
-    .inputs8 = OV_INPUTS_U8,
-    .rows8 = 8,
-    .rows4 = 8,
-    .int8 = {NULL, int8_1, int8_2, int8_3, int8_4, int8_5, int8_6, int8_7,
-             int8_8},
-    .int4 = {NULL, int4_1, int4_2, int4_3, int4_4, int4_5, int4_6, int4_7,
-             int4_8}};
+    .name = "avx512-vnni", FLOATS, INTEGERS};
+
+/* many rows by the tile unit (math/packed_amx.c) */
+const struct ov_kernels ov_kernels_amx = {
+    .name = "amx", FLOATS, INTEGERS, .many = &ov_kernel_amx};
 
 #endif

@@ -25,6 +25,22 @@ typedef void ov_tile_int(int groups, const void *x, size_t ldx, const float *xs,
 /* Integers of the inputs that a kernel reads. */
 enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16, OV_INPUTS_U8 /* plus 128 */ };
 
+/* Sixteen rows and more at once, of integers of 8 bits with a sign. */
+struct ov_kernel_many {
+    /* By each thread before and after; rest: what the rows leave when they
+     * are divided by sixteen. */
+    void (*begin)(int rest);
+    /* y [rows, 16], aligned to 64 bytes, with room for sixteen rows; rows is
+     * 16 or rest.  factors: of a panel of 4 bits, [groups, 16], else NULL. */
+    void (*run)(int rows, int groups, const void *x, size_t ldx,
+                const float *xs, size_t lds, const void *w,
+                const float *factors, float *y);
+    /* A panel of 4 bits as one of 8 bits, and its factors, aligned to 64
+     * bytes. */
+    void (*widen)(int groups, const void *from, void *to, float *factors);
+    void (*end)(void);
+};
+
 /* The kernels of one kind of processor. */
 struct ov_kernels {
     const char *name;
@@ -35,12 +51,14 @@ struct ov_kernels {
     enum ov_inputs inputs8;          /* of weights of 8 bits; of 4: S8 */
     int rows8, rows4;
     ov_tile_int *int8[OV_TILE_ROWS + 1], *int4[OV_TILE_ROWS + 1];
+    const struct ov_kernel_many *many; /* or NULL */
 };
 
 extern const struct ov_kernels ov_kernels_plain;
 #if defined(__x86_64__) && defined(__GNUC__)
 extern const struct ov_kernels ov_kernels_avx2, ov_kernels_avx512,
-    ov_kernels_vnni;
+    ov_kernels_vnni, ov_kernels_amx;
+extern const struct ov_kernel_many ov_kernel_amx;
 #endif
 
 #endif

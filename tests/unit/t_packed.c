@@ -322,7 +322,7 @@ int
 main(void)
 {
     static const char *const names[] = {"plain", "avx2", "avx512",
-                                        "avx512-vnni"};
+                                        "avx512-vnni", "amx"};
     size_t i;
 
     for (i = 0; i < sizeof x / sizeof *x; i++)
