@@ -363,9 +363,15 @@ round_row(const struct integers *q, const float *x, int r, int n,
     float *xs = q->xs + (size_t)r * (size_t)q->groups, v[OV_GROUP];
     int32_t *sum = q->sum + (size_t)r * (size_t)q->groups;
     char *to = q->x + (size_t)r * q->ldx;
-    int g, i;
+    int g = 0, i;
 
-    for (g = 0; g < q->groups; g++, x += OV_GROUP, n -= OV_GROUP) {
+    if (q->by->round != NULL && as != OV_INPUTS_S16) {
+        g = n / OV_GROUP;
+        q->by->round(g, x, as, to, xs, sum);
+        x += OV_GROUP * g;
+        n -= OV_GROUP * g;
+    }
+    for (; g < q->groups; g++, x += OV_GROUP, n -= OV_GROUP) {
         xs[g] = round_group(x, n < OV_GROUP ? n : OV_GROUP, v);
         sum[g] = 8 * sum_of(v);
         if (as == OV_INPUTS_S16)
@@ -411,7 +417,35 @@ pass(const struct integers *q, int i, int m, int j)
     }
 }
 
-/* The same, sixteen rows at a time; room: for a panel of 4 bits. */
+/* A few rows, panels from..to-1: each stream goes from one end of its part
+ * to the other.  What they leave is for pass: its number. */
+static int
+streams(const struct integers *q, int from, int to)
+{
+    bool four = q->w->form == OV_FORM_I4_PANELS;
+    size_t panel =
+        (size_t)q->groups * (size_t)(four ? OV_GROUP_I4 : OV_GROUP_I8);
+    float t[OV_STREAMS * OV_STREAM_ROWS * OV_PANEL];
+    ov_tile_int *run = NULL;
+    int part = (to - from) / OV_STREAMS, j, c;
+
+    if (q->m <= OV_STREAM_ROWS)
+        run = (four ? q->by->streams4 : q->by->streams8)[q->m];
+    if (run == NULL)
+        return from;
+    for (j = from; j < from + part; j++) {
+        run(q->groups, q->x, q->ldx, q->xs, q->sum, (size_t)q->groups,
+            (const char *)q->w->narrow + (size_t)j * panel,
+            (size_t)part * panel, t);
+        for (c = 0; c < OV_STREAMS; c++)
+            finish(q, t + c * q->m * OV_PANEL, 0, q->m,
+                   (j + c * part) * OV_PANEL);
+    }
+    return from + OV_STREAMS * part;
+}
+
+/* Rows i..i+m-1 through panel j, sixteen at a time; room: for a panel of 4
+ * bits. */
 static void
 pass_many(const struct integers *q, int i, int m, int j, char *room)
 {
@@ -436,6 +470,26 @@ pass_many(const struct integers *q, int i, int m, int j, char *room)
     }
 }
 
+/* Rows of inputs, part by part. */
+struct rounding {
+    const struct integers *q;
+    const float *x;
+    enum ov_inputs as;
+    int parts;
+};
+
+static void
+work_rounding(void *arg, int part)
+{
+    const struct rounding *a = arg;
+    const struct integers *q = a->q;
+    int64_t m = q->m;
+    int r = (int)(m * part / a->parts), n = q->w->cols;
+
+    for (; r < (int)(m * (part + 1) / a->parts); r++)
+        round_row(q, a->x + (size_t)r * (size_t)n, r, n, a->as);
+}
+
 static void
 work_integers(void *arg, int part)
 {
@@ -446,6 +500,7 @@ work_integers(void *arg, int part)
     int near = (int)(NEAR / q->ldx) / MANY * MANY;
 
     near = near > 0 ? near : MANY;
+    from = streams(q, from, to);
     if (q->many != NULL)
         q->many->begin(q->m % MANY);
     for (i = 0; i < q->m; i += m) {
@@ -476,9 +531,9 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
                    const struct ov_tensor *w, const float *b, float *y)
 {
     struct integers q = {.w = w, .b = b, .y = y, .m = m};
+    struct rounding rounding;
     size_t groups, n;
     enum ov_inputs as;
-    int r;
 
     pthread_once(&once, choose);
     if (m <= 0)
@@ -498,9 +553,9 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     q.x = ov_graph_alloc(g, (size_t)m * q.ldx);
     q.xs = ov_graph_alloc(g, n * sizeof *q.xs);
     q.sum = ov_graph_alloc(g, n * sizeof *q.sum);
-    for (r = 0; r < m; r++)
-        round_row(&q, x + (size_t)r * (size_t)w->cols, r, w->cols, as);
     q.parts = threads(m, w->cols, w->rows);
+    rounding = (struct rounding){&q, x, as, m < MANY ? 1 : q.parts};
+    ov_pool_run(rounding.parts, work_rounding, &rounding);
     if (q.many != NULL && w->form == OV_FORM_I4_PANELS) {
         q.room = groups * (OV_GROUP_I8 + OV_PANEL * sizeof(float));
         q.wide = ov_graph_alloc(g, q.room * (size_t)q.parts);

@@ -7,7 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OV_TILE_ROWS = 8, OV_TILE_PANELS = 4 };
+enum {
+    OV_TILE_ROWS = 8,
+    OV_TILE_PANELS = 4,
+    OV_STREAMS = 4,
+    OV_STREAM_ROWS = 2
+};
 
 /* y [rows, 16*panels] += x [rows, k] times panels of weights [k, 16], which
  * are far values apart; rows of x and y are ldx and ldy values apart. */
@@ -24,6 +29,11 @@ typedef void ov_tile_int(int groups, const void *x, size_t ldx, const float *xs,
 
 /* Integers of the inputs that a kernel reads. */
 enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16, OV_INPUTS_U8 /* plus 128 */ };
+
+/* Groups of 32 inputs as integers, their factors, and 8 times their sums; as
+ * is S8 or U8. */
+typedef void ov_round(int groups, const float *x, enum ov_inputs as, char *to,
+                      float *xs, int32_t *sum);
 
 /* Sixteen rows and more at once, of integers of 8 bits with a sign. */
 struct ov_kernel_many {
@@ -51,6 +61,10 @@ struct ov_kernels {
     enum ov_inputs inputs8;          /* of weights of 8 bits; of 4: S8 */
     int rows8, rows4;
     ov_tile_int *int8[OV_TILE_ROWS + 1], *int4[OV_TILE_ROWS + 1];
+    /* Or NULL: for so many rows, of OV_STREAMS panels at once, which are far
+     * bytes apart, to y [OV_STREAMS, rows, 16]. */
+    ov_tile_int *streams8[OV_STREAM_ROWS + 1], *streams4[OV_STREAM_ROWS + 1];
+    ov_round *round;                   /* or NULL */
     const struct ov_kernel_many *many; /* or NULL */
 };
 
