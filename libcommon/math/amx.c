@@ -54,16 +54,14 @@ struct shape {
 };
 
 AMX void
-ov_amx_begin(int rest, int factors, int pairs)
+ov_amx_begin(int factors)
 {
     struct shape s = {.palette = 1};
     int i;
 
     for (i = 0; i < 8; i++) {
         s.bytes[i] = (uint16_t)(i == 4 || i == 5 ? factors : 64);
-        s.rows[i] = (uint8_t)(i == 3 || i == 5   ? rest
-                              : i == 6 || i == 7 ? pairs
-                                                 : 16);
+        s.rows[i] = (uint8_t)(i >= 6 ? factors / 4 : 16);
     }
     /* gcc 12 takes the instruction to read eight bytes only */
     __asm__ volatile("" ::"r"(&s) : "memory");
@@ -120,9 +118,9 @@ ov_amx(void)
 }
 
 void
-ov_amx_begin(int rest, int factors, int pairs)
+ov_amx_begin(int factors)
 {
-    (void)rest, (void)factors, (void)pairs;
+    (void)factors;
 }
 
 void

@@ -13,11 +13,11 @@ enum { OV_AMX_BF16 = 1, OV_AMX_INT8 = 2 };
  * give it; asked for once, for all threads of the process. */
 int ov_amx(void);
 
-/* The registers of this thread become tiles of 16 rows of 64 bytes, except
- * that number 3 and 5 have only rest rows (1 to 16) and 6 and 7 only pairs
- * rows (1 to 16): 0 to 3 are for sums, 4 and 5 for factors of rows, 6 and 7
- * for those of columns.  factors: bytes of the rows of 4 and 5. */
-void ov_amx_begin(int rest, int factors, int pairs);
+/* The registers of this thread become tiles of 16 rows of 64 bytes: 0 to 3
+ * are for sums, 4 and 5 for factors of rows, 6 and 7 for those of columns.
+ * But the rows of 4 and 5 have factors bytes, a multiple of four, and 6 and 7
+ * a fourth as many rows. */
+void ov_amx_begin(int factors);
 /* They hold nothing any more, and the system need not save them. */
 void ov_amx_end(void);
 

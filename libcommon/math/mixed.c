@@ -295,7 +295,7 @@ ov_gemm_mixed(bool at, bool bt, int m, int n, int k, ov_real alpha,
     }
     pb = pa + size_a;
     if (kind[1] == 'm')
-        ov_amx_begin(16, 64, 16);
+        ov_amx_begin(64);
     for (l = 0; l < k; l += KC) {
         int kc = k - l < KC ? k - l : KC;
         size_t panel = (size_t)round_to(kc, TK) * T;

@@ -502,7 +502,7 @@ work_integers(void *arg, int part)
     near = near > 0 ? near : MANY;
     from = streams(q, from, to);
     if (q->many != NULL)
-        q->many->begin(q->m % MANY);
+        q->many->begin();
     for (i = 0; i < q->m; i += m) {
         m = q->m - i < near ? q->m - i : near;
         for (j = from; j < to; j++)
@@ -532,7 +532,7 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
 {
     struct integers q = {.w = w, .b = b, .y = y, .m = m};
     struct rounding rounding;
-    size_t groups, n;
+    size_t groups, n, rows;
     enum ov_inputs as;
 
     pthread_once(&once, choose);
@@ -550,7 +550,10 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     as = w->form == OV_FORM_I4_PANELS || q.many != NULL ? OV_INPUTS_S8
                                                         : q.by->inputs8;
     q.ldx = row_bytes(&q, as);
-    q.x = ov_graph_alloc(g, (size_t)m * q.ldx);
+    rows = q.many == NULL ? (size_t)m : ((size_t)m + MANY - 1) / MANY * MANY;
+    q.x = ov_graph_alloc(g, rows * q.ldx);
+    if (rows > (size_t)m)
+        memset(q.x + (size_t)m * q.ldx, 0, (rows - (size_t)m) * q.ldx);
     q.xs = ov_graph_alloc(g, n * sizeof *q.xs);
     q.sum = ov_graph_alloc(g, n * sizeof *q.sum);
     q.parts = threads(m, w->cols, w->rows);

@@ -61,29 +61,23 @@ add_all(int n, int rows, sums s, const float *xs, size_t lds,
 }
 
 #define MULTIPLY(c, a, b)                                                      \
-    _tile_zero(c);                                                             \
-    _tile_loadd(a, x, ldx);                                                    \
-    _tile_loadd(b, w, 64);                                                     \
-    _tile_dpbssd(c, a, b)
-
-/* Sums of n groups of sixteen rows, or of as many as ov_amx_begin was told. */
-AMX static void
-multiply(int n, bool full, const char *x, size_t ldx, const char *w, sums s)
-{
-    int i;
-
-    for (i = 0; i < n; i++, x += OV_GROUP, w += OV_GROUP_I8) {
-        if (!full) {
-            MULTIPLY(3, 5, 7);
-            _tile_stored(3, s[i], 64);
-        } else if (i % 2 == 0) {
-            MULTIPLY(0, 4, 6);
-            _tile_stored(0, s[i], 64);
-        } else {
-            MULTIPLY(1, 4, 7);
-            _tile_stored(1, s[i], 64);
-        }
+    if (n > (c)) {                                                             \
+        _tile_loadd(a, x + OV_GROUP * (c), ldx);                               \
+        _tile_loadd(b, w + OV_GROUP_I8 * (c), 64);                             \
+        _tile_zero(c);                                                         \
+        _tile_dpbssd(c, a, b);                                                 \
+        _tile_stored(c, s[c], 64);                                             \
     }
+
+/* Sums of n groups of sixteen rows, in other tiles than those before: each is
+ * long under way, and a tile cannot be loaded while it is multiplied with. */
+AMX static void
+multiply(int n, const char *x, size_t ldx, const char *w, sums s)
+{
+    MULTIPLY(0, 4, 6)
+    MULTIPLY(1, 5, 7)
+    MULTIPLY(2, 4, 6)
+    MULTIPLY(3, 5, 7)
 }
 
 /* The sums of the next groups are under way while those before become
@@ -99,8 +93,7 @@ many(int rows, int groups, const void *x, size_t ldx, const float *xs,
     memset(y, 0, sizeof *y * 16 * OV_PANEL);
     for (g = 0; g < groups; g += n, at ^= 1) {
         n = groups - g < STEP ? groups - g : STEP;
-        multiply(n, rows == 16, u + OV_GROUP * g, ldx, v + OV_GROUP_I8 * g,
-                 s[at]);
+        multiply(n, u + OV_GROUP * g, ldx, v + OV_GROUP_I8 * g, s[at]);
         if (last > 0) {
             add_all(last, rows, s[at ^ 1], xs, lds, factors, y);
             xs += last;
@@ -139,11 +132,11 @@ widen(int groups, const void *from, void *to, float *factors)
 }
 
 static void
-begin(int rest)
+begin(void)
 {
-    ov_amx_begin(rest > 0 ? rest : 16, OV_GROUP, OV_GROUP / 4);
+    ov_amx_begin(OV_GROUP);
 }
 
-const struct ov_kernel_many ov_kernel_amx = {begin, many, widen, ov_amx_end};
+const struct ov_kernel_many ov_kernel_amx = {begin, ov_amx_end, many, widen};
 
 #endif

@@ -35,20 +35,18 @@ enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16, OV_INPUTS_U8 /* plus 128 */ };
 typedef void ov_round(int groups, const float *x, enum ov_inputs as, char *to,
                       float *xs, int32_t *sum);
 
-/* Sixteen rows and more at once, of integers of 8 bits with a sign. */
+/* Sixteen rows at once, of integers of 8 bits with a sign. */
 struct ov_kernel_many {
-    /* By each thread before and after; rest: what the rows leave when they
-     * are divided by sixteen. */
-    void (*begin)(int rest);
-    /* y [rows, 16], aligned to 64 bytes, with room for sixteen rows; rows is
-     * 16 or rest.  factors: of a panel of 4 bits, [groups, 16], else NULL. */
+    void (*begin)(void), (*end)(void); /* by each thread before and after */
+    /* y [16, 16], aligned to 64 bytes, of which rows rows are wanted; of x
+     * there are always sixteen.  factors: of a panel of 4 bits, [groups, 16],
+     * else NULL. */
     void (*run)(int rows, int groups, const void *x, size_t ldx,
                 const float *xs, size_t lds, const void *w,
                 const float *factors, float *y);
     /* A panel of 4 bits as one of 8 bits, and its factors, aligned to 64
      * bytes. */
     void (*widen)(int groups, const void *from, void *to, float *factors);
-    void (*end)(void);
 };
 
 /* The kernels of one kind of processor. */

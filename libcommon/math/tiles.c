@@ -349,7 +349,7 @@ work(void *arg, int number)
     int end = units * (number + 1) / q->parts * 32, n, o, i, t;
     bool last;
 
-    ov_amx_begin(T, 64, T);
+    ov_amx_begin(64);
     for (; from < end; from += n) {
         float *sums = (float *)(void *)room;
         char *stage = room + (size_t)OUT / 32 * (size_t)q->pairs * 4 * TILE;

@@ -44,10 +44,12 @@ seconds(void)
 #define CHAINS(op, size)                                                       \
     CHAIN(op, size, 0)                                                         \
     CHAIN(op, size, 1)                                                         \
-    CHAIN(op, size, 2) CHAIN(op, size, 3) CHAIN(op, size, 4)                   \
-        CHAIN(op, size, 5) CHAIN(op, size, 6) CHAIN(op, size, 7)               \
-            CHAIN(op, size, 8) CHAIN(op, size, 9) CHAIN(op, size, 10)          \
-                CHAIN(op, size, 11)
+    CHAIN(op, size, 2)                                                         \
+    CHAIN(op, size, 3)                                                         \
+    CHAIN(op, size, 4)                                                         \
+    CHAIN(op, size, 5) CHAIN(op, size, 6) CHAIN(op, size, 7)                   \
+        CHAIN(op, size, 8) CHAIN(op, size, 9) CHAIN(op, size, 10)              \
+            CHAIN(op, size, 11)
 #define CHAIN(op, size, i)                                                     \
     __asm__ volatile(op " %%" size "mm15, %%" size "mm14, %%" size "mm" #i ::  \
                          : "xmm" #i);
@@ -121,7 +123,7 @@ tell_tiles(void)
 
     if ((ov_amx() & OV_AMX_BF16) == 0 || (ov_amx() & OV_AMX_INT8) == 0)
         return;
-    ov_amx_begin(16, 64, 16);
+    ov_amx_begin(64);
     for (i = 0; i < 9; i++) {
         v = rate(tiles_bf16, 4 * 16384);
         a = v > a ? v : a;
@@ -202,6 +204,7 @@ struct contestant {
     /* NULL: not here.  Product number i. */
     void (*run)(const struct contestant *c, int i);
     void *state;
+    int one; /* the contestant that does the same with one row, or 0 */
 };
 
 static struct shape shape;
@@ -293,6 +296,16 @@ run_narrow(const struct contestant *c, int i)
     ov_graph_reset(n->g);
     ov_narrow_product(n->g, shape.m, x, &n->w[i % shape.copies], false, NULL,
                       y);
+}
+
+/* The first of the rows alone. */
+static void
+run_one(const struct contestant *c, int i)
+{
+    const struct narrow *n = c->state;
+
+    ov_graph_reset(n->g);
+    ov_narrow_product(n->g, 1, x, &n->w[i % shape.copies], false, NULL, y);
 }
 
 /* As the linear maps of networks that need no independent rows. */
@@ -449,6 +462,26 @@ beside(const struct contestant *c, int n, int mine, enum kind kind, int rounds)
 
 static FILE *json;
 
+/* How much longer two rows take than one, median over the rounds. */
+static void
+tell_pairs(const struct contestant *c, int n, int rounds)
+{
+    static double ratio[ROUNDS_MAX];
+    int i, r;
+
+    for (i = 0; i < n; i++) {
+        if (c[i].run == NULL || c[i].one == 0)
+            continue;
+        for (r = 0; r < rounds; r++)
+            ratio[r] = times[i][r] / times[c[i].one][r];
+        printf("| %d x %d x %d | %s, two rows : one | %.2f | %.2f | | | | | "
+               "|\n",
+               shape.m, shape.n, shape.k, c[i].name,
+               least(times[i], rounds) / least(times[c[i].one], rounds),
+               median(ratio, rounds));
+    }
+}
+
 static void
 tell_one(const struct contestant *c, int n, int i, int rounds, double read)
 {
@@ -516,21 +549,25 @@ static void
 contest(const struct shape *s, int rounds, bool first)
 {
     struct contestant c[CONTESTANTS] = {
-        {"packed", 4, FLOATS, false, run_packed, NULL},
-        {"rows", 4, FLOATS, false, run_rows, NULL},
-        {"bf16", 2, BF16S, false, run_narrow, NULL},
-        {"int8", 1, BYTES, false, run_narrow, NULL},
-        {"w8a8", 1, BYTES, false, run_narrow, NULL},
-        {"int4", 0.5625, BYTES, false, run_narrow, NULL},
-        {"fast float32", 4, FLOATS, false, run_dense, NULL},
-        {"fast bf16", 2, BF16S, false, run_dense, NULL},
-        {"fast f16", 2, BF16S, false, run_dense, NULL},
-        {"fast int8", 1, BYTES, false, run_dense, NULL},
-        {"BLIS", 4, FLOATS, true, run_blis, NULL},
-        {"OpenBLAS", 4, FLOATS, true, NULL, NULL},
-        {"oneDNN", 4, FLOATS, true, NULL, NULL},
-        {"oneDNN bf16", 2, BF16S, true, NULL, NULL},
-        {"oneDNN u8s8", 1, BYTES, true, NULL, NULL}};
+        {"packed", 4, FLOATS, false, run_packed, NULL, 0},
+        {"rows", 4, FLOATS, false, run_rows, NULL, 0},
+        {"bf16", 2, BF16S, false, run_narrow, NULL, 0},
+        {"int8", 1, BYTES, false, run_narrow, NULL, 0},
+        {"w8a8", 1, BYTES, false, run_narrow, NULL, 0},
+        {"int4", 0.5625, BYTES, false, run_narrow, NULL, 0},
+        {"fast float32", 4, FLOATS, false, run_dense, NULL, 0},
+        {"fast bf16", 2, BF16S, false, run_dense, NULL, 0},
+        {"fast f16", 2, BF16S, false, run_dense, NULL, 0},
+        {"fast int8", 1, BYTES, false, run_dense, NULL, 0},
+        {"BLIS", 4, FLOATS, true, run_blis, NULL, 0},
+        {"OpenBLAS", 4, FLOATS, true, NULL, NULL, 0},
+        {"oneDNN", 4, FLOATS, true, NULL, NULL, 0},
+        {"oneDNN bf16", 2, BF16S, true, NULL, NULL, 0},
+        {"oneDNN u8s8", 1, BYTES, true, NULL, NULL, 0},
+        {"bf16, one row", 2, BF16S, false, NULL, NULL, 0},
+        {"int8, one row", 1, BYTES, false, NULL, NULL, 0},
+        {"w8a8, one row", 1, BYTES, false, NULL, NULL, 0},
+        {"int4, one row", 0.5625, BYTES, false, NULL, NULL, 0}};
     static const enum ov_form forms[] = {
         OV_FORM_BF16, OV_FORM_I8,   OV_FORM_I8_PANELS, OV_FORM_I4_PANELS,
         OV_FORM_REAL, OV_FORM_BF16, OV_FORM_F16,       OV_FORM_I8};
@@ -565,8 +602,14 @@ contest(const struct shape *s, int rounds, bool first)
                                     s->copies, x, w);
         c[i].run = c[i].state != NULL ? run_dnnl : NULL;
     }
-    measure(c, 15, rounds, ops < 2e6 ? (int)(2e6 / ops) + 1 : 1);
+    for (i = 2; i < 6 && s->m == 2; i++) {
+        c[i].one = i + 13;
+        c[i + 13].state = c[i].state;
+        c[i + 13].run = run_one;
+    }
+    measure(c, 19, rounds, ops < 2e6 ? (int)(2e6 / ops) + 1 : 1);
     tell(c, 15, rounds, first);
+    tell_pairs(c, 15, rounds);
     unpack(c[0].state);
     for (i = 2; i < 10; i++)
         if (c[i].run != NULL)
