@@ -15,7 +15,8 @@
 enum {
     MANY = 8,         /* rows from which on products pay */
     MANY_NARROW = 48, /* and for which narrow weights are widened first */
-    MANY_TILES = 48,  /* and from which on tiles are the fastest */
+    MANY_TILES = 16,  /* and from which on tiles are the fastest */
+    MANY_CUT = 48,    /* for float32, which is cut into pieces first */
     BLOCK = 1 << 19   /* values that are widened at once: 2 MB */
 };
 
@@ -107,7 +108,8 @@ by_tiles(const struct ov_graph *g, const struct ov_dense *m,
 {
     enum ov_form form = m->w->form;
 
-    return ov_graph_fast(g) && x->rows >= MANY_TILES && !m->turned &&
+    return ov_graph_fast(g) && !m->turned &&
+           x->rows >= (form == OV_FORM_REAL ? MANY_CUT : MANY_TILES) &&
            form != OV_FORM_I8_PANELS && form != OV_FORM_I4_PANELS &&
            ov_tiles_product(x->rows, x->x, m->w, m->b != NULL ? m->b->x : NULL,
                             y->x);
