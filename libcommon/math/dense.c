@@ -9,11 +9,14 @@
 
 #include "math/gemm.h"
 #include "math/narrow.h"
+#include "math/tiles.h"
 #include "math/vec.h"
 
 enum {
     MANY = 8,         /* rows from which on products pay */
     MANY_NARROW = 48, /* and for which narrow weights are widened first */
+    MANY_TILES = 16,  /* and from which on tiles are the fastest */
+    MANY_CUT = 48,    /* for float32, which is cut into pieces first */
     BLOCK = 1 << 19   /* values that are widened at once: 2 MB */
 };
 
@@ -98,6 +101,20 @@ widened(const struct ov_dense *m, const struct ov_tensor *x,
     return true;
 }
 
+/* By the tile unit, which reads the forms of files as they lie. */
+static bool
+by_tiles(const struct ov_graph *g, const struct ov_dense *m,
+         const struct ov_tensor *x, struct ov_tensor *y)
+{
+    enum ov_form form = m->w->form;
+
+    return ov_graph_fast(g) && !m->turned &&
+           x->rows >= (form == OV_FORM_REAL ? MANY_CUT : MANY_TILES) &&
+           form != OV_FORM_I8_PANELS && form != OV_FORM_I4_PANELS &&
+           ov_tiles_product(x->rows, x->x, m->w, m->b != NULL ? m->b->x : NULL,
+                            y->x);
+}
+
 static bool
 is_widened(const struct ov_graph *g, enum ov_form form, int rows)
 {
@@ -113,6 +130,8 @@ ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
     struct ov_tensor *y = ov_tensor_new(g, x->rows, out);
 
     assert(!ov_graph_records(g) && x->cols == in);
+    if (by_tiles(g, m, x, y))
+        return y;
     if (is_widened(g, m->w->form, x->rows) && widened(m, x, y))
         return y;
     if (m->w->form != OV_FORM_REAL) {

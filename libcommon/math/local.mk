@@ -3,6 +3,7 @@ math_sources = \
 	libcommon/math/vec.h \
 	libcommon/math/graph.c libcommon/math/graph.h \
 	libcommon/math/gemm.c libcommon/math/gemm.h \
+	libcommon/math/amx.c libcommon/math/amx.h \
 	libcommon/math/mixed.c libcommon/math/mixed.h \
 	libcommon/math/ops.h \
 	libcommon/math/linear.c \
@@ -45,6 +46,8 @@ libov_a_SOURCES += \
 	libcommon/math/packed.c libcommon/math/packed.h \
 	libcommon/math/packed_kernel.h libcommon/math/packed_tile.h \
 	libcommon/math/packed_plain.c libcommon/math/packed_avx2.c \
-	libcommon/math/packed_avx512.c \
+	libcommon/math/packed_avx512.c libcommon/math/packed_amx.c \
+	libcommon/math/tiles.c libcommon/math/tiles.h \
 	libcommon/math/pool.c libcommon/math/pool.h
-OV_TESTS += tests/unit/t_packed tests/unit/t_pool tests/unit/t_vec
+OV_TESTS += tests/unit/t_packed tests/unit/t_pool tests/unit/t_vec \
+	tests/unit/t_tiles

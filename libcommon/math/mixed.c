@@ -7,9 +7,9 @@
  * consecutive k; of B, 16 pairs of k, each of 16 columns.  Whichever way the
  * source lies, one of the two forms is packed straight and the other is its
  * transpose as 16 x 16 words of 32 bits. */
-#define _GNU_SOURCE
 #include "math/mixed.h"
 
+#include "math/amx.h"
 #include "math/gemm.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(OV_DOUBLE)
@@ -19,8 +19,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* rows and columns of a tile, k of a tile, elements of a tile; rows and k
  * of a block that stays in the second cache */
@@ -39,8 +37,6 @@ static pthread_key_t key;
 static void
 choose(void)
 {
-    unsigned a, b, c, d;
-
     pthread_key_create(&key, free);
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx512bw") ||
@@ -48,13 +44,7 @@ choose(void)
         !__builtin_cpu_supports("avx512dq") ||
         !__builtin_cpu_supports("avx512bf16"))
         return;
-    kind = "avx512-bf16";
-    /* AMX-TILE and AMX-BF16 of leaf 7; the system gives the tile registers
-     * on demand (ARCH_REQ_XCOMP_PERM, XTILEDATA) */
-    __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
-    if ((d >> 24 & 1) != 0 && (d >> 22 & 1) != 0 &&
-        syscall(SYS_arch_prctl, 0x1023, 18) == 0)
-        kind = "amx";
+    kind = (ov_amx() & OV_AMX_BF16) != 0 ? "amx" : "avx512-bf16";
 }
 
 const char *
@@ -74,41 +64,6 @@ ov_mixed_without_amx(void)
 }
 
 /* --- packing --- */
-
-/* 16 x 16 words, rows to columns, in place. */
-AVX static void
-transpose(uint16_t *tile)
-{
-    __m512i r[16], s[16];
-    int i;
-
-    for (i = 0; i < 16; i++)
-        r[i] = _mm512_loadu_si512(tile + i * TK);
-    for (i = 0; i < 16; i += 2) {
-        s[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        s[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(s[i], s[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(s[i], s[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(s[i + 1], s[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(s[i + 1], s[i + 3]);
-    }
-    for (i = 0; i < 4; i++) { /* quarters of rows i, i+4, i+8, i+12 */
-        s[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-        s[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-        s[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-        s[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-    }
-    for (i = 0; i < 4; i++) {
-        r[i] = _mm512_shuffle_i32x4(s[i], s[i + 8], 0x88);
-        r[i + 4] = _mm512_shuffle_i32x4(s[i + 4], s[i + 12], 0x88);
-        r[i + 8] = _mm512_shuffle_i32x4(s[i], s[i + 8], 0xdd);
-        r[i + 12] = _mm512_shuffle_i32x4(s[i + 4], s[i + 12], 0xdd);
-    }
-    for (i = 0; i < 16; i++)
-        _mm512_storeu_si512(tile + i * TK, r[i]);
-}
 
 /* Lines that run along k: rows of x, n of them, k values each. */
 AVX static void
@@ -168,7 +123,7 @@ pack(const float *x, int ld, bool along, bool pairs, int n, int k,
             else
                 pack_across(x + (size_t)j * ld + i, ld, n - i, k - j, out);
             if (along == pairs)
-                transpose(out);
+                ov_amx_turn(out);
         }
 }
 
@@ -247,25 +202,6 @@ tiles_avx(const uint16_t *a, const uint16_t *a1, const uint16_t *b,
     eight_avx(a + 8 * TK, b, b1, tiles, sum + 8 * 32);
     eight_avx(a1, b, b1, tiles, sum + 16 * 32);
     eight_avx(a1 + 8 * TK, b, b1, tiles, sum + 24 * 32);
-}
-
-AMX static void
-tiles_begin(void)
-{
-    /* palette 1; 64 bytes and 16 rows in each of eight tiles.  Static: gcc
-     * 12 takes the instruction to read eight bytes only */
-    static const uint8_t shape[64] = {
-        [0] = 1,   [16] = 64, [18] = 64, [20] = 64, [22] = 64, [24] = 64,
-        [26] = 64, [28] = 64, [30] = 64, [48] = 16, [49] = 16, [50] = 16,
-        [51] = 16, [52] = 16, [53] = 16, [54] = 16, [55] = 16};
-
-    _tile_loadconfig(shape);
-}
-
-AMX static void
-tiles_end(void)
-{
-    _tile_release();
 }
 
 /* C [m,n] = beta C + alpha sum, m and n up to 32. */
@@ -359,7 +295,7 @@ ov_gemm_mixed(bool at, bool bt, int m, int n, int k, ov_real alpha,
     }
     pb = pa + size_a;
     if (kind[1] == 'm')
-        tiles_begin();
+        ov_amx_begin(64);
     for (l = 0; l < k; l += KC) {
         int kc = k - l < KC ? k - l : KC;
         size_t panel = (size_t)round_to(kc, TK) * T;
@@ -379,7 +315,7 @@ ov_gemm_mixed(bool at, bool bt, int m, int n, int k, ov_real alpha,
         }
     }
     if (kind[1] == 'm')
-        tiles_end();
+        ov_amx_end();
 }
 
 #else

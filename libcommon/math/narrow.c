@@ -18,7 +18,7 @@
 enum {
     DIRECT = 3,       /* rows up to which weights are widened in registers */
     SPAN = 64,        /* columns at once, of turned weights */
-    AHEAD = 256,      /* bytes that weights are asked for in advance */
+    AHEAD = 1024,     /* bytes that weights are asked for in advance */
     NEAR = 128 << 10, /* values of x that stay near while weights pass */
     ALONE = 1 << 17   /* products that a thread is called for */
 };

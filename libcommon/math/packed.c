@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "math/amx.h"
 #include "math/gemm.h"
 #include "math/packed_kernel.h"
 #include "math/pool.h"
@@ -23,6 +24,7 @@ enum {
     BLOCK = 256,     /* inputs */
     ROWS_NEAR = 192, /* a multiple of all kernels' rows */
     NEAR = 1 << 18,  /* bytes of inputs that stay there, of integers */
+    MANY = 16,       /* rows at once, of integers */
     ALIGN = 64,
     LARGE = 2 << 20,
     ALONE = 1 << 17 /* products and sums that a thread is called for */
@@ -36,6 +38,8 @@ can(const struct ov_kernels *k)
 {
 #if defined(__x86_64__) && defined(__GNUC__)
     __builtin_cpu_init();
+    if (k == &ov_kernels_amx)
+        return (ov_amx() & OV_AMX_INT8) != 0 && can(&ov_kernels_vnni);
     if (k == &ov_kernels_vnni)
         return __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vnni");
@@ -49,7 +53,7 @@ can(const struct ov_kernels *k)
 
 static const struct ov_kernels *const all[] = {
 #if defined(__x86_64__) && defined(__GNUC__)
-    &ov_kernels_vnni, &ov_kernels_avx512, &ov_kernels_avx2,
+    &ov_kernels_amx, &ov_kernels_vnni, &ov_kernels_avx512, &ov_kernels_avx2,
 #endif
     &ov_kernels_plain};
 
@@ -307,8 +311,11 @@ struct integers {
     const struct ov_kernels *by;
     char *x; /* [m, ldx], of by->inputs8, or of 8 bits */
     size_t ldx;
-    float *xs;    /* [m, groups] */
-    int32_t *sum; /* [m, groups] */
+    float *xs;                         /* [m, groups] */
+    int32_t *sum;                      /* [m, groups] */
+    const struct ov_kernel_many *many; /* or NULL, for few rows */
+    size_t room; /* of a part, where panels of 4 bits become wider */
+    char *wide;  /* [parts, room] */
 };
 
 /* n <= 32 values as integers and their factor: to is 32 long. */
@@ -356,9 +363,15 @@ round_row(const struct integers *q, const float *x, int r, int n,
     float *xs = q->xs + (size_t)r * (size_t)q->groups, v[OV_GROUP];
     int32_t *sum = q->sum + (size_t)r * (size_t)q->groups;
     char *to = q->x + (size_t)r * q->ldx;
-    int g, i;
+    int g = 0, i;
 
-    for (g = 0; g < q->groups; g++, x += OV_GROUP, n -= OV_GROUP) {
+    if (q->by->round != NULL && as != OV_INPUTS_S16) {
+        g = n / OV_GROUP;
+        q->by->round(g, x, as, to, xs, sum);
+        x += OV_GROUP * g;
+        n -= OV_GROUP * g;
+    }
+    for (; g < q->groups; g++, x += OV_GROUP, n -= OV_GROUP) {
         xs[g] = round_group(x, n < OV_GROUP ? n : OV_GROUP, v);
         sum[g] = 8 * sum_of(v);
         if (as == OV_INPUTS_S16)
@@ -404,6 +417,79 @@ pass(const struct integers *q, int i, int m, int j)
     }
 }
 
+/* A few rows, panels from..to-1: each stream goes from one end of its part
+ * to the other.  What they leave is for pass: its number. */
+static int
+streams(const struct integers *q, int from, int to)
+{
+    bool four = q->w->form == OV_FORM_I4_PANELS;
+    size_t panel =
+        (size_t)q->groups * (size_t)(four ? OV_GROUP_I4 : OV_GROUP_I8);
+    float t[OV_STREAMS * OV_STREAM_ROWS * OV_PANEL];
+    ov_tile_int *run = NULL;
+    int part = (to - from) / OV_STREAMS, j, c;
+
+    if (q->m <= OV_STREAM_ROWS)
+        run = (four ? q->by->streams4 : q->by->streams8)[q->m];
+    if (run == NULL)
+        return from;
+    for (j = from; j < from + part; j++) {
+        run(q->groups, q->x, q->ldx, q->xs, q->sum, (size_t)q->groups,
+            (const char *)q->w->narrow + (size_t)j * panel,
+            (size_t)part * panel, t);
+        for (c = 0; c < OV_STREAMS; c++)
+            finish(q, t + c * q->m * OV_PANEL, 0, q->m,
+                   (j + c * part) * OV_PANEL);
+    }
+    return from + OV_STREAMS * part;
+}
+
+/* Rows i..i+m-1 through panel j, sixteen at a time; room: for a panel of 4
+ * bits. */
+static void
+pass_many(const struct integers *q, int i, int m, int j, char *room)
+{
+    bool four = q->w->form == OV_FORM_I4_PANELS;
+    size_t groups = (size_t)q->groups,
+           far = groups * (size_t)(four ? OV_GROUP_I4 : OV_GROUP_I8);
+    const char *w = (const char *)q->w->narrow + (size_t)j * far;
+    float t[MANY * OV_PANEL] __attribute__((aligned(ALIGN)));
+    float *factors = NULL;
+    int n;
+
+    if (four) {
+        factors = (float *)(void *)(room + groups * OV_GROUP_I8);
+        q->many->widen(q->groups, w, room, factors);
+        w = room;
+    }
+    for (; m > 0; i += n, m -= n) {
+        n = m < MANY ? m : MANY;
+        q->many->run(n, q->groups, q->x + (size_t)i * q->ldx, q->ldx,
+                     q->xs + (size_t)i * groups, groups, w, factors, t);
+        finish(q, t, i, n, j * OV_PANEL);
+    }
+}
+
+/* Rows of inputs, part by part. */
+struct rounding {
+    const struct integers *q;
+    const float *x;
+    enum ov_inputs as;
+    int parts;
+};
+
+static void
+work_rounding(void *arg, int part)
+{
+    const struct rounding *a = arg;
+    const struct integers *q = a->q;
+    int64_t m = q->m;
+    int r = (int)(m * part / a->parts), n = q->w->cols;
+
+    for (; r < (int)(m * (part + 1) / a->parts); r++)
+        round_row(q, a->x + (size_t)r * (size_t)n, r, n, a->as);
+}
+
 static void
 work_integers(void *arg, int part)
 {
@@ -411,14 +497,33 @@ work_integers(void *arg, int part)
     int64_t np = (q->w->rows + OV_PANEL - 1) / OV_PANEL;
     int from = (int)(np * part / q->parts), i, m, j;
     int to = (int)(np * (part + 1) / q->parts);
-    int near = (int)(NEAR / q->ldx) / OV_TILE_ROWS * OV_TILE_ROWS;
+    int near = (int)(NEAR / q->ldx) / MANY * MANY;
 
-    near = near > 0 ? near : OV_TILE_ROWS;
+    near = near > 0 ? near : MANY;
+    from = streams(q, from, to);
+    if (q->many != NULL)
+        q->many->begin();
     for (i = 0; i < q->m; i += m) {
         m = q->m - i < near ? q->m - i : near;
         for (j = from; j < to; j++)
-            pass(q, i, m, j);
+            if (q->many != NULL)
+                pass_many(q, i, m, j, q->wide + q->room * (size_t)part);
+            else
+                pass(q, i, m, j);
     }
+    if (q->many != NULL)
+        q->many->end();
+}
+
+/* How the inputs lie: bytes of a row. */
+static size_t
+row_bytes(const struct integers *q, enum ov_inputs as)
+{
+    size_t n = (size_t)q->groups * OV_GROUP * (as == OV_INPUTS_S16 ? 2 : 1);
+
+    /* sixteen rows at once, of which too few would fit into the same sets of
+     * a cache */
+    return q->many != NULL && n % 512 == 0 ? n + 64 : n;
 }
 
 void
@@ -426,9 +531,9 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
                    const struct ov_tensor *w, const float *b, float *y)
 {
     struct integers q = {.w = w, .b = b, .y = y, .m = m};
-    size_t groups, n;
+    struct rounding rounding;
+    size_t groups, n, rows;
     enum ov_inputs as;
-    int r;
 
     pthread_once(&once, choose);
     if (m <= 0)
@@ -441,13 +546,22 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     q.groups = (w->cols + OV_GROUP - 1) / OV_GROUP;
     groups = (size_t)q.groups;
     n = (size_t)m * groups;
-    as = w->form == OV_FORM_I4_PANELS ? OV_INPUTS_S8 : q.by->inputs8;
-    q.ldx = groups * OV_GROUP * (as == OV_INPUTS_S16 ? 2 : 1);
-    q.x = ov_graph_alloc(g, (size_t)m * q.ldx);
+    q.many = m >= MANY ? q.by->many : NULL;
+    as = w->form == OV_FORM_I4_PANELS || q.many != NULL ? OV_INPUTS_S8
+                                                        : q.by->inputs8;
+    q.ldx = row_bytes(&q, as);
+    rows = q.many == NULL ? (size_t)m : ((size_t)m + MANY - 1) / MANY * MANY;
+    q.x = ov_graph_alloc(g, rows * q.ldx);
+    if (rows > (size_t)m)
+        memset(q.x + (size_t)m * q.ldx, 0, (rows - (size_t)m) * q.ldx);
     q.xs = ov_graph_alloc(g, n * sizeof *q.xs);
     q.sum = ov_graph_alloc(g, n * sizeof *q.sum);
-    for (r = 0; r < m; r++)
-        round_row(&q, x + (size_t)r * (size_t)w->cols, r, w->cols, as);
     q.parts = threads(m, w->cols, w->rows);
+    rounding = (struct rounding){&q, x, as, m < MANY ? 1 : q.parts};
+    ov_pool_run(rounding.parts, work_rounding, &rounding);
+    if (q.many != NULL && w->form == OV_FORM_I4_PANELS) {
+        q.room = groups * (OV_GROUP_I8 + OV_PANEL * sizeof(float));
+        q.wide = ov_graph_alloc(g, q.room * (size_t)q.parts);
+    }
     ov_pool_run(q.parts, work_integers, &q);
 }

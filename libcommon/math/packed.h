@@ -54,7 +54,8 @@ void ov_packed_windows(const struct ov_packed *p, int m, const float *x,
 void ov_packed_integers(struct ov_graph *g, int m, const float *x,
                         const struct ov_tensor *w, const float *b, float *y);
 
-/* What multiplies here: "avx512-vnni", "avx512", "avx2", "plain". */
+/* What multiplies here: "amx" (many rows of integers by tiles), "avx512-vnni",
+ * "avx512", "avx2", "plain". */
 const char *ov_packed_kernel(void);
 /* From now on that one; false if this processor has not got it.  For tests
  * and comparisons, before any product. */

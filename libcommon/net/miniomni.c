@@ -14,7 +14,7 @@
 #include "math/sample.h"
 #include "net/torchlayer.h"
 
-enum { CHUNK = 128 /* rows that go through the layers at once */ };
+enum { CHUNK = 256 /* rows that go through the layers at once */ };
 
 /* fc_1 gates fc_2; without a gate there is only fc, in up. */
 struct mlp {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "math/amx.h"
 #include "math/gemm.h"
 #include "math/narrow.h"
 #include "math/packed.h"
@@ -34,6 +35,10 @@ features(void)
     HAS("avx512vnni");
     HAS("avx512bf16");
 #undef HAS
+    if ((ov_amx() & OV_AMX_BF16) != 0)
+        strcat(text, " amx-bf16");
+    if ((ov_amx() & OV_AMX_INT8) != 0)
+        strcat(text, " amx-int8");
 #endif
     return text[0] != '\0' ? text : "plain";
 }

@@ -17,12 +17,17 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "math/amx.h"
+#include "math/dense.h"
 #include "math/gemm.h"
 #include "math/narrow.h"
 #include "math/packed.h"
 #include "tests/bench/peer.h"
 
-enum { ROUNDS_MAX = 1000, CONTESTANTS = 10 };
+enum { ROUNDS_MAX = 1000, CONTESTANTS = 20 };
+
+/* What is multiplied; of each, the vector unit's limit is measured. */
+enum kind { FLOATS, BF16S, BYTES, KINDS };
 
 static double
 seconds(void)
@@ -36,58 +41,97 @@ seconds(void)
 /* --- limits --- */
 
 #if defined(__x86_64__)
-#define CHAIN(i) __asm__ volatile(FMA(i)::: REG(i));
-#define CHAINS                                                                 \
-    CHAIN(0)                                                                   \
-    CHAIN(1) CHAIN(2) CHAIN(3) CHAIN(4) CHAIN(5) CHAIN(6) CHAIN(7) CHAIN(8)    \
-        CHAIN(9) CHAIN(10) CHAIN(11)
+#define CHAINS(op, size)                                                       \
+    CHAIN(op, size, 0)                                                         \
+    CHAIN(op, size, 1)                                                         \
+    CHAIN(op, size, 2)                                                         \
+    CHAIN(op, size, 3)                                                         \
+    CHAIN(op, size, 4)                                                         \
+    CHAIN(op, size, 5) CHAIN(op, size, 6) CHAIN(op, size, 7)                   \
+        CHAIN(op, size, 8) CHAIN(op, size, 9) CHAIN(op, size, 10)              \
+            CHAIN(op, size, 11)
+#define CHAIN(op, size, i)                                                     \
+    __asm__ volatile(op " %%" size "mm15, %%" size "mm14, %%" size "mm" #i ::  \
+                         : "xmm" #i);
+#define LIMIT(name, op, size)                                                  \
+    static void name(int n)                                                    \
+    {                                                                          \
+        __asm__ volatile("vpxor %%xmm14, %%xmm14, %%xmm14\n\t"                 \
+                         "vpxor %%xmm15, %%xmm15, %%xmm15" ::                  \
+                             : "xmm14", "xmm15");                              \
+        while (n-- > 0) {                                                      \
+            CHAINS(op, size)                                                   \
+        }                                                                      \
+        __asm__ volatile("vzeroupper" ::: "memory");                           \
+    }
 
-#define FMA(i) "vfmadd231ps %%ymm15, %%ymm14, %%ymm" #i
-#define REG(i) "xmm" #i
-static void
-chains_avx2(int n)
-{
-    __asm__ volatile("vpxor %%xmm14, %%xmm14, %%xmm14\n\t"
-                     "vpxor %%xmm15, %%xmm15, %%xmm15" ::
-                         : "xmm14", "xmm15");
-    while (n-- > 0) {
-        CHAINS
+LIMIT(chains_avx2, "vfmadd231ps", "y")
+LIMIT(chains_avx512, "vfmadd231ps", "z")
+LIMIT(chains_bf16, "vdpbf16ps", "z")
+LIMIT(chains_vnni, "vpdpbusd", "z")
+
+/* Four products of tiles, of which each is 16 x 16 x 16 words. */
+#define TILES(name, op)                                                        \
+    static void name(int n)                                                    \
+    {                                                                          \
+        while (n-- > 0)                                                        \
+            __asm__ volatile(                                                  \
+                op " %tmm6, %tmm4, %tmm0\n\t" op " %tmm7, %tmm4, %tmm1\n\t" op \
+                   " %tmm6, %tmm5, %tmm2\n\t" op " %tmm7, %tmm5, %tmm3");      \
     }
-    __asm__ volatile("vzeroupper" ::: "memory");
-}
-#undef FMA
-#define FMA(i) "vfmadd231ps %%zmm15, %%zmm14, %%zmm" #i
-static void
-chains_avx512(int n)
-{
-    __asm__ volatile("vpxor %%xmm14, %%xmm14, %%xmm14\n\t"
-                     "vpxor %%xmm15, %%xmm15, %%xmm15" ::
-                         : "xmm14", "xmm15");
-    while (n-- > 0) {
-        CHAINS
-    }
-    __asm__ volatile("vzeroupper" ::: "memory");
-}
+
+TILES(tiles_bf16, "tdpbf16ps")
+TILES(tiles_int8, "tdpbssd")
 #endif
 
-/* 10^9 operations a second of products and sums in registers; 0: no kernel
- * for this processor. */
+/* 10^9 operations a second: f does each operations in one of n rounds. */
 static double
-peak(void)
+rate(void (*f)(int), double each)
+{
+    const int n = 20000;
+    double t = seconds();
+
+    f(n);
+    return each * n / (seconds() - t) * 1e-9;
+}
+
+/* Of products and sums in registers; 0: no kernel for this processor.  What
+ * has no unit of its own has that of float32. */
+static double
+peak(enum kind kind)
 {
 #if defined(__x86_64__)
-    const int n = 20000;
-    bool wide = __builtin_cpu_supports("avx512f");
-    double t;
-
-    if (!wide &&
-        !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")))
-        return 0;
-    t = seconds();
-    (wide ? chains_avx512 : chains_avx2)(n);
-    return 12.0 * (wide ? 32 : 16) * n / (seconds() - t) * 1e-9;
-#else
+    if (kind == BF16S && __builtin_cpu_supports("avx512bf16"))
+        return rate(chains_bf16, 12 * 64);
+    if (kind == BYTES && __builtin_cpu_supports("avx512vnni"))
+        return rate(chains_vnni, 12 * 128);
+    if (__builtin_cpu_supports("avx512f"))
+        return rate(chains_avx512, 12 * 32);
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return rate(chains_avx2, 12 * 16);
+#endif
     return 0;
+}
+
+/* The tile unit's limits, once, for the head of the table. */
+static void
+tell_tiles(void)
+{
+#if defined(__x86_64__)
+    double a = 0, b = 0, v;
+    int i;
+
+    if ((ov_amx() & OV_AMX_BF16) == 0 || (ov_amx() & OV_AMX_INT8) == 0)
+        return;
+    ov_amx_begin(64);
+    for (i = 0; i < 9; i++) {
+        v = rate(tiles_bf16, 4 * 16384);
+        a = v > a ? v : a;
+        v = rate(tiles_int8, 4 * 32768);
+        b = v > b ? v : b;
+    }
+    ov_amx_end();
+    printf("Limits of tiles: %.0f in bfloat16, %.0f in int8.\n\n", a, b);
 #endif
 }
 
@@ -155,10 +199,12 @@ struct shape {
 struct contestant {
     const char *name;
     double bytes; /* that a weight takes */
+    enum kind kind;
     bool peer;
     /* NULL: not here.  Product number i. */
     void (*run)(const struct contestant *c, int i);
     void *state;
+    int one; /* the contestant that does the same with one row, or 0 */
 };
 
 static struct shape shape;
@@ -252,6 +298,27 @@ run_narrow(const struct contestant *c, int i)
                       y);
 }
 
+/* The first of the rows alone. */
+static void
+run_one(const struct contestant *c, int i)
+{
+    const struct narrow *n = c->state;
+
+    ov_graph_reset(n->g);
+    ov_narrow_product(n->g, 1, x, &n->w[i % shape.copies], false, NULL, y);
+}
+
+/* As the linear maps of networks that need no independent rows. */
+static void
+run_dense(const struct contestant *c, int i)
+{
+    const struct narrow *n = c->state;
+    struct ov_dense d = {.w = &n->w[i % shape.copies]};
+
+    ov_graph_reset(n->g);
+    ov_dense_run(n->g, &d, ov_tensor_const(n->g, x, shape.m, shape.k));
+}
+
 /* Values do not matter, but must be numbers. */
 static struct narrow *
 narrow_new(enum ov_form form, size_t bytes)
@@ -259,7 +326,7 @@ narrow_new(enum ov_form form, size_t bytes)
     struct narrow *n = malloc(sizeof *n);
     size_t i;
 
-    n->g = ov_graph_new(false);
+    n->g = ov_graph_new_fast();
     n->w = calloc((size_t)shape.copies, sizeof *n->w);
     n->scale = calloc((size_t)shape.n, sizeof *n->scale);
     n->bytes = room(bytes * (size_t)shape.copies);
@@ -278,6 +345,8 @@ narrow_new(enum ov_form form, size_t bytes)
                                      .scale = n->scale};
     for (i = 0; i < (size_t)shape.copies && form == OV_FORM_I4_PANELS; i++)
         n->w[i].scale = NULL;
+    for (i = 0; i < (size_t)shape.copies && form == OV_FORM_REAL; i++)
+        n->w[i].x = w + i * weights();
     return n;
 }
 
@@ -345,17 +414,19 @@ least(const double *v, int n)
 }
 
 static double times[CONTESTANTS][ROUNDS_MAX];
-static double peaks[ROUNDS_MAX], reads[ROUNDS_MAX];
+static double peaks[KINDS][ROUNDS_MAX], reads[ROUNDS_MAX];
 
 static void
 measure(const struct contestant *c, int n, int rounds, int each)
 {
+    enum kind k;
     int r, i, z;
 
     for (r = -2; r < rounds; r++) { /* two to warm up */
         int at = r < 0 ? 0 : r;
 
-        peaks[at] = -peak();
+        for (k = 0; k < KINDS; k++)
+            peaks[k][at] = -peak(k);
         reads[at] = -bandwidth();
         for (i = 0; i < n; i++) {
             double t;
@@ -370,9 +441,9 @@ measure(const struct contestant *c, int n, int rounds, int each)
     }
 }
 
-/* Of each round, the time of the best peer over ours. */
+/* Of each round, the time of the best peer of a kind over ours. */
 static double
-beside(const struct contestant *c, int n, int mine, int rounds)
+beside(const struct contestant *c, int n, int mine, enum kind kind, int rounds)
 {
     static double ratio[ROUNDS_MAX];
     int r, i;
@@ -381,7 +452,7 @@ beside(const struct contestant *c, int n, int mine, int rounds)
         double best = 0;
 
         for (i = 0; i < n; i++)
-            if (c[i].run != NULL && c[i].peer &&
+            if (c[i].run != NULL && c[i].peer && c[i].kind == kind &&
                 (best == 0 || times[i][r] < best))
                 best = times[i][r];
         ratio[r] = best / times[mine][r];
@@ -391,34 +462,59 @@ beside(const struct contestant *c, int n, int mine, int rounds)
 
 static FILE *json;
 
+/* How much longer two rows take than one, median over the rounds. */
 static void
-tell_one(const struct contestant *c, int n, int i, int rounds, double most,
-         double read)
+tell_pairs(const struct contestant *c, int n, int rounds)
 {
-    double a = least(times[i], rounds), b = median(times[i], rounds);
-    double rate = 2.0 * shape.m * shape.n * shape.k / a * 1e-9;
-    double bytes = c[i].bytes * (double)weights() / a * 1e-9;
-    double over = beside(c, n, i, rounds);
+    static double ratio[ROUNDS_MAX];
+    int i, r;
 
-    printf("| %d x %d x %d | %s | %.1f | %.1f | %.1f | %.2f | %.2f | %.2f |\n",
-           shape.m, shape.n, shape.k, c[i].name, a * 1e6, b * 1e6, rate,
-           most > 0 ? rate / most : 0, bytes / read, over);
+    for (i = 0; i < n; i++) {
+        if (c[i].run == NULL || c[i].one == 0)
+            continue;
+        for (r = 0; r < rounds; r++)
+            ratio[r] = times[i][r] / times[c[i].one][r];
+        printf("| %d x %d x %d | %s, two rows : one | %.2f | %.2f | | | | | "
+               "|\n",
+               shape.m, shape.n, shape.k, c[i].name,
+               least(times[i], rounds) / least(times[c[i].one], rounds),
+               median(ratio, rounds));
+    }
+}
+
+static void
+tell_one(const struct contestant *c, int n, int i, int rounds, double read)
+{
+    double most = -least(peaks[c[i].kind], rounds);
+    double a = least(times[i], rounds), b = median(times[i], rounds);
+    double fast = 2.0 * shape.m * shape.n * shape.k / a * 1e-9;
+    double bytes = c[i].bytes * (double)weights() / a * 1e-9;
+    double over = beside(c, n, i, FLOATS, rounds);
+    double same = beside(c, n, i, c[i].kind, rounds);
+
+    printf("| %d x %d x %d | %s | %.1f | %.1f | %.1f | %.2f | %.2f | %.2f | "
+           "%.2f |\n",
+           shape.m, shape.n, shape.k, c[i].name, a * 1e6, b * 1e6, fast,
+           most > 0 ? fast / most : 0, bytes / read, over, same);
     if (json != NULL)
         fprintf(json,
                 "%s\n  {\"name\": \"%s\", \"least_us\": %.2f, "
                 "\"median_us\": %.2f, \"gflops\": %.1f, "
                 "\"of_peak\": %.3f, \"gbs\": %.1f, \"of_read\": %.3f, "
-                "\"best_peer_over_it\": %.2f}",
-                i > 0 ? "," : "", c[i].name, a * 1e6, b * 1e6, rate,
-                most > 0 ? rate / most : 0, bytes, bytes / read, over);
+                "\"best_peer_over_it\": %.2f, \"of_its_kind\": %.2f}",
+                i > 0 ? "," : "", c[i].name, a * 1e6, b * 1e6, fast,
+                most > 0 ? fast / most : 0, bytes, bytes / read, over, same);
 }
 
 static void
 tell(const struct contestant *c, int n, int rounds, bool first)
 {
-    double most = -least(peaks, rounds), read = -least(reads, rounds);
+    double most = -least(peaks[FLOATS], rounds), read = -least(reads, rounds);
     int i;
 
+    printf("| limits | GFLOP/s %.0f, %.0f, %.0f; GB/s %.1f | | | | | | | |\n",
+           most, -least(peaks[BF16S], rounds), -least(peaks[BYTES], rounds),
+           read);
     if (json != NULL)
         fprintf(json,
                 "%s\n {\"m\": %d, \"n\": %d, \"k\": %d, \"copies\": %d, "
@@ -426,10 +522,10 @@ tell(const struct contestant *c, int n, int rounds, bool first)
                 "\"peak_median\": %.1f, \"read_median\": %.1f, "
                 "\"of\": [",
                 first ? "" : ",", shape.m, shape.n, shape.k, shape.copies, most,
-                read, -median(peaks, rounds), -median(reads, rounds));
+                read, -median(peaks[FLOATS], rounds), -median(reads, rounds));
     for (i = 0; i < n; i++)
         if (c[i].run != NULL)
-            tell_one(c, n, i, rounds, most, read);
+            tell_one(c, n, i, rounds, read);
     if (json != NULL)
         fprintf(json, "]}");
     fflush(stdout);
@@ -453,15 +549,28 @@ static void
 contest(const struct shape *s, int rounds, bool first)
 {
     struct contestant c[CONTESTANTS] = {
-        {"packed", 4, false, run_packed, NULL},
-        {"rows", 4, false, run_rows, NULL},
-        {"bf16", 2, false, run_narrow, NULL},
-        {"int8", 1, false, run_narrow, NULL},
-        {"w8a8", 1, false, run_narrow, NULL},
-        {"int4", 0.5625, false, run_narrow, NULL},
-        {"BLIS", 4, true, run_blis, NULL},
-        {"OpenBLAS", 4, true, NULL, NULL},
-        {"oneDNN", 4, true, NULL, NULL}};
+        {"packed", 4, FLOATS, false, run_packed, NULL, 0},
+        {"rows", 4, FLOATS, false, run_rows, NULL, 0},
+        {"bf16", 2, BF16S, false, run_narrow, NULL, 0},
+        {"int8", 1, BYTES, false, run_narrow, NULL, 0},
+        {"w8a8", 1, BYTES, false, run_narrow, NULL, 0},
+        {"int4", 0.5625, BYTES, false, run_narrow, NULL, 0},
+        {"fast float32", 4, FLOATS, false, run_dense, NULL, 0},
+        {"fast bf16", 2, BF16S, false, run_dense, NULL, 0},
+        {"fast f16", 2, BF16S, false, run_dense, NULL, 0},
+        {"fast int8", 1, BYTES, false, run_dense, NULL, 0},
+        {"BLIS", 4, FLOATS, true, run_blis, NULL, 0},
+        {"OpenBLAS", 4, FLOATS, true, NULL, NULL, 0},
+        {"oneDNN", 4, FLOATS, true, NULL, NULL, 0},
+        {"oneDNN bf16", 2, BF16S, true, NULL, NULL, 0},
+        {"oneDNN u8s8", 1, BYTES, true, NULL, NULL, 0},
+        {"bf16, one row", 2, BF16S, false, NULL, NULL, 0},
+        {"int8, one row", 1, BYTES, false, NULL, NULL, 0},
+        {"w8a8, one row", 1, BYTES, false, NULL, NULL, 0},
+        {"int4, one row", 0.5625, BYTES, false, NULL, NULL, 0}};
+    static const enum ov_form forms[] = {
+        OV_FORM_BF16, OV_FORM_I8,   OV_FORM_I8_PANELS, OV_FORM_I4_PANELS,
+        OV_FORM_REAL, OV_FORM_BF16, OV_FORM_F16,       OV_FORM_I8};
     double ops = 2.0 * s->m * s->n * s->k;
     size_t side;
     int i;
@@ -475,21 +584,39 @@ contest(const struct shape *s, int rounds, bool first)
     c[0].state = pack();
     if (s->m > 8)
         c[1].run = NULL;
-    c[2].state = narrow_new(OV_FORM_BF16, 2 * weights());
-    c[3].state = narrow_new(OV_FORM_I8, weights());
-    c[4].state = narrow_new(OV_FORM_I8_PANELS, side * OV_GROUP_I8);
-    c[5].state = narrow_new(OV_FORM_I4_PANELS, side * OV_GROUP_I4);
-    c[7].state = find_openblas();
-    c[7].run = c[7].state != NULL ? run_openblas : NULL;
-    c[8].state = peer_dnnl_open(s->m, s->n, s->k, s->copies, w);
-    c[8].run = c[8].state != NULL ? run_dnnl : NULL;
-    measure(c, 9, rounds, ops < 2e6 ? (int)(2e6 / ops) + 1 : 1);
-    tell(c, 9, rounds, first);
+    for (i = 2; i < 10; i++) {
+        if (i >= 6 && s->m <= 8) { /* nothing else than the others */
+            c[i].run = NULL;
+            continue;
+        }
+        c[i].state = narrow_new(
+            forms[i - 2], forms[i - 2] == OV_FORM_I8_PANELS ? side * OV_GROUP_I8
+                          : forms[i - 2] == OV_FORM_I4_PANELS
+                              ? side * OV_GROUP_I4
+                              : (size_t)c[i].bytes % 4 * weights());
+    }
+    c[11].state = find_openblas();
+    c[11].run = c[11].state != NULL ? run_openblas : NULL;
+    for (i = 12; i < 15; i++) {
+        c[i].state = peer_dnnl_open((enum peer_type)(i - 12), s->m, s->n, s->k,
+                                    s->copies, x, w);
+        c[i].run = c[i].state != NULL ? run_dnnl : NULL;
+    }
+    for (i = 2; i < 6 && s->m == 2; i++) {
+        c[i].one = i + 13;
+        c[i + 13].state = c[i].state;
+        c[i + 13].run = run_one;
+    }
+    measure(c, 19, rounds, ops < 2e6 ? (int)(2e6 / ops) + 1 : 1);
+    tell(c, 15, rounds, first);
+    tell_pairs(c, 15, rounds);
     unpack(c[0].state);
-    for (i = 2; i < 6; i++)
-        narrow_free(c[i].state);
-    if (c[8].run != NULL)
-        peer_dnnl_close(c[8].state);
+    for (i = 2; i < 10; i++)
+        if (c[i].run != NULL)
+            narrow_free(c[i].state);
+    for (i = 12; i < 15; i++)
+        if (c[i].run != NULL)
+            peer_dnnl_close(c[i].state);
     free(x);
     free(w);
     free(y);
@@ -537,9 +664,11 @@ main(int argc, char **argv)
     if (rounds < 1 || rounds > ROUNDS_MAX)
         return 2;
     space = (const char *)some(SPACE / sizeof(float));
+    tell_tiles();
     printf("Kernels %s, processor family %d, %d rounds, one thread.\n\n"
            "| m x n x k | | least us | median us | GFLOP/s | of the peak | "
-           "of reading | best peer : it |\n|---|---|---|---|---|---|---|---|\n",
+           "of reading | best float32 peer : it | of its kind |\n"
+           "|---|---|---|---|---|---|---|---|---|\n",
            ov_packed_kernel(), family(), rounds);
     if (json != NULL)
         fprintf(json,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Measurements: never part of `make check`, since times are no test.
 EXTRA_PROGRAMS += tests/bench/trainbench tests/bench/kernels \
-	tests/bench/vocoder tests/bench/encoder
+	tests/bench/vocoder tests/bench/encoder tests/bench/decoder
 tests_bench_kernels_SOURCES = tests/bench/kernels.c tests/bench/peer_dnnl.c \
 	tests/bench/peer.h
 tests_bench_kernels_LDADD = $(LDADD) $(DNNL_LIBS) -ldl

@@ -7,6 +7,7 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef HAVE_DNNL
@@ -20,6 +21,7 @@ struct peer {
     dnnl_primitive_t product;
     dnnl_memory_t x, y, *w;
     int copies;
+    bool narrow; /* x is kept as it was */
 };
 
 static void
@@ -29,7 +31,7 @@ need(dnnl_status_t s)
         abort();
 }
 
-/* w [n, k] in the order of md. */
+/* w, plain, in the order and type of md. */
 static dnnl_memory_t
 ordered(struct peer *p, const dnnl_memory_desc_t *plain,
         const dnnl_memory_desc_t *md, const float *w)
@@ -55,11 +57,14 @@ ordered(struct peer *p, const dnnl_memory_desc_t *plain,
 }
 
 void *
-peer_dnnl_open(int m, int n, int k, int copies, const float *w)
+peer_dnnl_open(enum peer_type type, int m, int n, int k, int copies,
+               const float *x, const float *w)
 {
+    static const dnnl_data_type_t of_x[] = {dnnl_f32, dnnl_bf16, dnnl_u8},
+                                  of_w[] = {dnnl_f32, dnnl_bf16, dnnl_s8};
     struct peer *p = calloc(1, sizeof *p);
     dnnl_dims_t dx = {m, k}, dw = {n, k}, dy = {m, n};
-    dnnl_memory_desc_t mx, mw, my, any;
+    dnnl_memory_desc_t mx, nx, mw, my, any;
     dnnl_inner_product_desc_t d;
     dnnl_primitive_desc_t pd;
     int i;
@@ -67,12 +72,17 @@ peer_dnnl_open(int m, int n, int k, int copies, const float *w)
     need(dnnl_engine_create(&p->engine, dnnl_cpu, 0));
     need(dnnl_stream_create(&p->stream, p->engine, dnnl_stream_default_flags));
     dnnl_memory_desc_init_by_tag(&mx, 2, dx, dnnl_f32, dnnl_ab);
+    dnnl_memory_desc_init_by_tag(&nx, 2, dx, of_x[type], dnnl_ab);
     dnnl_memory_desc_init_by_tag(&mw, 2, dw, dnnl_f32, dnnl_ab);
     dnnl_memory_desc_init_by_tag(&my, 2, dy, dnnl_f32, dnnl_ab);
-    dnnl_memory_desc_init_by_tag(&any, 2, dw, dnnl_f32, dnnl_format_tag_any);
-    need(dnnl_inner_product_forward_desc_init(&d, dnnl_forward_inference, &mx,
+    dnnl_memory_desc_init_by_tag(&any, 2, dw, of_w[type], dnnl_format_tag_any);
+    need(dnnl_inner_product_forward_desc_init(&d, dnnl_forward_inference, &nx,
                                               &any, NULL, &my));
-    need(dnnl_primitive_desc_create(&pd, &d, NULL, p->engine, NULL));
+    if (dnnl_primitive_desc_create(&pd, &d, NULL, p->engine, NULL) !=
+        dnnl_success) {
+        free(p);
+        return NULL;
+    }
     need(dnnl_primitive_create(&p->product, pd));
     p->copies = copies;
     p->w = calloc((size_t)copies, sizeof *p->w);
@@ -80,7 +90,11 @@ peer_dnnl_open(int m, int n, int k, int copies, const float *w)
         p->w[i] = ordered(
             p, &mw, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0),
             w + (size_t)i * (size_t)n * (size_t)k);
-    need(dnnl_memory_create(&p->x, &mx, p->engine, DNNL_MEMORY_NONE));
+    p->narrow = type != PEER_F32;
+    if (p->narrow)
+        p->x = ordered(p, &mx, &nx, x);
+    else
+        need(dnnl_memory_create(&p->x, &mx, p->engine, DNNL_MEMORY_NONE));
     need(dnnl_memory_create(&p->y, &my, p->engine, DNNL_MEMORY_NONE));
     dnnl_primitive_desc_destroy(pd);
     return p;
@@ -94,7 +108,8 @@ peer_dnnl_run(void *peer, int copy, const float *x, float *y)
                                {DNNL_ARG_WEIGHTS, p->w[copy]},
                                {DNNL_ARG_DST, p->y}};
 
-    dnnl_memory_set_data_handle(p->x, (void *)(size_t)x);
+    if (!p->narrow)
+        dnnl_memory_set_data_handle(p->x, (void *)(size_t)x);
     dnnl_memory_set_data_handle(p->y, y);
     need(dnnl_primitive_execute(p->product, p->stream, 3, args));
     need(dnnl_stream_wait(p->stream));
@@ -120,9 +135,10 @@ peer_dnnl_close(void *peer)
 #else
 
 void *
-peer_dnnl_open(int m, int n, int k, int copies, const float *w)
+peer_dnnl_open(enum peer_type type, int m, int n, int k, int copies,
+               const float *x, const float *w)
 {
-    (void)m, (void)n, (void)k, (void)copies, (void)w;
+    (void)type, (void)m, (void)n, (void)k, (void)copies, (void)x, (void)w;
     return NULL;
 }
 

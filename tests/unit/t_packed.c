@@ -318,11 +318,34 @@ test_all(void)
     test_all_integers();
 }
 
+/* Kernels that fuse product and sum give the same bytes, whatever they
+ * multiply with. */
+static void
+test_same(enum ov_form form, int m, int in, int out)
+{
+    static const char *const names[] = {"avx2", "avx512-vnni", "amx"};
+    struct ov_graph *g = ov_graph_new(false);
+    struct ov_tensor t;
+    size_t i;
+
+    make(&t, form, out, in);
+    for (i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!ov_packed_use(names[i]))
+            continue;
+        ov_narrow_product(g, m, x, &t, false, b, i == 0 ? y : z);
+        if (i > 0)
+            ok(memcmp(y, z, sizeof *y * (size_t)m * (size_t)out) == 0,
+               "int%d, %d rows: %s as avx2", form == OV_FORM_I8_PANELS ? 8 : 4,
+               m, names[i]);
+    }
+    ov_graph_free(g);
+}
+
 int
 main(void)
 {
     static const char *const names[] = {"plain", "avx2", "avx512",
-                                        "avx512-vnni"};
+                                        "avx512-vnni", "amx"};
     size_t i;
 
     for (i = 0; i < sizeof x / sizeof *x; i++)
@@ -338,5 +361,10 @@ main(void)
             test_all();
         else
             skip(names[i], "this processor has not got it");
+    for (i = OV_FORM_I8_PANELS; i <= OV_FORM_I4_PANELS; i++) {
+        test_same((enum ov_form)i, 1, 300, 150);
+        test_same((enum ov_form)i, 2, 97, 150);
+        test_same((enum ov_form)i, 55, 200, 150);
+    }
     return tap_done();
 }
