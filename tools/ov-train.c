@@ -310,8 +310,8 @@ print_confused(const char *style, const char *is, const char *said)
     printf("# %s: %s, said %s\n", style, is, said);
 }
 
-/* Out: lines of what, pictures, named rightly, patches, their shapes and
- * colours; TAB between. */
+/* Out: lines of what, pictures, named rightly (scenes: counted), patches,
+ * their shapes and colours; TAB between. */
 static int
 main_see(int argc, char **argv)
 {

@@ -17,7 +17,9 @@ enum {
     STAT_NAME_N,
     STAT_SHAPE_HIT,
     STAT_COLOUR_HIT,
-    STAT_PATCH_N
+    STAT_PATCH_N,
+    STAT_COUNT_HIT,
+    STAT_COUNT_N
 };
 
 struct ov_vision_task {
@@ -36,6 +38,8 @@ ov_vision_heads_bind(struct ov_vision_heads *h, struct ov_params *ps,
     ov_vision_bind(&h->v, ps, c, OV_VISION_ENCODER);
     h->name_w = ov_param(ps, things, c->d, in, "name.thing.weight");
     h->name_b = ov_param_const(ps, 1, things, 0, "name.thing.bias");
+    h->count_w = ov_param(ps, OV_PICTURE_MOST, c->d, in, "name.count.weight");
+    h->count_b = ov_param_const(ps, 1, OV_PICTURE_MOST, 0, "name.count.bias");
     h->shape_w = ov_param(ps, OV_SHAPES + 1, c->d, in, "name.shape.weight");
     h->shape_b = ov_param_const(ps, 1, OV_SHAPES + 1, 0, "name.shape.bias");
     h->colour_w = ov_param(ps, OV_COLOURS + 1, c->d, in, "name.colour.weight");
@@ -51,6 +55,7 @@ ov_vision_heads_run(const struct ov_vision_heads *h, struct ov_graph *g,
 
     return (struct ov_vision_said){
         ov_linear(g, whole, h->name_w, h->name_b),
+        ov_linear(g, whole, h->count_w, h->count_b),
         ov_linear(g, rows, h->shape_w, h->shape_b),
         ov_linear(g, rows, h->colour_w, h->colour_b)};
 }
@@ -104,7 +109,7 @@ choose(const struct ov_vision_task *t, struct ov_rng *r)
 
 struct batch {
     struct ov_tensor *x;
-    int32_t *name, *shape, *colour; /* -1: nothing is asked */
+    int32_t *name, *count, *shape, *colour; /* -1: nothing is asked */
 };
 
 static void
@@ -120,6 +125,7 @@ draw(const struct ov_vision_task *t, struct ov_graph *g, struct ov_rng *r,
 
     b->x = ov_tensor_new(g, n * ov_vision_cells(c), ov_vision_values(c));
     b->name = ov_graph_alloc(g, (size_t)n * sizeof *b->name);
+    b->count = ov_graph_alloc(g, (size_t)n * sizeof *b->count);
     b->shape = ov_graph_alloc(g, patches * sizeof *b->shape);
     b->colour = ov_graph_alloc(g, patches * sizeof *b->colour);
     memset(b->shape, 0xff, patches * sizeof *b->shape);
@@ -132,6 +138,7 @@ draw(const struct ov_vision_task *t, struct ov_graph *g, struct ov_rng *r,
             ov_picture_thing(im, r, choose(t, r),
                              i % 4 == 0 ? OV_LOOK_PLAIN : OV_LOOK_LEARN, &p);
         b->name[i] = p.thing;
+        b->count[i] = p.thing < 0 ? p.n - 1 : -1;
         if (p.thing < 0)
             labels(c, &p, b->shape + (size_t)i * (size_t)rows,
                    b->colour + (size_t)i * (size_t)rows);
@@ -157,13 +164,14 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     struct ov_vision_heads *h = net;
     struct ov_rng r = ov_rng_at(t->o.seed, (uint64_t)step, (uint64_t)shard, 4);
     int n = t->o.batch, patches = n * ov_vision_rows(&t->o.net);
-    const ov_real k[3] = {(ov_real)1 / OV_SHARDS, (ov_real)0.5 / OV_SHARDS,
-                          (ov_real)0.5 / OV_SHARDS};
-    struct ov_tensor *part[3];
+    const ov_real k[4] = {(ov_real)1 / OV_SHARDS, (ov_real)0.5 / OV_SHARDS,
+                          (ov_real)0.5 / OV_SHARDS, (ov_real)0.5 / OV_SHARDS};
+    struct ov_tensor *part[4];
     struct ov_vision_said said;
     struct batch b;
     double nll = 0;
     long name_n = 0, hits = 0, patch_n = 0, shape_hits = 0, colour_hits = 0;
+    long count_n = 0, counted = 0;
 
     draw(t, g, &r, &b);
     h->v.drop = (ov_real)t->o.drop;
@@ -178,13 +186,18 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     part[2] = ov_cross_entropy(g, said.colour, b.colour, NULL,
                                1 / (ov_real)wanted(b.colour, patches), NULL,
                                NULL, &colour_hits);
+    part[3] = ov_cross_entropy(g, said.count, b.count, NULL,
+                               1 / (ov_real)wanted(b.count, n), NULL, &count_n,
+                               &counted);
     stats[STAT_NAME] += nll;
     stats[STAT_NAME_HIT] += (double)hits;
     stats[STAT_NAME_N] += (double)name_n;
     stats[STAT_SHAPE_HIT] += (double)shape_hits;
     stats[STAT_COLOUR_HIT] += (double)colour_hits;
     stats[STAT_PATCH_N] += (double)patch_n;
-    return ov_total(g, part, k, 3);
+    stats[STAT_COUNT_HIT] += (double)counted;
+    stats[STAT_COUNT_N] += (double)count_n;
+    return ov_total(g, part, k, 4);
 }
 
 /* --- the task --- */
@@ -225,9 +238,10 @@ ov_vision_task_open(struct ov_vision_task **out,
                              .unbind = free,
                              .loss = loss,
                              .stat = {"name", "name_hit", "name_n", "shape_hit",
-                                      "colour_hit", "patch_n"},
+                                      "colour_hit", "patch_n", "count_hit", "count_n"},
                              .stat_per = {STAT_NAME_N, STAT_NAME_N, -1,
-                                          STAT_PATCH_N, STAT_PATCH_N, -1}};
+                                          STAT_PATCH_N, STAT_PATCH_N, -1,
+                                          STAT_COUNT_N, -1}};
     *out = t;
     return OV_OK;
 }
@@ -282,6 +296,7 @@ look_at(struct test *t, struct ov_tensor *x, const struct ov_picture *p, int n)
                             t->im->thing[name].name);
             continue;
         }
+        t->score->right += best(said.count, i, OV_PICTURE_MOST) == p[i].n - 1;
         labels(t->c, &p[i], want, want + rows);
         for (k = 0; k < rows; k++) {
             if (want[k] < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Training the eyes alone: the thing of a picture is to be named, and of a
- * scene the shape and colour that cover each patch.  The heads that do it
- * ("name.*") are for this stage only; what is kept is "vision.*".
+ * scene the shape and colour that cover each patch, and how many shapes there
+ * are.  The heads that do it ("name.*") are for this stage only; what is kept is "vision.*".
  * In: drawings.  Out: a task for the trainer, and how well it sees. */
 #ifndef OV_TRAIN_TRAIN_VISION_H
 #define OV_TRAIN_TRAIN_VISION_H
@@ -28,23 +28,25 @@ int ov_vision_task_open(struct ov_vision_task **t,
 void ov_vision_task_close(struct ov_vision_task *t);
 
 /* What a network of the task makes of n pictures: windows of each
- * [n * cells, values] -> name logits [n, things] and, of each patch, shape
- * logits [n * rows, OV_SHAPES + 1] and colour logits. */
+ * [n * cells, values] -> name logits [n, things], logits of one shape, two, ...
+ * [n, OV_PICTURE_MOST] and, of each patch, shape logits [n * rows,
+ * OV_SHAPES + 1] and colour logits. */
 struct ov_vision_heads {
     struct ov_vision v;
-    struct ov_tensor *name_w, *name_b, *shape_w, *shape_b, *colour_w, *colour_b;
+    struct ov_tensor *name_w, *name_b, *count_w, *count_b, *shape_w, *shape_b,
+        *colour_w, *colour_b;
 };
 void ov_vision_heads_bind(struct ov_vision_heads *h, struct ov_params *ps,
                           const struct ov_vision_config *c, int things);
 struct ov_vision_said {
-    struct ov_tensor *name, *shape, *colour;
+    struct ov_tensor *name, *count, *shape, *colour;
 };
 struct ov_vision_said ov_vision_heads_run(const struct ov_vision_heads *h,
                                           struct ov_graph *g,
                                           struct ov_tensor *x, int n);
 /* What the eyes saw of n pictures of each kind that was not learnt from. */
 struct ov_vision_score {
-    const char *what; /* "emojione, plain", "scenes, held out" */
+    const char *what; /* a style, or "scenes", which are counted rightly */
     int n, right, patches, shapes, colours;
 };
 /* Show test drawings (each `times` times, varied) and held-out scenes to the
