@@ -14,8 +14,7 @@
 #include "math/sample.h"
 #include "net/torchlayer.h"
 
-/* Rows that go through the layers at once: each time all weights are read. */
-enum { CHUNK = 256 };
+enum { CHUNK = 256 /* rows that go through the layers at once */ };
 
 /* fc_1 gates fc_2; without a gate there is only fc, in up. */
 struct mlp {
