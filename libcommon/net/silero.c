@@ -271,8 +271,11 @@ OV_HOT static void
 lengths(const float *restrict parts, float *restrict y)
 {
     for (int t = 0; t < STEPS; t++, parts += PARTS, y += BINS)
-        for (int k = 0; k < BINS; k++)
-            y[k] = sqrtf(parts[k] * parts[k] + parts[BINS + k] * parts[BINS + k]);
+        for (int k = 0; k < BINS; k++) {
+            float re = parts[k], im = parts[BINS + k];
+
+            y[k] = sqrtf(re * re + im * im);
+        }
 }
 
 /* x [512], with context before and mirrored after -> y [4, 129]. */
