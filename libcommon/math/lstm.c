@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "math/gemm.h"
+#include "base/err.h"
 #include "math/vec.h"
 
 OV_INLINE ov_real
@@ -15,22 +15,40 @@ tanh_(ov_real x)
     return 2 * ov_sigmoid_(2 * x) - 1;
 }
 
-/* a: what x adds to the gates, r: what h adds; both [4n]. */
-OV_HOT static void
-step(const ov_real *restrict a, const ov_real *restrict r, int n,
-     ov_real *restrict h, ov_real *restrict c)
+OV_HOT void
+ov_lstm_cell(const ov_real *restrict gates, int n, ov_real *restrict h,
+             ov_real *restrict c)
 {
     int i;
 
     for (i = 0; i < n; i++) {
-        ov_real in = ov_sigmoid_(a[i] + r[i]);
-        ov_real keep = ov_sigmoid_(a[n + i] + r[n + i]);
-        ov_real new = tanh_(a[2 * n + i] + r[2 * n + i]);
-        ov_real out = ov_sigmoid_(a[3 * n + i] + r[3 * n + i]);
+        ov_real in = ov_sigmoid_(gates[i]);
+        ov_real keep = ov_sigmoid_(gates[n + i]);
+        ov_real new = tanh_(gates[2 * n + i]);
+        ov_real out = ov_sigmoid_(gates[3 * n + i]);
 
         c[i] = keep * c[i] + in * new;
         h[i] = out * tanh_(c[i]);
     }
+}
+
+int
+ov_lstm_init(struct ov_lstm *l, int in, int hidden, const ov_real *wx,
+             const ov_real *wh, const ov_real *b)
+{
+    *l = (struct ov_lstm){.in = in, .hidden = hidden, .b = b};
+    if (ov_packed_init(&l->wx, 4 * hidden, in, wx, in, false) == 0 &&
+        ov_packed_init(&l->wh, 4 * hidden, hidden, wh, hidden, false) == 0)
+        return OV_OK;
+    ov_lstm_free(l);
+    return OV_ERUN;
+}
+
+void
+ov_lstm_free(struct ov_lstm *l)
+{
+    ov_packed_free(&l->wx);
+    ov_packed_free(&l->wh);
 }
 
 struct ov_tensor *
@@ -38,15 +56,14 @@ ov_lstm(struct ov_graph *g, const struct ov_lstm *l, const struct ov_tensor *x,
         ov_real *state)
 {
     int n = l->hidden, t;
-    size_t half = (size_t)n * sizeof *state;
+    size_t half = (size_t)n * sizeof *state, row = 4 * (size_t)n;
     struct ov_tensor *y, *gates;
-    ov_real *r, *h, *c;
+    ov_real *h, *c;
 
     if (ov_graph_records(g))
         abort(); /* there is no way back through this operation */
     y = ov_tensor_new(g, x->rows, n);
     gates = ov_tensor_new(g, x->rows, 4 * n);
-    r = ov_graph_alloc(g, 4 * half);
     h = ov_graph_alloc(g, half);
     c = ov_graph_alloc(g, half);
     memset(h, 0, half);
@@ -55,14 +72,14 @@ ov_lstm(struct ov_graph *g, const struct ov_lstm *l, const struct ov_tensor *x,
         memcpy(h, state, half);
         memcpy(c, state + n, half);
     }
-    for (t = 0; t < x->rows; t++)
-        memcpy(gates->x + (size_t)t * 4 * n, l->b, 4 * half);
-    ov_gemm(false, true, x->rows, 4 * n, l->in, 1, x->x, l->in, l->wx, l->in, 1,
-            gates->x, 4 * n);
+    ov_packed_product(&l->wx, x->rows, x->x, (size_t)l->in, l->b, gates->x,
+                      row);
     for (t = 0; t < x->rows; t++) {
-        ov_matvec(1, 4 * n, n, h, l->wh, NULL, r);
-        step(gates->x + (size_t)t * 4 * n, r, n, h, c);
-        memcpy(y->x + (size_t)t * n, h, half);
+        ov_real *a = gates->x + (size_t)t * row;
+
+        ov_packed_product(&l->wh, 1, h, (size_t)n, a, a, row);
+        ov_lstm_cell(a, n, h, c);
+        memcpy(y->x + (size_t)t * (size_t)n, h, half);
     }
     if (state != NULL) {
         memcpy(state, h, half);

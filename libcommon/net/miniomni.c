@@ -393,6 +393,7 @@ struct ov_miniomni_state {
     float *normed, *heard;  /* [2, d]: last rows, for text and for audio */
     float *logits;          /* [text_vocab + 7 * audio_vocab] */
     int seqs, at;
+    bool pair; /* the rows are of the first, but the last one of the second */
     ov_miniomni_tap *tap;
     void *tap_arg;
 };
@@ -487,15 +488,21 @@ static void
 tell(struct ov_miniomni_state *s, const char *what, int layer, int n,
      const float *x)
 {
+    size_t d = (size_t)s->m->c.d;
     int i;
 
     if (s->tap == NULL)
         return;
+    if (s->pair) {
+        s->tap(s->tap_arg, what, layer, 0, s->at, n - 1, x);
+        s->tap(s->tap_arg, what, layer, 1, s->at + n - 2, 1,
+               x + (size_t)(n - 1) * d);
+        return;
+    }
     if (s->seqs == 1)
         s->tap(s->tap_arg, what, layer, 0, s->at, n, x);
     for (i = 0; s->seqs > 1 && i < n; i++)
-        s->tap(s->tap_arg, what, layer, i, s->at, 1,
-               x + (size_t)i * (size_t)s->m->c.d);
+        s->tap(s->tap_arg, what, layer, i, s->at, 1, x + (size_t)i * d);
 }
 
 static struct ov_tensor *
@@ -504,16 +511,6 @@ normed(struct ov_graph *g, const struct ov_miniomni_config *c,
 {
     return c->layernorm ? ov_layernorm(g, x, n->w, n->b, (float)c->eps)
                         : ov_rmsnorm(g, x, n->w, (float)c->eps);
-}
-
-/* Rows of the only sequence, or one row of each: those of seq. */
-static struct ov_tensor *
-rows_of(struct ov_miniomni_state *s, struct ov_tensor *x, int seq)
-{
-    return s->seqs == 1
-               ? x
-               : ov_tensor_const(s->g, x->x + (size_t)seq * (size_t)x->cols, 1,
-                                 x->cols);
 }
 
 /* Heads from..from+n-1 of each group in all: its queries, its key, its
@@ -537,35 +534,72 @@ of_groups(struct ov_miniomni_state *s, const struct ov_tensor *all, int from,
     return y;
 }
 
+/* Rows from..from+n-1 of sequence seq, at position at, through layer i's
+ * attention, to the same rows of y.  -1: no memory. */
+static int
+attend_rows(struct ov_miniomni_state *s, int i, int seq, int from, int n,
+            int at, struct ov_tensor *const qkv[3], struct ov_tensor *y)
+{
+    const struct ov_miniomni_config *c = &s->m->c;
+    const struct ov_attend how = {
+        .heads = c->heads, .kv_heads = c->groups, .hd = c->hd, .causal = true};
+    struct ov_tensor *part[3];
+    int j;
+
+    for (j = 0; j < 3; j++)
+        part[j] = ov_tensor_const(
+            s->g, qkv[j]->x + (size_t)from * (size_t)qkv[j]->cols, n,
+            qkv[j]->cols);
+    ov_rotary_turn(&s->m->rotary, part[0]->x, n, c->heads, c->hd, part[0]->cols,
+                   at);
+    ov_rotary_turn(&s->m->rotary, part[1]->x, n, c->groups, c->hd,
+                   part[1]->cols, at);
+    part[0] =
+        ov_attend_cached(s->g, &how, &s->cache[seq * all_layers(s->m) + i],
+                         part[0], part[1], part[2]);
+    if (part[0] == NULL)
+        return -1;
+    memcpy(y->x + (size_t)from * (size_t)y->cols, part[0]->x,
+           (size_t)n * (size_t)y->cols * sizeof *y->x);
+    return 0;
+}
+
+/* The first sequence reads its rows, and the second, which has all but the
+ * last of them, too, its own last one. */
+static int
+attend_pair(struct ov_miniomni_state *s, int i, int n,
+            struct ov_tensor *const qkv[3], struct ov_tensor *y)
+{
+    struct ov_cache *one = &s->cache[i], *two = one + all_layers(s->m);
+    int at = s->at + n - 2;
+
+    if (attend_rows(s, i, 0, 0, n - 1, s->at, qkv, y) != 0 ||
+        ov_cache_copy(two, one) != 0)
+        return -1;
+    ov_cache_cut(two, at);
+    return attend_rows(s, i, 1, n - 1, 1, at, qkv, y);
+}
+
 static struct ov_tensor *
 attention(struct ov_miniomni_state *s, const struct block *l, int i,
           struct ov_tensor *x)
 {
     const struct ov_miniomni_config *c = &s->m->c;
-    struct ov_attend how = {
-        .heads = c->heads, .kv_heads = c->groups, .hd = c->hd, .causal = true};
-    int dq = c->heads * c->hd, dk = c->groups * c->hd, b;
-    struct ov_tensor *all = ov_dense_run(s->g, &l->qkv, x);
-    struct ov_tensor *q = of_groups(s, all, 0, c->heads / c->groups);
-    struct ov_tensor *k = of_groups(s, all, c->heads / c->groups, 1);
-    struct ov_tensor *v = of_groups(s, all, c->heads / c->groups + 1, 1);
-    struct ov_tensor *y = ov_tensor_new(s->g, x->rows, dq), *part;
+    struct ov_tensor *all = ov_dense_run(s->g, &l->qkv, x), *y;
+    struct ov_tensor *const qkv[3] = {
+        of_groups(s, all, 0, c->heads / c->groups),
+        of_groups(s, all, c->heads / c->groups, 1),
+        of_groups(s, all, c->heads / c->groups + 1, 1)};
+    int n = x->rows, b, r = 0;
 
-    for (b = 0; b < s->seqs; b++) {
-        struct ov_tensor *qb = rows_of(s, q, b), *kb = rows_of(s, k, b);
-
-        ov_rotary_turn(&s->m->rotary, qb->x, qb->rows, c->heads, c->hd, dq,
-                       s->at);
-        ov_rotary_turn(&s->m->rotary, kb->x, kb->rows, c->groups, c->hd, dk,
-                       s->at);
-        part = ov_attend_cached(s->g, &how, &s->cache[b * all_layers(s->m) + i],
-                                qb, kb, rows_of(s, v, b));
-        if (part == NULL)
-            return NULL;
-        memcpy(y->x + (size_t)b * (size_t)dq, part->x,
-               (size_t)part->rows * (size_t)dq * sizeof *y->x);
-    }
-    return ov_dense_run(s->g, &l->out, y);
+    y = ov_tensor_new(s->g, n, c->heads * c->hd);
+    if (s->pair)
+        r = attend_pair(s, i, n, qkv, y);
+    else if (s->seqs == 1)
+        r = attend_rows(s, i, 0, 0, n, s->at, qkv, y);
+    for (b = 0; s->seqs > 1 && b < n && r == 0; b++)
+        r = attend_rows(s, i, b, b, 1, s->at, qkv, y);
+    return r == 0 ? ov_dense_run(s->g, &l->out, y) : NULL;
 }
 
 /* Block i over n rows of s->x, in place. */
@@ -602,13 +636,14 @@ keep_last(struct ov_miniomni_state *s, const struct ov_norm *norm, int n,
           float *to)
 {
     const struct ov_miniomni_config *c = &s->m->c;
+    int seqs = s->pair ? 2 : s->seqs;
     size_t d = (size_t)c->d;
     struct ov_tensor *x;
 
     ov_graph_reset(s->g);
-    x = ov_tensor_const(s->g, s->x + (size_t)(n - s->seqs) * d, s->seqs, c->d);
+    x = ov_tensor_const(s->g, s->x + (size_t)(n - seqs) * d, seqs, c->d);
     x = normed(s->g, c, norm, x);
-    memcpy(to, x->x, (size_t)s->seqs * d * sizeof *to);
+    memcpy(to, x->x, (size_t)seqs * d * sizeof *to);
 }
 
 /* n rows of s->x through everything. */
@@ -654,6 +689,35 @@ ov_miniomni_read(struct ov_miniomni_state *s, const float *x, int n,
         for (i = 0; i < s->seqs; i++)
             s->tap(s->tap_arg, "norm", c->layers, i, s->at - 1, 1,
                    s->normed + (size_t)i * d);
+    return rc;
+}
+
+/* x [n, d] for the first sequence; the second has other [d] in place of the
+ * last row.  The rows that both have go through the layers once, and with
+ * them the last two. */
+static int
+read_pair(struct ov_miniomni_state *s, const float *x, int n,
+          const float *other, struct ov_err *err)
+{
+    size_t d = (size_t)s->m->c.d;
+    int k = n / CHUNK * CHUNK, i, rc = OV_OK;
+
+    k -= k == n ? CHUNK / 2 : 0; /* some are left, and room for one more */
+    if (k > 0)
+        rc = ov_miniomni_read(s, x, k, err);
+    if (rc != OV_OK)
+        return rc;
+    n -= k;
+    memcpy(s->x, x + (size_t)k * d, (size_t)n * d * sizeof *x);
+    memcpy(s->x + (size_t)n * d, other, d * sizeof *x);
+    s->pair = true;
+    rc = run_rows(s, n + 1, err);
+    s->pair = false;
+    s->seqs = 2;
+    s->at += n;
+    for (i = 0; rc == OV_OK && s->tap != NULL && i < s->seqs; i++)
+        s->tap(s->tap_arg, "norm", s->m->c.layers, i, s->at - 1, 1,
+               s->normed + (size_t)i * d);
     return rc;
 }
 
@@ -747,7 +811,6 @@ ov_miniomni_begin(struct ov_miniomni_talk *t, struct ov_miniomni_state *s,
     const struct ov_miniomni_config *c = &s->m->c;
     size_t d = (size_t)c->d;
     bool paired = kind == OV_OMNI_PAIRED;
-    int rc = OV_OK;
 
     *t = (struct ov_miniomni_talk){.s = s, .o = *o, .kind = kind};
     if (t->o.limit > c->context)
@@ -762,13 +825,8 @@ ov_miniomni_begin(struct ov_miniomni_talk *t, struct ov_miniomni_state *s,
     ov_miniomni_state_clear(s);
     if (!paired)
         return t->at = n, ov_miniomni_read(s, x, n, err);
-    rc = ov_miniomni_read(s, x, n - 1, err);
-    if (rc == OV_OK)
-        rc = ov_miniomni_state_fork(s, err);
-    memcpy(t->x, x + (size_t)(n - 1) * d, d * sizeof *x);
-    memcpy(t->x + d, other, d * sizeof *x);
     t->at = n;
-    return rc == OV_OK ? ov_miniomni_read(s, t->x, 1, err) : rc;
+    return read_pair(s, x, n, other, err);
 }
 
 /* Read what was said last. */

@@ -113,7 +113,11 @@ bind_lstm(struct ov_bind *b, struct ov_seanet *n, int dim, int at)
             return;
         for (j = 0; j < 4 * dim; j++)
             sum->x[j] = bx->x[j] + bh->x[j];
-        n->lstm[i] = (struct ov_lstm){dim, dim, wx->x, wh->x, sum->x};
+        if (ov_lstm_init(&n->lstm[i], dim, dim, wx->x, wh->x, sum->x) !=
+            OV_OK) {
+            ov_err_set(&b->err, OV_ERUN, "no memory");
+            return;
+        }
     }
 }
 
@@ -212,6 +216,8 @@ ov_seanet_free(struct ov_seanet *n)
 
     ov_conv1d_free(&n->first.c);
     ov_conv1d_free(&n->last.c);
+    for (i = 0; i < OV_SEANET_LSTM; i++)
+        ov_lstm_free(&n->lstm[i]);
     for (i = 0; i < OV_SEANET_RATIOS; i++) {
         ov_conv1d_free(&n->stage[i].conv.c);
         for (j = 0; j < OV_SEANET_RESIDUALS; j++) {

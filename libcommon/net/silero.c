@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/lstm.h"
+#include "math/packed.h"
+#include "math/vec.h"
 #include "model/safetensors.h"
 
 enum {
@@ -31,18 +34,18 @@ static const struct {
     {BINS, 128, 1}, {128, 64, 2}, {64, 64, 2}, {64, WIDTH, 1}
 };
 
-/* Weights are kept transposed, outputs innermost: loops run along them. */
 struct ov_silero {
-    float *stft;            /* [256, 258] */
-    float *conv_w[CONVS];   /* [3, in, out] */
-    float *conv_b[CONVS];   /* [out] */
-    float *lstm_x, *lstm_h; /* [128, 512] */
-    float *bias_x, *bias_h; /* [512] */
+    struct ov_packed stft;        /* [258, 256] */
+    struct ov_packed conv[CONVS]; /* [out, 3 * in], values of a time together */
+    float *conv_b[CONVS];         /* [out] */
+    struct ov_packed lstm;        /* [512, 128 of x and 128 of h] */
+    float gates_b[GATES];
     float *last_w, *last_b; /* [128], [1] */
 
     float context[CONTEXT];
-    float h[WIDTH], c[WIDTH];
-    float magnitude[BINS * STEPS], encoded[WIDTH];
+    float encoded[2 * WIDTH]; /* after the last convolution; behind it h */
+    float c[WIDTH];
+    float magnitude[BINS * STEPS];
 };
 
 /* What the TorchScript archive (silero_vad.jit) and ONNX (silero_vad.onnx)
@@ -126,56 +129,88 @@ get(const struct ov_weights *w, const char *name, int a, int b, int c,
     return ov_array_to_f32(t, *out, err);
 }
 
-/* p [a, b, c] -> [c, b, a], in new memory. */
 static int
-turn(float **p, int a, int b, int c, struct ov_err *err)
+pack(struct ov_packed *p, int out, int n, const float *w, struct ov_err *err)
 {
-    float *q = malloc((size_t)a * (size_t)b * (size_t)c * sizeof *q);
-
-    if (q == NULL)
-        return ov_err_set(err, OV_ERUN, "no memory");
-    for (int i = 0; i < a; i++)
-        for (int j = 0; j < b; j++)
-            for (int k = 0; k < c; k++)
-                q[(k * b + j) * a + i] = (*p)[(i * b + j) * c + k];
-    free(*p);
-    *p = q;
-    return 0;
+    return ov_packed_init(p, out, n, w, n, false) == 0
+               ? 0
+               : ov_err_set(err, OV_ERUN, "no memory");
 }
 
+static int
+load_stft(struct ov_silero *s, const struct ov_weights *w, struct ov_err *err)
+{
+    float *from = NULL;
+    int rc = get(w, "stft_conv.weight", PARTS, 1, WINDOW, &from, err);
+
+    if (rc == 0)
+        rc = pack(&s->stft, PARTS, WINDOW, from, err);
+    free(from);
+    return rc;
+}
+
+/* [out, in, 3] -> [out, 3, in]: rows of the input lie one after the other. */
 static int
 load_conv(struct ov_silero *s, const struct ov_weights *w, int i,
           struct ov_err *err)
 {
-    int in = CONV[i].in, out = CONV[i].out;
+    int in = CONV[i].in, out = CONV[i].out, rc, j, c, k;
     char weight[] = "conv0.weight", bias[] = "conv0.bias";
+    float *from = NULL, *to = malloc((size_t)(out * in * 3) * sizeof *to);
 
+    if (to == NULL)
+        return ov_err_set(err, OV_ERUN, "no memory");
     weight[4] = bias[4] = (char)('1' + i);
-    if (get(w, weight, out, in, 3, &s->conv_w[i], err) != 0
-        || get(w, bias, out, 0, 0, &s->conv_b[i], err) != 0)
-        return err->code;
-    return turn(&s->conv_w[i], out, in, 3, err);
+    rc = get(w, weight, out, in, 3, &from, err);
+    for (j = 0; rc == 0 && j < out; j++)
+        for (c = 0; c < in; c++)
+            for (k = 0; k < 3; k++)
+                to[(j * 3 + k) * in + c] = from[(j * in + c) * 3 + k];
+    if (rc == 0)
+        rc = pack(&s->conv[i], out, 3 * in, to, err);
+    free(from);
+    free(to);
+    return rc == 0 ? get(w, bias, out, 0, 0, &s->conv_b[i], err) : rc;
+}
+
+/* What is heard and what is remembered go through one product. */
+static int
+load_lstm(struct ov_silero *s, const struct ov_weights *w, struct ov_err *err)
+{
+    static const char *const names[] = {
+        "lstm_cell.weight_ih", "lstm_cell.weight_hh", "lstm_cell.bias_ih",
+        "lstm_cell.bias_hh"};
+    float *part[4] = {NULL}, *both = malloc(sizeof *both * 2 * WIDTH * GATES);
+    int rc = both != NULL ? 0 : ov_err_set(err, OV_ERUN, "no memory"), i;
+
+    for (i = 0; rc == 0 && i < 4; i++)
+        rc = get(w, names[i], GATES, i < 2 ? WIDTH : 0, 0, &part[i], err);
+    for (i = 0; rc == 0 && i < GATES; i++) {
+        memcpy(both + 2 * i * WIDTH, part[0] + i * WIDTH, sizeof(float[WIDTH]));
+        memcpy(both + (2 * i + 1) * WIDTH, part[1] + i * WIDTH,
+               sizeof(float[WIDTH]));
+        s->gates_b[i] = part[2][i] + part[3][i];
+    }
+    if (rc == 0)
+        rc = pack(&s->lstm, GATES, 2 * WIDTH, both, err);
+    for (i = 0; i < 4; i++)
+        free(part[i]);
+    free(both);
+    return rc;
 }
 
 static int
 load(struct ov_silero *s, const struct ov_weights *w, struct ov_err *err)
 {
-    if (get(w, "stft_conv.weight", PARTS, 1, WINDOW, &s->stft, err) != 0)
-        return err->code;
-    for (int i = 0; i < CONVS; i++)
-        if (load_conv(s, w, i, err) != 0)
-            return err->code;
-    if (get(w, "lstm_cell.weight_ih", GATES, WIDTH, 0, &s->lstm_x, err)
-        || get(w, "lstm_cell.weight_hh", GATES, WIDTH, 0, &s->lstm_h, err)
-        || get(w, "lstm_cell.bias_ih", GATES, 0, 0, &s->bias_x, err) != 0
-        || get(w, "lstm_cell.bias_hh", GATES, 0, 0, &s->bias_h, err) != 0
-        || get(w, "final_conv.weight", 1, WIDTH, 1, &s->last_w, err) != 0
-        || get(w, "final_conv.bias", 1, 0, 0, &s->last_b, err) != 0
-        || turn(&s->stft, PARTS, 1, WINDOW, err) != 0
-        || turn(&s->lstm_x, GATES, 1, WIDTH, err) != 0
-        || turn(&s->lstm_h, GATES, 1, WIDTH, err) != 0)
-        return err->code;
-    return 0;
+    int rc = load_stft(s, w, err), i;
+
+    for (i = 0; rc == 0 && i < CONVS; i++)
+        rc = load_conv(s, w, i, err);
+    if (rc == 0)
+        rc = load_lstm(s, w, err);
+    if (rc == 0)
+        rc = get(w, "final_conv.weight", 1, WIDTH, 1, &s->last_w, err);
+    return rc == 0 ? get(w, "final_conv.bias", 1, 0, 0, &s->last_b, err) : rc;
 }
 
 int
@@ -213,14 +248,11 @@ ov_silero_close(struct ov_silero *s)
     if (s == NULL)
         return;
     for (int i = 0; i < CONVS; i++) {
-        free(s->conv_w[i]);
+        ov_packed_free(&s->conv[i]);
         free(s->conv_b[i]);
     }
-    free(s->stft);
-    free(s->lstm_x);
-    free(s->lstm_h);
-    free(s->bias_x);
-    free(s->bias_h);
+    ov_packed_free(&s->stft);
+    ov_packed_free(&s->lstm);
     free(s->last_w);
     free(s->last_b);
     free(s);
@@ -230,44 +262,42 @@ void
 ov_silero_reset(struct ov_silero *s)
 {
     memset(s->context, 0, sizeof s->context);
-    memset(s->h, 0, sizeof s->h);
+    memset(s->encoded, 0, sizeof s->encoded);
     memset(s->c, 0, sizeof s->c);
 }
 
-/* y [n] += x w, x [m], w [m, n]. */
-static void
-add_product(const float *restrict x, int m, const float *restrict w, int n,
-            float *restrict y)
+/* parts [4, 258] -> y [4, 129]. */
+OV_HOT static void
+lengths(const float *restrict parts, float *restrict y)
 {
-    for (int i = 0; i < m; i++)
-        for (int k = 0; k < n; k++)
-            y[k] += x[i] * w[(size_t)i * (size_t)n + (size_t)k];
+    for (int t = 0; t < STEPS; t++, parts += PARTS, y += BINS)
+        for (int k = 0; k < BINS; k++) {
+            float re = parts[k], im = parts[BINS + k];
+
+            y[k] = sqrtf(re * re + im * im);
+        }
 }
 
 /* x [512], with context before and mirrored after -> y [4, 129]. */
 static void
 spectrum(struct ov_silero *s, const float *x, float *y)
 {
-    float in[CONTEXT + CHUNK + MIRROR], parts[PARTS];
+    float in[CONTEXT + CHUNK + MIRROR], parts[STEPS * PARTS];
 
     memcpy(in, s->context, sizeof s->context);
     memcpy(in + CONTEXT, x, CHUNK * sizeof *x);
     for (int i = 0; i < MIRROR; i++)
         in[CONTEXT + CHUNK + i] = in[CONTEXT + CHUNK - 2 - i];
     memcpy(s->context, x + CHUNK - CONTEXT, sizeof s->context);
-    for (int t = 0; t < STEPS; t++) {
-        memset(parts, 0, sizeof parts);
-        add_product(in + t * HOP, WINDOW, s->stft, PARTS, parts);
-        for (int k = 0; k < BINS; k++) {
-            float re = parts[k], im = parts[BINS + k];
-
-            y[t * BINS + k] = sqrtf(re * re + im * im);
+    ov_packed_product(&s->stft, STEPS, in, HOP, NULL, parts, PARTS);
+    lengths(parts, y);
+    for (int t = 0; t < STEPS; t++)
+        for (int k = 0; k < BINS; k++)
             s->magnitude[k * STEPS + t] = y[t * BINS + k];
-        }
-    }
 }
 
-/* Convolution i: x [steps, in] -> y [steps', out]; returns steps'. */
+/* Convolution i: x [steps, in], a row of zeros on both sides -> y [steps',
+ * out]; returns steps'. */
 static int
 convolve(const struct ov_silero *s, int i, const float *x, int steps,
          float *y)
@@ -275,59 +305,33 @@ convolve(const struct ov_silero *s, int i, const float *x, int steps,
     int in = CONV[i].in, out = CONV[i].out;
     int to = (steps - 1) / CONV[i].stride + 1;
 
-    for (int t = 0; t < to; t++, y += out) {
-        memcpy(y, s->conv_b[i], (size_t)out * sizeof *y);
-        for (int k = 0; k < 3; k++) {
-            int from = t * CONV[i].stride + k - 1;
-
-            if (from >= 0 && from < steps)
-                add_product(x + from * in, in, s->conv_w[i] + k * in * out,
-                            out, y);
-        }
-        for (int k = 0; k < out; k++)
-            y[k] = y[k] > 0 ? y[k] : 0;
-    }
+    ov_packed_product(&s->conv[i], to, x - in, (size_t)(CONV[i].stride * in),
+                      s->conv_b[i], y, (size_t)out);
+    for (int k = 0; k < to * out; k++)
+        y[k] = y[k] > 0 ? y[k] : 0;
     return to;
-}
-
-static float
-sigmoid(float x)
-{
-    return 1 / (1 + expf(-x));
-}
-
-static void
-lstm(struct ov_silero *s)
-{
-    float g[GATES];
-
-    for (int k = 0; k < GATES; k++)
-        g[k] = s->bias_x[k] + s->bias_h[k];
-    add_product(s->encoded, WIDTH, s->lstm_x, GATES, g);
-    add_product(s->h, WIDTH, s->lstm_h, GATES, g);
-    for (int k = 0; k < WIDTH; k++) {
-        s->c[k] = sigmoid(g[WIDTH + k]) * s->c[k]
-                  + sigmoid(g[k]) * tanhf(g[2 * WIDTH + k]);
-        s->h[k] = sigmoid(g[3 * WIDTH + k]) * tanhf(s->c[k]);
-    }
 }
 
 float
 ov_silero_chunk(struct ov_silero *s, const float x[OV_SILERO_CHUNK])
 {
-    float a[STEPS * WIDTH], b[STEPS * BINS], sum;
+    /* rows between rows of zeros: of what is before each convolution */
+    float rows[CONVS][(STEPS + 2) * BINS] = {{0}}, gates[GATES], sum;
+    float *h = s->encoded + WIDTH;
     int steps = STEPS;
 
-    spectrum(s, x, b);
-    steps = convolve(s, 0, b, steps, a);
-    steps = convolve(s, 1, a, steps, b);
-    steps = convolve(s, 2, b, steps, a);
-    convolve(s, 3, a, steps, s->encoded);
-    lstm(s);
+    spectrum(s, x, rows[0] + BINS);
+    for (int i = 0; i < CONVS; i++)
+        steps = convolve(s, i, rows[i] + CONV[i].in, steps,
+                         i + 1 < CONVS ? rows[i + 1] + CONV[i].out
+                                       : s->encoded);
+    ov_packed_product(&s->lstm, 1, s->encoded, 2 * WIDTH, s->gates_b, gates,
+                      GATES);
+    ov_lstm_cell(gates, WIDTH, h, s->c);
     sum = s->last_b[0];
     for (int k = 0; k < WIDTH; k++)
-        sum += s->last_w[k] * (s->h[k] > 0 ? s->h[k] : 0);
-    return sigmoid(sum);
+        sum += s->last_w[k] * (h[k] > 0 ? h[k] : 0);
+    return 1 / (1 + expf(-sum));
 }
 
 void
@@ -335,6 +339,6 @@ ov_silero_look(const struct ov_silero *s, struct ov_silero_taps *t)
 {
     t->magnitude = s->magnitude;
     t->encoded = s->encoded;
-    t->h = s->h;
+    t->h = s->encoded + WIDTH;
     t->c = s->c;
 }

@@ -20,3 +20,17 @@ bench-train: tests/bench/trainbench
 bench-whisper: all tests/long/ov-true-size tests/long/ov-memory
 	OV_BUILDDIR=. OV_SRCDIR='$(abs_top_srcdir)' $(srcdir)/tests/bench/whisper
 .PHONY: bench-whisper bench-products bench-vocoders bench-encoders bench-train
+
+# whole networks beside their peers, and the five processes
+EXTRA_PROGRAMS += tests/bench/network tests/bench/weights tests/bench/peak
+tests_bench_weights_SOURCES = tests/bench/weights.c tests/long/archive.c
+EXTRA_DIST += tests/bench/networks tests/bench/network_ort.js \
+	tests/bench/network_torch.py tests/bench/omni tests/bench/plot
+bench-local: bench-networks
+bench-networks: tests/bench/network tests/bench/weights tests/bench/peak \
+		tests/long/ov-true-size
+	OV_BUILDDIR=. $(srcdir)/tests/bench/networks --json networks.json
+	$(srcdir)/tests/bench/plot networks.json >networks.svg
+bench-omni: all tests/long/ov-true-size
+	OV_BUILDDIR=. $(srcdir)/tests/bench/omni --json omni.json
+.PHONY: bench-networks bench-omni

@@ -8,7 +8,7 @@ EXTRA_DIST += tests/eval/README tests/eval/OvEval.pm tests/eval/lpcnet.c \
 	tests/eval/codec tests/eval/human tests/eval/judge \
 	tests/eval/latency tests/eval/lyra tests/eval/run \
 	tests/eval/seetime.py tests/eval/spoken tests/eval/talk tests/eval/vad \
-	tests/eval/vision tests/eval/written
+	tests/eval/quantised tests/eval/vision tests/eval/written
 
 eval-local: eval-run
 eval-run: all tests/eval/vadscore$(EXEEXT) tests/eval/soundscore$(EXEEXT)
@@ -22,3 +22,10 @@ eval-vision: all tests/eval/seetime$(EXEEXT)
 	OV_BUILDDIR='$(abs_top_builddir)' CC='$(CC)' \
 		$(srcdir)/tests/eval/vision $(EVALFLAGS)
 .PHONY: eval-vision
+
+# make eval-quantised: does it say the same in fewer bits?
+EXTRA_PROGRAMS += tests/eval/reround
+eval-quantised: all tests/eval/reround$(EXEEXT)
+	OV_BUILDDIR='$(abs_top_builddir)' OV_SRCDIR='$(abs_top_srcdir)' \
+		$(srcdir)/tests/eval/quantised
+.PHONY: eval-quantised

@@ -2,6 +2,8 @@
 # make check-long: what takes minutes and gigabytes.
 EXTRA_PROGRAMS += tests/long/ov-true-size tests/long/ov-memory \
 	tests/long/ov-nearness
+tests_long_ov_true_size_SOURCES = tests/long/ov-true-size.c tests/long/archive.c \
+	tests/long/archive.h
 EXTRA_DIST += tests/long/true-size tests/long/recipe
 check-long-local: true-size recipe
 recipe: all

@@ -3,8 +3,7 @@
  * publishers' files: what it costs is what the published one costs.
  * In: a directory.  Out: in it lit_model.pth (2.8 GB), model_config.yaml,
  * tokenizer.json, small.pt (Whisper, 0.5 GB) and snac_24khz; or, after a size,
- * SIZE.pt. */
-#include <stdarg.h>
+ * SIZE.pt, after "snac", snac_24khz; in halves as published, or float32. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,8 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/crc32.h"
-#include "model/safetensors.h"
+#include "tests/long/archive.h"
 
 enum {
     D = 896,
@@ -25,8 +23,7 @@ enum {
     VISION = 512,
     SNAC = 768,     /* latent width */
     DECODER = 1024, /* of SNAC */
-    WORDS = 151643, /* of Qwen2's vocabulary */
-    MAX = 2048
+    WORDS = 151643  /* of Qwen2's vocabulary */
 };
 
 struct size {
@@ -41,119 +38,6 @@ static const struct size sizes[] = {{"tiny", 80, 384, 4, 4, 51865},
                                     {"large-v3", 128, 1280, 32, 32, 51866},
                                     {NULL, 0, 0, 0, 0, 0}};
 static const struct size *whisper = &sizes[2];
-
-static struct ov_array all[MAX];
-static size_t count;
-static float *values;    /* what every tensor is a part of */
-static uint16_t *halves; /* the same */
-
-static void
-die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-__attribute__((format(printf, 5, 6))) static void
-add(enum ov_dtype dtype, int64_t a, int64_t b, int64_t c, const char *fmt, ...)
-{
-    struct ov_array *t = &all[count];
-    char name[120];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(name, sizeof name, fmt, ap);
-    va_end(ap);
-    if (count == MAX)
-        abort();
-    *t = (struct ov_array){.name = strdup(name),
-                           .dtype = dtype,
-                           .rank = c > 0   ? 3
-                                   : b > 0 ? 2
-                                           : 1,
-                           .shape = {a, b, c},
-                           .count = a * (b > 0 ? b : 1) * (c > 0 ? c : 1)};
-    if (dtype == OV_F32)
-        t->data = values + 64 * count;
-    else
-        t->data = halves + 64 * count;
-    count++;
-}
-
-/* archives of PyTorch ------------------------------------------------------ */
-
-struct text {
-    char *p;
-    size_t n;
-};
-
-static void
-put(FILE *f, const void *p, size_t n)
-{
-    if (fwrite(p, 1, n, f) != n)
-        die("write");
-}
-
-static void
-put_le(FILE *f, uint64_t v, int n)
-{
-    for (; n > 0; n--, v >>= 8)
-        putc((int)(v & 0xff), f);
-}
-
-static void
-pickle_string(FILE *f, const char *s)
-{
-    putc('X', f);
-    put_le(f, strlen(s), 4);
-    put(f, s, strlen(s));
-}
-
-static void
-pickle_int(FILE *f, int64_t n)
-{
-    putc('J', f);
-    put_le(f, (uint64_t)n, 4);
-}
-
-static void
-pickle_tensor(FILE *f, const struct ov_array *a, size_t key)
-{
-    int64_t step = a->count;
-    char number[24];
-    int d;
-
-    pickle_string(f, a->name);
-    fputs("ctorch._utils\n_rebuild_tensor_v2\n((", f);
-    pickle_string(f, "storage");
-    fprintf(f, "ctorch\n%sStorage\n", a->dtype == OV_F32 ? "Float" : "Half");
-    snprintf(number, sizeof number, "%zu", key);
-    pickle_string(f, number);
-    pickle_string(f, "cpu");
-    pickle_int(f, a->count);
-    fputs("tQ", f);
-    pickle_int(f, 0);
-    putc('(', f);
-    for (d = 0; d < a->rank; d++)
-        pickle_int(f, a->shape[d]);
-    fputs("t(", f);
-    for (d = 0; d < a->rank; d++)
-        pickle_int(f, step /= a->shape[d]);
-    fputs("t\x89"
-          "ccollections\nOrderedDict\n)RtR",
-          f);
-}
-
-static void
-pickle_tensors(FILE *f)
-{
-    size_t i;
-
-    fputs("}(", f);
-    for (i = 0; i < count; i++)
-        pickle_tensor(f, &all[i], i);
-    putc('u', f);
-}
 
 /* The sizes that openai's checkpoints bring along. */
 static void
@@ -185,84 +69,6 @@ pickle_whisper(FILE *f)
     pickle_string(f, "model_state_dict");
     pickle_tensors(f);
     putc('u', f);
-}
-
-/* A member, its data at a multiple of 64 as PyTorch puts it; its entry of the
- * directory to dir. */
-static void
-put_member(FILE *f, FILE *dir, const char *name, const void *p, size_t n)
-{
-    size_t len = strlen(name);
-    long at = ftell(f);
-    size_t pad = 64 - ((size_t)at + 30 + len + 4) % 64;
-    uint32_t crc = ov_crc32(0, p, n);
-
-    put(f, "PK\3\4\24\0\0\0\0\0\0\0\0\0", 14);
-    put_le(f, crc, 4);
-    put_le(f, n, 4);
-    put_le(f, n, 4);
-    put_le(f, len, 2);
-    put_le(f, pad + 4, 2);
-    put(f, name, len);
-    put(f, "FB", 2);
-    put_le(f, pad, 2);
-    for (; pad > 0; pad--)
-        putc('Z', f);
-    put(f, p, n);
-    put(dir, "PK\1\2\24\0\24\0\0\0\0\0\0\0\0\0", 16);
-    put_le(dir, crc, 4);
-    put_le(dir, n, 4);
-    put_le(dir, n, 4);
-    put_le(dir, len, 2);
-    put_le(dir, 0, 8);
-    put_le(dir, 0, 4);
-    put_le(dir, (uint64_t)at, 4);
-    put(dir, name, len);
-}
-
-/* All tensors that were added, and none is left. */
-static void
-write_archive(const char *path, void (*pickle)(FILE *))
-{
-    struct text p = {0}, d = {0};
-    FILE *f = fopen(path, "wb"), *text, *dir;
-    char name[40];
-    size_t i;
-    long at;
-
-    if (f == NULL)
-        die(path);
-    text = open_memstream(&p.p, &p.n);
-    dir = open_memstream(&d.p, &d.n);
-    if (text == NULL || dir == NULL)
-        die("memory");
-    fputs("\x80\x02", text);
-    pickle(text);
-    putc('.', text);
-    fclose(text);
-    put_member(f, dir, "a/data.pkl", p.p, p.n);
-    for (i = 0; i < count; i++) {
-        snprintf(name, sizeof name, "a/data/%zu", i);
-        put_member(f, dir, name, all[i].data,
-                   (size_t)all[i].count * ov_dtype_size(all[i].dtype));
-    }
-    put_member(f, dir, "a/version", "3\n", 2);
-    fclose(dir);
-    at = ftell(f);
-    put(f, d.p, d.n);
-    put(f, "PK\5\6\0\0\0\0", 8);
-    put_le(f, count + 2, 2);
-    put_le(f, count + 2, 2);
-    put_le(f, d.n, 4);
-    put_le(f, (uint64_t)at, 4);
-    put_le(f, 0, 2);
-    if (fclose(f) != 0)
-        die(path);
-    free(p.p);
-    free(d.p);
-    for (i = 0; i < count; i++)
-        free(all[i].name);
-    count = 0;
 }
 
 /* Mini-Omni2 --------------------------------------------------------------- */
@@ -535,36 +341,49 @@ in(const char *dir, const char *name)
     return path;
 }
 
+static void
+write_snac(const char *dir)
+{
+    mkdir(in(dir, "snac_24khz"), 0777);
+    add_snac();
+    write_archive(in(dir, "snac_24khz/pytorch_model.bin"), pickle_tensors);
+    write_snac_config(in(dir, "snac_24khz/config.json"));
+}
+
+/* One network alone; false: no such name. */
+static bool
+write_one(const char *dir, const char *which)
+{
+    char name[40];
+    size_t i;
+
+    if (strcmp(which, "snac") == 0) {
+        write_snac(dir);
+        return true;
+    }
+    for (i = 0; sizes[i].name != NULL; i++)
+        if (strcmp(sizes[i].name, which) == 0)
+            break;
+    if (sizes[i].name == NULL)
+        return false;
+    whisper = &sizes[i];
+    snprintf(name, sizeof name, "%s.pt", whisper->name);
+    add_whisper();
+    write_archive(in(dir, name), pickle_whisper);
+    return true;
+}
+
 int
 main(int argc, char **argv)
 {
-    size_t n = (size_t)VOCAB * D + 64 * MAX, i;
-    uint32_t s = 1;
-
-    for (i = 0; argc == 3 && sizes[i].name != NULL; i++)
-        if (strcmp(sizes[i].name, argv[2]) == 0)
-            break;
-    if (argc < 2 || argc > 3 || (argc == 3 && sizes[i].name == NULL)) {
-        fprintf(stderr, "usage: ov-true-size DIR [WHISPER-SIZE]\n");
-        return 2;
-    }
-    whisper = argc == 3 ? &sizes[i] : whisper;
-    values = malloc(n * sizeof *values);
-    halves = malloc(n / 2 * sizeof *halves);
-    if (values == NULL || halves == NULL)
-        die("memory");
-    for (i = 0; i < n; i++) {
-        s = s * 1664525 + 1013904223;
-        values[i] = (float)((double)(s >> 8) / 16777216.0 - 0.5) * 0.06f;
-        if (i < n / 2)
-            halves[i] = ov_f32_to_f16(values[i]);
-    }
-    if (argc == 3) {
-        char name[40];
-
-        snprintf(name, sizeof name, "%s.pt", whisper->name);
-        add_whisper();
-        write_archive(in(argv[1], name), pickle_whisper);
+    if (argc < 2 || argc > 4 || (argc == 4 && strcmp(argv[3], "float32") != 0))
+        goto usage;
+    archive_fill((size_t)VOCAB * D);
+    if (argc == 4)
+        archive_wide();
+    if (argc > 2) {
+        if (!write_one(argv[1], argv[2]))
+            goto usage;
         return 0;
     }
     add_omni();
@@ -573,9 +392,9 @@ main(int argc, char **argv)
     write_tokenizer(in(argv[1], "tokenizer.json"));
     add_whisper();
     write_archive(in(argv[1], "small.pt"), pickle_whisper);
-    mkdir(in(argv[1], "snac_24khz"), 0777);
-    add_snac();
-    write_archive(in(argv[1], "snac_24khz/pytorch_model.bin"), pickle_tensors);
-    write_snac_config(in(argv[1], "snac_24khz/config.json"));
+    write_snac(argv[1]);
     return 0;
+usage:
+    fprintf(stderr, "usage: ov-true-size DIR [WHISPER-SIZE|snac [float32]]\n");
+    return 2;
 }
