@@ -65,7 +65,7 @@ ov_vision_rows(const struct ov_vision_config *c)
 int
 ov_vision_positions(const struct ov_vision_config *c)
 {
-    return ov_vision_rows(c) / OV_VISION_JOIN;
+    return ov_vision_rows(c) / OV_VISION_JOIN + 1;
 }
 
 int
@@ -179,6 +179,13 @@ bind_adapter(struct ov_vision *v, struct ov_params *ps)
     v->ad_down =
         ov_param(ps, c->d_out, h, 0.2 / sqrt(h), "adapter.image.down.weight");
     v->ad_db = ov_param_const(ps, 1, c->d_out, 0, "adapter.image.down.bias");
+    v->all_up =
+        ov_param(ps, h, c->d, 1 / sqrt(c->d), "adapter.image.all.up.weight");
+    v->all_ub = ov_param_const(ps, 1, h, 0, "adapter.image.all.up.bias");
+    v->all_down = ov_param(ps, c->d_out, h, 0.2 / sqrt(h),
+                           "adapter.image.all.down.weight");
+    v->all_db =
+        ov_param_const(ps, 1, c->d_out, 0, "adapter.image.all.down.bias");
 }
 
 void
@@ -324,9 +331,21 @@ struct ov_tensor *
 ov_vision_adapt(const struct ov_vision *v, struct ov_graph *g,
                 struct ov_tensor *rows)
 {
+    int each = ov_vision_rows(&v->c), n = rows->rows / each;
+    int all = ov_vision_positions(&v->c), i;
+    int32_t *from = ov_graph_alloc(g, sizeof *from * (size_t)(n * all));
+    int32_t *last = ov_graph_alloc(g, sizeof *last * (size_t)n);
     struct ov_tensor *x = ov_view(g, rows, rows->rows / OV_VISION_JOIN,
                                   rows->cols * OV_VISION_JOIN);
+    struct ov_tensor *whole = ov_pool(g, rows, each);
 
+    for (i = 0; i < n * all; i++)
+        from[i] = i % all < all - 1 ? i / all * (all - 1) + i % all : -1;
+    for (i = 0; i < n; i++)
+        last[i] = i * all + all - 1;
     x = ov_gelu(g, ov_linear(g, x, v->ad_up, v->ad_ub));
-    return ov_linear(g, x, v->ad_down, v->ad_db);
+    x = ov_linear(g, x, v->ad_down, v->ad_db);
+    whole = ov_gelu(g, ov_linear(g, whole, v->all_up, v->all_ub));
+    whole = ov_linear(g, whole, v->all_down, v->all_db);
+    return ov_scatter(g, ov_gather(g, x, from, n * all), whole, last);
 }

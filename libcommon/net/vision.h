@@ -7,7 +7,8 @@
  * al. 2022); then pre-norm blocks in which every patch sees every other
  * (Dosovitskiy et al. 2021), and its neighbours within the feed-forward layer
  * (Li et al. 2021, LocalViT).  The adapter joins 2 x 2 patches into one
- * position.
+ * position; behind them comes one of the whole picture, from the mean of its
+ * patches, as a class token would say it.
  *
  * In: normalised pixels (media/resize.h).  Out: rows for each patch,
  * positions for the transformer. */
@@ -51,6 +52,7 @@ struct ov_vision {
     struct ov_vision_layer layer[OV_VISION_MAX_LAYERS];
     struct ov_tensor *nw, *nb;
     struct ov_tensor *ad_up, *ad_ub, *ad_down, *ad_db;
+    struct ov_tensor *all_up, *all_ub, *all_down, *all_db;
     /* training only: drop this part of every residual branch */
     ov_real drop;
     uint64_t drop_seed;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "model/safetensors.h"
-#include "net/params.h"
+#include "train/start.h"
 
 enum { NAME = 72 };
 
@@ -36,23 +36,13 @@ static float *
 values(const struct ov_weights *w, const char *name, int rows, int cols)
 {
     struct ov_param p = {.t = {.rows = rows, .cols = cols}};
-    const struct ov_array *a;
     struct ov_err ignore;
-    bool got;
 
     p.t.x = malloc(sizeof *p.t.x * (size_t)rows * (size_t)cols);
     if (p.t.x == NULL)
         abort();
-    snprintf(p.name, sizeof p.name, "x:%s", name);
-    a = ov_weights_get(w, p.name);
-    if (a != NULL)
-        got = a->count == (int64_t)rows * cols &&
-              ov_array_to_f32(a, (float *)p.t.x, &ignore) == OV_OK;
-    else {
-        snprintf(p.name, sizeof p.name, "%s", name);
-        got = ov_param_load(&p, w, &ignore) == OV_OK;
-    }
-    if (got)
+    snprintf(p.name, sizeof p.name, "%s", name);
+    if (ov_start_param(&p, w, &ignore) == OV_OK)
         return (float *)p.t.x;
     free(p.t.x);
     return NULL;

@@ -8,27 +8,20 @@
 
 #include "model/safetensors.h"
 
-/* The parameters that a file has; got remembers which. */
-static void
-take(struct ov_params *ps, const struct ov_weights *w, bool *got)
+int
+ov_start_param(struct ov_param *p, const struct ov_weights *w,
+               struct ov_err *err)
 {
-    struct ov_err ignore;
-    int i;
+    char name[sizeof p->name + 2];
+    const struct ov_array *a;
 
-    for (i = 0; i < ps->n; i++) {
-        struct ov_param *p = ps->p[i];
-        const struct ov_array *a;
-        char name[80];
-        if (ov_param_load(p, w, &ignore) == OV_OK) {
-            got[i] = true;
-            continue;
-        }
-        /* a running mean of a checkpoint that has no such tensor */
-        snprintf(name, sizeof name, "x:%s", p->name);
-        a = ov_weights_get(w, name);
-        if (a != NULL && a->count == (int64_t)p->t.rows * p->t.cols)
-            got[i] |= ov_array_to_f32(a, (float *)p->t.x, &ignore) == OV_OK;
-    }
+    snprintf(name, sizeof name, "x:%s", p->name);
+    a = ov_weights_get(w, name);
+    if (a == NULL)
+        return ov_param_load(p, w, err);
+    if (a->count != (int64_t)p->t.rows * p->t.cols)
+        return ov_err_set(err, OV_EMODEL, "tensor %s does not fit", name);
+    return ov_array_to_f32(a, (float *)p->t.x, err);
 }
 
 static bool
@@ -65,6 +58,7 @@ ov_start(struct ov_params *ps, const char *list, double pace, FILE *log,
     bool *got = calloc((size_t)ps->n + 1, sizeof *got);
     const char *end;
     struct ov_weights *w;
+    struct ov_err ignore;
     char path[600];
     int i, r = OV_OK;
 
@@ -76,7 +70,8 @@ ov_start(struct ov_params *ps, const char *list, double pace, FILE *log,
         r = ov_weights_open(&w, path, err);
         if (r != OV_OK)
             break;
-        take(ps, w, got);
+        for (i = 0; i < ps->n; i++)
+            got[i] |= ov_start_param(ps->p[i], w, &ignore) == OV_OK;
         ov_weights_close(w);
     }
     for (i = 0; r == OV_OK && i < ps->n; i++)

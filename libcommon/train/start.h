@@ -9,6 +9,11 @@
 #include "base/err.h"
 #include "net/params.h"
 
+/* The values of p, by its name, of exported weights or of a checkpoint of the
+ * trainer.  OV_EMODEL: not there, or of another size. */
+int ov_start_param(struct ov_param *p, const struct ov_weights *w,
+                   struct ov_err *err);
+
 /* Take from the files that list names, commas between, what ps has; a later
  * file wins.  What was found learns at pace times its own pace.  What was not
  * stays as it was drawn, but for the last map of a residual branch, which

@@ -10,6 +10,7 @@
 
 #include "media/resize.h"
 #include "train/loss.h"
+#include "train/start.h"
 
 enum {
     STAT_NAME,
@@ -238,7 +239,8 @@ ov_vision_task_open(struct ov_vision_task **out,
                              .unbind = free,
                              .loss = loss,
                              .stat = {"name", "name_hit", "name_n", "shape_hit",
-                                      "colour_hit", "patch_n", "count_hit", "count_n"},
+                                      "colour_hit", "patch_n", "count_hit",
+                                      "count_n"},
                              .stat_per = {STAT_NAME_N, STAT_NAME_N, -1,
                                           STAT_PATCH_N, STAT_PATCH_N, -1,
                                           STAT_COUNT_N, -1}};
@@ -372,27 +374,17 @@ show_styles(struct test *t, struct ov_rng *r, int times, int most, int *rows)
     free(list);
 }
 
-/* Weights as exported, or as a checkpoint of the trainer has them. */
 static int
 load(struct ov_params *ps, const struct ov_weights *w, const char *path,
      struct ov_err *err)
 {
-    char name[96];
     int i;
 
-    for (i = 0; i < ps->n; i++) {
-        struct ov_param *p = ps->p[i];
-        const struct ov_array *a;
-        snprintf(name, sizeof name, "x:%s", p->name);
-        a = ov_weights_get(w, name);
-        if (a != NULL && a->count == (int64_t)p->t.rows * p->t.cols) {
-            if (ov_array_to_f32(a, (float *)p->t.x, err) != OV_OK)
-                return err->code;
-        } else if (ov_param_load(p, w, err) != OV_OK) {
+    for (i = 0; i < ps->n; i++)
+        if (ov_start_param(ps->p[i], w, err) != OV_OK) {
             struct ov_err e = *err;
             return ov_err_set(err, e.code, "%s: %s", path, e.text);
         }
-    }
     return OV_OK;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Training the eyes alone: the thing of a picture is to be named, and of a
  * scene the shape and colour that cover each patch, and how many shapes there
- * are.  The heads that do it ("name.*") are for this stage only; what is kept is "vision.*".
+ * are.  The heads that do it ("name.*") are for this stage only; what is kept
+ * is "vision.*".
  * In: drawings.  Out: a task for the trainer, and how well it sees. */
 #ifndef OV_TRAIN_TRAIN_VISION_H
 #define OV_TRAIN_TRAIN_VISION_H

@@ -474,7 +474,8 @@ prepare(struct trainer *t, struct ov_err *err)
     if (t->o->muon && !make_room(t))
         return ov_err_set(err, OV_ERUN, "out of memory");
     if (t->o->start != NULL &&
-        (r = ov_start(t->master, t->o->start, t->o->pace, t->log, err)) != OV_OK)
+        (r = ov_start(t->master, t->o->start, t->o->pace, t->log, err)) !=
+            OV_OK)
         return r;
     return restore(t, err);
 }

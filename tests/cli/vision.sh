@@ -60,12 +60,12 @@ asked() {
 }
 ok "a picture and a written question" asked
 
-# rows: 16 of the picture, then words; positions: 16 / 4 and both marks
+# rows: 16 of the picture, then words; positions: 16 / 4, the whole, both marks
 rows() { ov-inspect --json "$1" | grep -c "\"type\":\"DATA\".*\"channel\":$2,"; }
 layout() {
     rows e.ovs 2 && rows e.ovs 1 && rows f.ovs 1 &&
         test "$(rows e.ovs 2)" = 1 &&
-        test "$(($(rows e.ovs 1) - 16 + 1 + 1 + 4 + 1 + 1))" = \
+        test "$(($(rows e.ovs 1) - 16 + 1 + 1 + 4 + 1 + 1 + 1))" = \
             "$(rows f.ovs 1)"
 }
 ok "rows and positions are as many as they should be" layout

@@ -131,8 +131,12 @@ def transformer(x):
 
 def run():
     x = eyes(w["pixels"].reshape(3, SIDE, SIDE))
+    whole = x.mean(0, keepdim=True)
     x = x.reshape(x.shape[0] // 4, -1)
     x = linear(gelu(linear(x, "adapter.image.up")), "adapter.image.down")
+    whole = linear(gelu(linear(whole, "adapter.image.all.up")),
+                   "adapter.image.all.down")
+    x = torch.cat([x, whole])
     t = w["lm.text.embed"][w["prompt"][0].long()]
     x = transformer(torch.cat([t[:1], x, t[1:]]))
     return F.linear(x[-1], w["lm.text.head"])

@@ -83,7 +83,7 @@ t_network(void)
        "pictures of one batch do not see each other");
     seen = ov_vision_adapt(&v, slow, a);
     ok(seen->rows == n * ov_vision_positions(&vc) && seen->cols == vc.d_out,
-       "four patches are one position");
+       "four patches are one position, and all of them one more");
     ov_params_free(&ps);
     ov_graph_free(slow);
     ov_graph_free(rec);
