@@ -4,6 +4,7 @@
 OV_CHECK_TOOLS += examples/ov-half
 examples_ov_half_LDADD =
 dist_doc_DATA += examples/ov-half.c
-EXTRA_DIST += examples/transcribe examples/talk examples/web/serve \
+EXTRA_DIST += examples/scene.png examples/transcribe examples/talk \
+	examples/web/serve \
 	examples/web/session examples/web/sockets/talk \
 	examples/web/sockets/text examples/web/page/index.html

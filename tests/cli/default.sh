@@ -75,4 +75,20 @@ silent() {
         ov-generate | ov-vocode -f raw | wc -c | grep -qx 0
 }
 ok "silence is not answered" silent
+eyes() {
+    ov-encode --image "$top/examples/scene.png" --text "how many are there" |
+        ov-fuse | ov-generate --text | tee text
+    grep -qx "five" text &&
+        ov-encode --image "$top/examples/scene.png" --text "what do you see" |
+        ov-fuse | ov-generate --text | tee text
+    grep -qx "five green stars" text
+}
+ok "a picture is seen" eyes
+
+blind() {
+    ov-encode --text "what do you see" | ov-fuse | ov-generate --text |
+        tee text
+    grep -qx "i do not see a picture" text
+}
+ok "where there is none, it says so" blind
 echo "1..$n"

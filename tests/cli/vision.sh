@@ -123,7 +123,7 @@ sound() {
     enc --image a.ppm q.ovs >eq.ovs && test "$(rows eq.ovs 2)" = 2 &&
         test "$(rows eq.ovs 1)" = $((2 * (16 + 10))) &&
         fuse eq.ovs >fq.ovs && test "$(rows fq.ovs 1)" = \
-        $((2 * (1 + 4 + 1 + 1 + 5 + 1))) &&
+        $((2 * (1 + 4 + 1 + 1 + 1 + 5 + 1))) &&
         gen -q --text fq.ovs | wc -l | grep -qx 2 &&
         enc q.ovs | fuse | gen -q --text | wc -l | grep -qx 2
 }
