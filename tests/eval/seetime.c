@@ -159,6 +159,25 @@ put(FILE *f, const char *name, int rows, int cols, const void *x)
     fwrite(x, 4, (size_t)rows * (size_t)cols, f);
 }
 
+/* In float32, also of weights that stay as narrow as they are stored. */
+static void
+put_weight(FILE *f, const struct ov_params *ps, const struct ov_param *p)
+{
+    struct ov_param wide = *p;
+    struct ov_err err;
+
+    if (p->t.form != OV_FORM_REAL) {
+        wide.t.x = malloc(sizeof *wide.t.x * (size_t)p->t.rows *
+                          (size_t)p->t.cols);
+        if (wide.t.x == NULL)
+            abort();
+        check(ov_param_load(&wide, ps->kept, &err), &err);
+    }
+    put(f, p->name, p->t.rows, p->t.cols, wide.t.x);
+    if (wide.t.x != p->t.x)
+        free(wide.t.x);
+}
+
 static void
 dump(const struct see *s, const struct ov_tensor *logits, const char *path)
 {
@@ -174,10 +193,8 @@ dump(const struct see *s, const struct ov_tensor *logits, const char *path)
         exit(1);
     }
     for (k = 0; k < 3; k++)
-        for (i = 0; i < s->ps[k].n; i++) {
-            const struct ov_param *p = s->ps[k].p[i];
-            put(f, p->name, p->t.rows, p->t.cols, p->t.x);
-        }
+        for (i = 0; i < s->ps[k].n; i++)
+            put_weight(f, &s->ps[k], s->ps[k].p[i]);
     put(f, "sizes", 1, 8, sizes);
     put(f, "pixels", 3 * v->image, v->image, s->pixels);
     put(f, "prompt", 1, s->n, s->prompt);
