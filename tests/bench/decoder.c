@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "math/gemm.h"
 #include "math/pool.h"
 #include "net/miniomni.h"
@@ -34,10 +34,7 @@ check(int rc)
 static double
 now_ms(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+    return (double)ov_clock_monotonic_ns() * 1e-6;
 }
 
 /* --- the limit --- */
