@@ -114,6 +114,14 @@ need(const char *what, const char *value)
         tool_die(OV_EUSAGE, "%s is needed", what);
 }
 
+static void
+need_run(void)
+{
+    need("--config", a.config);
+    need("--corpus", a.corpus);
+    need("--state", a.state);
+}
+
 static int
 main_codec(int argc, char **argv)
 {
@@ -155,9 +163,7 @@ main_codec(int argc, char **argv)
 
     a.batch = 8, a.rate = 1.2e-3, a.clip = 2, a.decay = 0;
     tool_start(&door, argc, argv);
-    need("--config", a.config);
-    need("--corpus", a.corpus);
-    need("--state", a.state);
+    need_run();
     if (ov_config_open(&config, a.config, &err) != OV_OK ||
         ov_codec_config(&o.net, config, &err) != OV_OK ||
         ov_corpus_open(&corpus, a.corpus, &err) != OV_OK)
@@ -218,9 +224,7 @@ main_vad(int argc, char **argv)
 
     a.batch = 8, a.rate = 2e-3, a.clip = 1, a.decay = 0.01;
     tool_start(&door, argc, argv);
-    need("--config", a.config);
-    need("--corpus", a.corpus);
-    need("--state", a.state);
+    need_run();
     if (ov_config_open(&config, a.config, &err) != OV_OK ||
         ov_vad_config(&o.net, config, &err) != OV_OK ||
         ov_corpus_open(&corpus, a.corpus, &err) != OV_OK)
@@ -487,7 +491,7 @@ main_voice(int argc, char **argv)
     static int stage = 2;
     static struct ov_voice_task_options o = {
         .drop = 0.05, .ctc = 0.3, .balance = 0.4, .decide = 0.2,
-        .router = 0.01, .see = 0.3, .pace = 1 };
+        .router = 0.01, .see = 0.3, .pace = 1, .name = 0.3 };
     static const char *answers, *codes, *tokenizer, *writing, *humans;
     static const char *pictures;
     static const struct tool_option options[] = {
@@ -509,6 +513,10 @@ main_voice(int argc, char **argv)
           "rate of the eyes' encoder, as a part of --rate" },
         { "eyes-only", 0, TOOL_FLAG, &o.eyes_only, 0, 0, NULL, NULL,
           "only the eyes and their adapter learn" },
+        { "name", 0, TOOL_REAL, &o.name, 0, 10, NULL, "X",
+          "weight of the eyes' loss of names, if config.json has such" },
+        { "blind", 0, TOOL_REAL, &o.blind, 0, 1, NULL, "X",
+          "share of drawings of which the patches are not shown" },
         { "see", 0, TOOL_REAL, &o.see, 0, 1, NULL, "X",
           "share of turns about pictures, with --pictures" },
         { "drop", 0, TOOL_REAL, &o.drop, 0, 0.9, NULL, "X", "dropout" },
@@ -539,12 +547,10 @@ main_voice(int argc, char **argv)
 
     a.batch = 16, a.rate = 8e-4, a.clip = 1, a.decay = 0.02;
     tool_start(&door, argc, argv);
-    need("--config", a.config);
-    need("--corpus", a.corpus);
+    need_run();
     need("--answers", answers);
     need("--codes", codes);
     need("--tokenizer", tokenizer);
-    need("--state", a.state);
     if (ov_config_open(&config, a.config, &err) != OV_OK ||
         ov_voice_config(&o.net, config, &err) != OV_OK ||
         ov_corpus_open(&questions, a.corpus, &err) != OV_OK ||

@@ -238,3 +238,50 @@ ov_dropout(struct ov_graph *g, struct ov_tensor *x, ov_real p, uint64_t seed)
     ov_graph_record(g, drop_back, a);
     return y;
 }
+
+struct softmax {
+    struct ov_tensor *x, *y;
+    ov_real k;
+};
+
+static void
+softmax_back(struct ov_graph *g, void *args)
+{
+    struct softmax *a = args;
+    int cols = a->x->cols, i, j;
+
+    (void)g;
+    for (i = 0; a->x->g != NULL && i < a->x->rows; i++) {
+        size_t at = (size_t)i * (size_t)cols;
+        const ov_real *y = a->y->x + at, *dy = a->y->g + at;
+        ov_real *dx = a->x->g + at, mean = ov_dot_(y, dy, cols);
+        for (j = 0; j < cols; j++)
+            dx[j] += a->k * y[j] * (dy[j] - mean);
+    }
+}
+
+struct ov_tensor *
+ov_softmax(struct ov_graph *g, struct ov_tensor *x, ov_real k)
+{
+    struct ov_tensor *y = ov_tensor_new(g, x->rows, x->cols);
+    struct softmax *a;
+    int i, j;
+
+    for (i = 0; i < x->rows; i++) {
+        const ov_real *from = x->x + (size_t)i * (size_t)x->cols;
+        ov_real *to = y->x + (size_t)i * (size_t)x->cols, most = from[0], sum;
+        for (j = 1; j < x->cols; j++)
+            most = from[j] > most ? from[j] : most;
+        for (j = 0; j < x->cols; j++)
+            to[j] = ov_exp(k * (from[j] - most));
+        sum = ov_sum_(to, x->cols);
+        for (j = 0; j < x->cols; j++)
+            to[j] /= sum;
+    }
+    if (ov_graph_records(g)) {
+        a = ov_graph_alloc(g, sizeof *a);
+        *a = (struct softmax){x, y, k};
+        ov_graph_record(g, softmax_back, a);
+    }
+    return y;
+}

@@ -214,3 +214,49 @@ ov_columns(struct ov_graph *g, struct ov_tensor *x, int from, int cols)
     }
     return y;
 }
+
+struct beside {
+    struct ov_tensor *a, *b, *y;
+};
+
+/* Columns of y from at on are added to those of x, if it learns. */
+static void
+beside_grad(struct ov_tensor *x, const struct ov_tensor *y, int at)
+{
+    int i;
+
+    for (i = 0; x->g != NULL && i < x->rows; i++)
+        axpy(x->g + (size_t)i * x->cols, y->g + (size_t)i * y->cols + at, 1,
+             (size_t)x->cols);
+}
+
+static void
+beside_back(struct ov_graph *g, void *args)
+{
+    struct beside *a = args;
+
+    (void)g;
+    beside_grad(a->a, a->y, 0);
+    beside_grad(a->b, a->y, a->a->cols);
+}
+
+struct ov_tensor *
+ov_beside(struct ov_graph *g, struct ov_tensor *a, struct ov_tensor *b)
+{
+    struct ov_tensor *y = ov_tensor_new(g, a->rows, a->cols + b->cols);
+    struct beside *args;
+    ov_real *to = y->x;
+    int i;
+
+    for (i = 0; i < a->rows; i++, to += y->cols) {
+        memcpy(to, a->x + (size_t)i * a->cols, (size_t)a->cols * sizeof *to);
+        memcpy(to + a->cols, b->x + (size_t)i * b->cols,
+               (size_t)b->cols * sizeof *to);
+    }
+    if (ov_graph_records(g)) {
+        args = ov_graph_alloc(g, sizeof *args);
+        *args = (struct beside){a, b, y};
+        ov_graph_record(g, beside_back, args);
+    }
+    return y;
+}

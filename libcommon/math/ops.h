@@ -30,6 +30,9 @@ struct ov_tensor *ov_view(struct ov_graph *g, struct ov_tensor *x, int rows,
 /* Columns from..from+cols-1 of x, copied. */
 struct ov_tensor *ov_columns(struct ov_graph *g, struct ov_tensor *x, int from,
                              int cols);
+/* Columns of a [n,c], and behind them those of b [n,d] -> [n,c+d]. */
+struct ov_tensor *ov_beside(struct ov_graph *g, struct ov_tensor *a,
+                            struct ov_tensor *b);
 
 /* --- norm.c --- */
 
@@ -52,6 +55,9 @@ struct ov_tensor *ov_silu(struct ov_graph *g, struct ov_tensor *x);
 struct ov_tensor *ov_swiglu(struct ov_graph *g, struct ov_tensor *x);
 /* x [n,2h] = (a | b) -> a * sigmoid(b) [n,h] (Dauphin et al. 2017). */
 struct ov_tensor *ov_glu(struct ov_graph *g, struct ov_tensor *x);
+/* Of each row the softmax of k x. */
+struct ov_tensor *ov_softmax(struct ov_graph *g, struct ov_tensor *x,
+                             ov_real k);
 /* Zero each value with probability p, scale the rest by 1/(1-p); seed
  * decides.  Only when recording. */
 struct ov_tensor *ov_dropout(struct ov_graph *g, struct ov_tensor *x,

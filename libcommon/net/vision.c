@@ -18,6 +18,10 @@ enum {
     NEARS = NEAR * NEAR
 };
 
+/* Probabilities of names are made sharper: little is left of those that are
+ * second best by far. */
+#define SHARP ((ov_real)4)
+
 int
 ov_vision_config(struct ov_vision_config *c, const struct ov_config *file,
                  struct ov_err *err)
@@ -34,12 +38,15 @@ ov_vision_config(struct ov_vision_config *c, const struct ov_config *file,
         {"vision.adapter.hidden", 16, 16384, &c->adapter_h},
         {"voice.width", 16, 8192, &c->d_out},
     };
+    const struct ov_want names = {"vision.names", 2, 65536, &c->names};
     int r;
 
     *c = (struct ov_vision_config){0};
     if (!ov_config_has(file, "vision"))
         return OV_OK;
     r = ov_config_want(file, want, sizeof want / sizeof *want, err);
+    if (r == OV_OK && ov_config_has(file, "vision.names"))
+        r = ov_config_want(file, &names, 1, err);
     if (r != OV_OK)
         return r;
     if (c->patch % 2 != 0 || c->image % (2 * c->patch) != 0)
@@ -169,6 +176,16 @@ bind_encoder(struct ov_vision *v, struct ov_params *ps)
 }
 
 static void
+bind_names(struct ov_vision *v, struct ov_params *ps)
+{
+    const struct ov_vision_config *c = &v->c;
+
+    v->name_w = ov_param(ps, c->names, c->d, 1 / sqrt(c->d),
+                         "adapter.image.name.weight");
+    v->name_b = ov_param_const(ps, 1, c->names, 0, "adapter.image.name.bias");
+}
+
+static void
 bind_adapter(struct ov_vision *v, struct ov_params *ps)
 {
     const struct ov_vision_config *c = &v->c;
@@ -186,6 +203,9 @@ bind_adapter(struct ov_vision *v, struct ov_params *ps)
                            "adapter.image.all.down.weight");
     v->all_db =
         ov_param_const(ps, 1, c->d_out, 0, "adapter.image.all.down.bias");
+    if (c->names > 0)
+        v->name_say =
+            ov_param_const(ps, c->d_out, c->names, 0, "adapter.image.name.say");
 }
 
 void
@@ -197,6 +217,8 @@ ov_vision_bind(struct ov_vision *v, struct ov_params *ps,
         bind_encoder(v, ps);
     if (parts & OV_VISION_ADAPTER)
         bind_adapter(v, ps);
+    if (c->names > 0 && parts & (OV_VISION_ADAPTER | OV_VISION_NAMES))
+        bind_names(v, ps);
 }
 
 /* Which cells each patch of n images sees: [n * rows, CELLS], -1 beyond the
@@ -328,6 +350,25 @@ ov_vision_encode(const struct ov_vision *v, struct ov_graph *g,
 }
 
 struct ov_tensor *
+ov_vision_name(const struct ov_vision *v, struct ov_graph *g,
+               struct ov_tensor *rows)
+{
+    struct ov_tensor *whole = ov_pool(g, rows, ov_vision_rows(&v->c));
+
+    return ov_linear(g, whole, v->name_w, v->name_b);
+}
+
+/* Where position i of them all comes from: the row of a join, or -1. */
+static int32_t
+source(const struct ov_vision *v, int i, int all)
+{
+    int picture = i / all, place = i % all;
+    bool hidden = v->whole_only != NULL && v->whole_only[picture];
+
+    return hidden || place == all - 1 ? -1 : picture * (all - 1) + place;
+}
+
+struct ov_tensor *
 ov_vision_adapt(const struct ov_vision *v, struct ov_graph *g,
                 struct ov_tensor *rows)
 {
@@ -340,12 +381,16 @@ ov_vision_adapt(const struct ov_vision *v, struct ov_graph *g,
     struct ov_tensor *whole = ov_pool(g, rows, each);
 
     for (i = 0; i < n * all; i++)
-        from[i] = i % all < all - 1 ? i / all * (all - 1) + i % all : -1;
+        from[i] = source(v, i, all);
     for (i = 0; i < n; i++)
         last[i] = i * all + all - 1;
     x = ov_gelu(g, ov_linear(g, x, v->ad_up, v->ad_ub));
     x = ov_linear(g, x, v->ad_down, v->ad_db);
     whole = ov_gelu(g, ov_linear(g, whole, v->all_up, v->all_ub));
     whole = ov_linear(g, whole, v->all_down, v->all_db);
+    if (v->c.names > 0) {
+        struct ov_tensor *p = ov_softmax(g, ov_vision_name(v, g, rows), SHARP);
+        whole = ov_add(g, whole, ov_linear(g, p, v->name_say, NULL));
+    }
     return ov_scatter(g, ov_gather(g, x, from, n * all), whole, last);
 }

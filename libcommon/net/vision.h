@@ -8,7 +8,10 @@
  * (Dosovitskiy et al. 2021), and its neighbours within the feed-forward layer
  * (Li et al. 2021, LocalViT).  The adapter joins 2 x 2 patches into one
  * position; behind them comes one of the whole picture, from the mean of its
- * patches, as a class token would say it.
+ * patches, as a class token would say it.  To that is added what thing it may
+ * be: the mean of one embedding for each thing there is a name for, by how
+ * probable it is (Lu et al. 2024, Ovis: visual tokens of a vocabulary, by their
+ * probabilities).
  *
  * In: normalised pixels (media/resize.h).  Out: rows for each patch,
  * positions for the transformer. */
@@ -33,6 +36,7 @@ struct ov_vision_config {
     int stem;        /* channels of the first convolution */
     int stem_layers; /* ConvNeXt blocks on its cells */
     int d, heads, ff, layers;
+    int names;            /* things, and one more for no single thing; or 0 */
     int adapter_h, d_out; /* the shared transformer's width */
 };
 
@@ -53,9 +57,12 @@ struct ov_vision {
     struct ov_tensor *nw, *nb;
     struct ov_tensor *ad_up, *ad_ub, *ad_down, *ad_db;
     struct ov_tensor *all_up, *all_ub, *all_down, *all_db;
-    /* training only: drop this part of every residual branch */
+    struct ov_tensor *name_w, *name_b, *name_say;
+    /* training only: drop this part of every residual branch; of which
+     * pictures nothing but the whole is shown, NULL: none */
     ov_real drop;
     uint64_t drop_seed;
+    const bool *whole_only;
 };
 
 /* "vision" of config.json; without it c->image is 0, and all is well. */
@@ -65,7 +72,8 @@ int ov_vision_config(struct ov_vision_config *c, const struct ov_config *file,
 enum {
     OV_VISION_ENCODER = 1, /* tensors "vision.*" */
     OV_VISION_ADAPTER = 2, /* "adapter.image.*" */
-    OV_VISION_ALL = 3
+    OV_VISION_ALL = 3,
+    OV_VISION_NAMES = 4 /* of the adapter's only what tells names */
 };
 void ov_vision_bind(struct ov_vision *v, struct ov_params *ps,
                     const struct ov_vision_config *c, int parts);
@@ -87,6 +95,10 @@ void ov_vision_place(const struct ov_vision_config *c, int i, int *y, int *x);
 struct ov_tensor *ov_vision_encode(const struct ov_vision *v,
                                    struct ov_graph *g, struct ov_tensor *x,
                                    int n);
+/* rows [n * rows, d] -> logits of what each picture is [n, names], only where
+ * there are names. */
+struct ov_tensor *ov_vision_name(const struct ov_vision *v, struct ov_graph *g,
+                                 struct ov_tensor *rows);
 /* rows [n * rows, d] -> [n * positions, d_out]. */
 struct ov_tensor *ov_vision_adapt(const struct ov_vision *v, struct ov_graph *g,
                                   struct ov_tensor *rows);

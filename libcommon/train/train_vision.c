@@ -36,9 +36,10 @@ ov_vision_heads_bind(struct ov_vision_heads *h, struct ov_params *ps,
 {
     double in = 1 / sqrt(c->d);
 
-    ov_vision_bind(&h->v, ps, c, OV_VISION_ENCODER);
-    h->name_w = ov_param(ps, things, c->d, in, "name.thing.weight");
-    h->name_b = ov_param_const(ps, 1, things, 0, "name.thing.bias");
+    ov_vision_bind(&h->v, ps, c, OV_VISION_ENCODER | OV_VISION_NAMES);
+    h->things = c->names > 0 ? c->names - 1 : 0;
+    h->name_w = ov_param(ps, things - h->things, c->d, in, "name.thing.weight");
+    h->name_b = ov_param_const(ps, 1, things - h->things, 0, "name.thing.bias");
     h->count_w = ov_param(ps, OV_PICTURE_MOST, c->d, in, "name.count.weight");
     h->count_b = ov_param_const(ps, 1, OV_PICTURE_MOST, 0, "name.count.bias");
     h->shape_w = ov_param(ps, OV_SHAPES + 1, c->d, in, "name.shape.weight");
@@ -53,12 +54,26 @@ ov_vision_heads_run(const struct ov_vision_heads *h, struct ov_graph *g,
 {
     struct ov_tensor *rows = ov_vision_encode(&h->v, g, x, n);
     struct ov_tensor *whole = ov_pool(g, rows, ov_vision_rows(&h->v.c));
+    struct ov_tensor *name = ov_linear(g, whole, h->name_w, h->name_b);
 
+    if (h->things > 0)
+        name = ov_beside(g, ov_vision_name(&h->v, g, rows), name);
     return (struct ov_vision_said){
-        ov_linear(g, whole, h->name_w, h->name_b),
+        name,
         ov_linear(g, whole, h->count_w, h->count_b),
         ov_linear(g, rows, h->shape_w, h->shape_b),
         ov_linear(g, rows, h->colour_w, h->colour_b)};
+}
+
+/* The column of a thing among the name logits; thing -1: a scene. */
+static int32_t
+name_of(const struct ov_vision_config *c, int thing)
+{
+    int told = c->names > 0 ? c->names - 1 : 0;
+
+    if (told == 0 || (thing >= 0 && thing < told))
+        return thing;
+    return thing < 0 ? told : thing + 1;
 }
 
 void
@@ -138,7 +153,7 @@ draw(const struct ov_vision_task *t, struct ov_graph *g, struct ov_rng *r,
         else
             ov_picture_thing(im, r, choose(t, r),
                              i % 4 == 0 ? OV_LOOK_PLAIN : OV_LOOK_LEARN, &p);
-        b->name[i] = p.thing;
+        b->name[i] = name_of(c, p.thing);
         b->count[i] = p.thing < 0 ? p.n - 1 : -1;
         if (p.thing < 0)
             labels(c, &p, b->shape + (size_t)i * (size_t)rows,
@@ -203,6 +218,17 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
 
 /* --- the task --- */
 
+int
+ov_vision_names_fit(const struct ov_vision_config *c,
+                    const struct ov_images *im, struct ov_err *err)
+{
+    if (c->names == 0 || c->names == im->things + 1)
+        return OV_OK;
+    return ov_err_set(err, OV_EMODEL,
+                      "config.json: vision.names: %d of %d things and one more",
+                      c->names, im->things);
+}
+
 static void *
 bind(void *self, struct ov_params *ps)
 {
@@ -229,6 +255,8 @@ ov_vision_task_open(struct ov_vision_task **out,
                           "config.json: pictures to learn from are at most 256 "
                           "pixels wide, not %d",
                           o->net.image);
+    if (ov_vision_names_fit(&o->net, im, err) != OV_OK)
+        return err->code;
     t = calloc(1, sizeof *t);
     if (t == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Training the eyes alone: the thing of a picture is to be named, and of a
  * scene the shape and colour that cover each patch, and how many shapes there
- * are.  The heads that do it ("name.*") are for this stage only; what is kept
- * is "vision.*".
+ * are.  The heads that do it ("name.*") are for this stage only, but for the
+ * names that the adapter knows; what is kept is "vision.*" and
+ * "adapter.image.name.*".
  * In: drawings.  Out: a task for the trainer, and how well it sees. */
 #ifndef OV_TRAIN_TRAIN_VISION_H
 #define OV_TRAIN_TRAIN_VISION_H
@@ -29,11 +30,13 @@ int ov_vision_task_open(struct ov_vision_task **t,
 void ov_vision_task_close(struct ov_vision_task *t);
 
 /* What a network of the task makes of n pictures: windows of each
- * [n * cells, values] -> name logits [n, things], logits of one shape, two, ...
+ * [n * cells, values] -> name logits [n, names and other things] (if the
+ * adapter has names, the last of those is no single thing), logits of one shape, two, ...
  * [n, OV_PICTURE_MOST] and, of each patch, shape logits [n * rows,
  * OV_SHAPES + 1] and colour logits. */
 struct ov_vision_heads {
     struct ov_vision v;
+    int things; /* that have a name in the adapter */
     struct ov_tensor *name_w, *name_b, *count_w, *count_b, *shape_w, *shape_b,
         *colour_w, *colour_b;
 };
@@ -59,6 +62,10 @@ int ov_vision_test(const struct ov_vision_config *c, const struct ov_images *im,
                    void (*confused)(const char *style, const char *is,
                                     const char *said),
                    struct ov_err *err);
+/* Whether the adapter's names, if there are any, are those of the pictures:
+ * OV_EMODEL. */
+int ov_vision_names_fit(const struct ov_vision_config *c,
+                        const struct ov_images *im, struct ov_err *err);
 /* The windows of one picture. */
 void ov_vision_look(const struct ov_vision_config *c,
                     const struct ov_picture *p, ov_real *x);

@@ -8,6 +8,7 @@
 
 #include "train/examples.h"
 #include "train/loss.h"
+#include "train/train_vision.h"
 
 const char *const ov_token_names[OV_TOKENS] = {
     "<|pad|>",          "<|end|>",        "<|audio|>",      "<|text|>",
@@ -31,6 +32,8 @@ enum {
     STAT_DECIDE_N,
     STAT_SEE_HIT,
     STAT_SEE_N,
+    STAT_NAME_HIT,
+    STAT_NAME_N,
     STAT_ROUTER,
     STAT_BUSIEST
 };
@@ -63,6 +66,8 @@ struct batch {
     int32_t *chars;
     int pictures;
     struct ov_tensor *seen; /* their windows */
+    int32_t *thing;         /* what each is among the eyes' names */
+    bool *whole_only;
     int32_t *seen_at;       /* positions of what is seen */
     int seen_n;
 };
@@ -149,6 +154,8 @@ lay_picture(const struct ov_voice_task *t, const struct ov_turn *e,
     size_t values = (size_t)ov_vision_cells(c) * (size_t)ov_vision_values(c);
     int i;
 
+    b->thing[b->pictures] = e->thing < 0 ? c->names - 1 : e->thing;
+    b->whole_only[b->pictures] = e->whole_only;
     memcpy(b->seen->x + values * (size_t)b->pictures++, e->seen,
            sizeof *e->seen * values);
     lay_token(&t->o.net, b, row++, t->m.token[OV_TOKEN_IMAGE]);
@@ -247,6 +254,8 @@ allot(const struct ov_voice_task *t, struct batch *b, struct ov_graph *g,
         return;
     b->seen = ov_tensor_new(g, pictures * ov_vision_cells(&t->o.eyes),
                             ov_vision_values(&t->o.eyes));
+    b->thing = ov_graph_alloc(g, sizeof *b->thing * (size_t)pictures);
+    b->whole_only = ov_graph_alloc(g, sizeof *b->whole_only * (size_t)pictures);
     b->seen_at = ov_graph_alloc(
         g, sizeof(int32_t) *
                (size_t)(pictures * ov_vision_positions(&t->o.eyes)));
@@ -304,8 +313,8 @@ wanted(struct ov_graph *g, const int32_t *want, int n, int32_t **idx,
 }
 
 struct losses {
-    struct ov_tensor *part[OV_VOICE_MAX_BOOKS + 4];
-    ov_real k[OV_VOICE_MAX_BOOKS + 4];
+    struct ov_tensor *part[OV_VOICE_MAX_BOOKS + 5];
+    ov_real k[OV_VOICE_MAX_BOOKS + 5];
     int n;
 };
 
@@ -373,6 +382,30 @@ router_loss(const struct ov_voice_task *t, const struct ov_voice *v,
     stats[STAT_BUSIEST] +=
         ov_experts_busiest(v->look, c->layers, c->experts.count) / OV_SHARDS;
     l->k[l->n++] = (ov_real)(t->o.router / OV_SHARDS);
+}
+
+/* h with what is seen; and the eyes are to know what it is. */
+static struct ov_tensor *
+look(const struct ov_voice_task *t, struct ov_vision *eyes, struct ov_graph *g,
+     struct ov_tensor *h, const struct batch *b, struct losses *l,
+     double *stats)
+{
+    struct ov_tensor *rows;
+    long count = 0, hits = 0;
+
+    if (b->pictures == 0)
+        return h;
+    rows = ov_vision_encode(eyes, g, b->seen, b->pictures);
+    if (eyes->c.names > 0 && t->o.name > 0) {
+        l->part[l->n] = ov_cross_entropy(
+            g, ov_vision_name(eyes, g, rows), b->thing, NULL,
+            1 / (ov_real)b->pictures, NULL, &count, &hits);
+        l->k[l->n++] = (ov_real)(t->o.name / OV_SHARDS);
+        stats[STAT_NAME_HIT] += (double)hits;
+        stats[STAT_NAME_N] += (double)count;
+    }
+    eyes->whole_only = b->whole_only;
+    return ov_scatter(g, h, ov_vision_adapt(eyes, g, rows), b->seen_at);
 }
 
 /* Spoken questions, and any about pictures, answered rightly: all tokens of
@@ -452,12 +485,7 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     }
     h = ov_voice_embed(v, g, b->text, (const int32_t *const *)b->code, b->rows,
                        heard, b->place);
-    if (b->pictures > 0)
-        h = ov_scatter(g, h,
-                       ov_vision_adapt(&both->eyes, g,
-                                       ov_vision_encode(&both->eyes, g, b->seen,
-                                                        b->pictures)),
-                       b->seen_at);
+    h = look(t, &both->eyes, g, h, b, &l, stats);
     v->look = c->experts.count > 0
                   ? ov_graph_alloc(g, sizeof *v->look * (size_t)c->layers)
                   : NULL;
@@ -495,8 +523,10 @@ bind(void *self, struct ov_params *ps)
             ps->p[i]->frozen = t->o.eyes_only;
         ov_vision_bind(&n->eyes, ps, &t->o.eyes, OV_VISION_ALL);
         for (; i < ps->n; i++)
-            if (strncmp(ps->p[i]->name, "vision.", 7) == 0)
+            if (strncmp(ps->p[i]->name, "vision.", 7) == 0) {
                 ps->p[i]->pace = (float)t->o.pace;
+                ps->p[i]->frozen = t->o.pace == 0;
+            }
     }
     return n;
 }
@@ -511,9 +541,12 @@ ov_voice_task_open(struct ov_voice_task **out,
                    const char *tokenizer, struct ov_task *task,
                    struct ov_err *err)
 {
-    struct ov_voice_task *t = calloc(1, sizeof *t);
+    struct ov_voice_task *t;
     int r;
 
+    if (o->images != NULL && ov_vision_names_fit(&o->eyes, o->images, err) != 0)
+        return err->code;
+    t = calloc(1, sizeof *t);
     if (t == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
     t->o = *o;
@@ -533,10 +566,10 @@ ov_voice_task_open(struct ov_voice_task **out,
         .loss = loss,
         .stat = {"text", "text_hit", "text_n", "code", "code0_hit", "code_n",
                  "ctc", "ctc_n", "chat_hit", "chat_n", "decide_hit",
-                 "decide_n", "see_hit", "see_n"},
+                 "decide_n", "see_hit", "see_n", "name_hit", "name_n"},
         .stat_per = {STAT_TEXT_N, STAT_TEXT_N, -1, STAT_CODE_N, STAT_CODE_N, -1,
                      STAT_CTC_N, -1, STAT_CHAT_N, -1, STAT_DECIDE_N, -1,
-                     STAT_SEE_N, -1, -1, -1}};
+                     STAT_SEE_N, -1, STAT_NAME_N, -1, -1, -1}};
     if (o->net.experts.count > 0) {
         task->stat[STAT_ROUTER] = "router";
         task->stat[STAT_BUSIEST] = "busiest";

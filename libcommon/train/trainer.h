@@ -17,7 +17,7 @@
 #include "math/graph.h"
 #include "net/params.h"
 
-enum { OV_SHARDS = 2, OV_STATS = 16 };
+enum { OV_SHARDS = 2, OV_STATS = 18 };
 
 struct ov_task {
     void *self;

@@ -131,11 +131,14 @@ def transformer(x):
 
 def run():
     x = eyes(w["pixels"].reshape(3, SIDE, SIDE))
-    whole = x.mean(0, keepdim=True)
+    mean = x.mean(0, keepdim=True)
     x = x.reshape(x.shape[0] // 4, -1)
     x = linear(gelu(linear(x, "adapter.image.up")), "adapter.image.down")
-    whole = linear(gelu(linear(whole, "adapter.image.all.up")),
+    whole = linear(gelu(linear(mean, "adapter.image.all.up")),
                    "adapter.image.all.down")
+    if "adapter.image.name.weight" in w:
+        p = (4 * linear(mean, "adapter.image.name")).softmax(-1)
+        whole = whole + F.linear(p, w["adapter.image.name.say"])
     x = torch.cat([x, whole])
     t = w["lm.text.embed"][w["prompt"][0].long()]
     x = transformer(torch.cat([t[:1], x, t[1:]]))

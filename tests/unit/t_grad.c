@@ -128,6 +128,8 @@ BODY(add, ov_add(g, I(0), I(1)))
 BODY(residual, ov_residual(g, I(0), I(1), I(2), .5))
 BODY(view, ov_view(g, ov_silu(g, I(0)), 6, 14))
 BODY(columns, ov_columns(g, I(0), 2, 3))
+BODY(beside, ov_beside(g, I(0), I(1)))
+BODY(softmax, ov_softmax(g, I(0), 2))
 BODY(layernorm, ov_layernorm(g, I(0), I(1), I(2), 1e-5))
 BODY(rmsnorm, ov_rmsnorm(g, I(0), I(1), 1e-5))
 BODY(gelu, ov_gelu(g, I(0)))
@@ -220,6 +222,8 @@ main(void)
     input(12, 7), input(12, 7), input(1, 7), RUN(residual);
     input(12, 7), RUN(view);
     input(12, 7), RUN(columns);
+    input(4, 7), input(4, 5), RUN(beside);
+    input(4, 7), RUN(softmax);
     input(12, 7), input(1, 7), input(1, 7), RUN(layernorm);
     input(12, 7), input(1, 7), RUN(rmsnorm);
     input(12, 7), RUN(gelu);

@@ -89,6 +89,60 @@ t_network(void)
     ov_graph_free(rec);
 }
 
+/* The mean of the embeddings of names, by their probability, is added to the
+ * position of the whole; which is all that is left of a picture where patches
+ * are not shown. */
+static void
+t_names(void)
+{
+    struct ov_vision_config named = vc;
+    struct ov_graph *g = ov_graph_new(true);
+    static const bool whole_only[3] = {false, true, false};
+    int n = 3, all = ov_vision_positions(&vc), d = vc.d_out, i, j, k;
+    struct ov_tensor *rows, *plain, *said, *more, *logits;
+    double worst = 0, left = 0;
+    struct ov_params ps;
+    struct ov_vision v;
+
+    named.names = 5;
+    ov_params_init(&ps, NULL, NULL, 5, true);
+    ov_vision_bind(&v, &ps, &named, OV_VISION_ALL);
+    rows = ov_vision_encode(&v, g, windows(g, n), n);
+    plain = ov_vision_adapt(&v, g, rows);
+    for (i = 0; i < d * named.names; i++)
+        v.name_say->x[i] = (ov_real)ov_rng_normal(&rng);
+    said = ov_vision_adapt(&v, g, rows);
+    logits = ov_vision_name(&v, g, rows);
+    for (i = 0; i < n; i++) {
+        const ov_real *l = logits->x + i * named.names;
+        size_t at = (size_t)((i + 1) * all - 1) * (size_t)d;
+        double p[5], sum = 0;
+        for (k = 0; k < named.names; k++)
+            sum += p[k] = exp(4 * (double)(l[k] - l[0]));
+        for (j = 0; j < d; j++) {
+            double want = (double)plain->x[at + (size_t)j], off;
+            for (k = 0; k < named.names; k++)
+                want += p[k] / sum *
+                        (double)v.name_say->x[j * named.names + k];
+            off = fabs(want - (double)said->x[at + (size_t)j]);
+            worst = off > worst ? off : worst;
+        }
+    }
+    ok(worst < 1e-4, "a picture is said to be what it may be (%.1e)", worst);
+    v.whole_only = whole_only;
+    more = ov_vision_adapt(&v, g, rows);
+    for (i = 0; i < (all - 1) * d; i++)
+        left += fabs((double)more->x[(size_t)all * (size_t)d + (size_t)i]);
+    ok(left == 0 &&
+           far(more->x + ((size_t)all * 2 - 1) * (size_t)d,
+               said->x + ((size_t)all * 2 - 1) * (size_t)d,
+               (size_t)(all + 1) * (size_t)d) == 0 &&
+           far(more->x, said->x, (size_t)all * (size_t)d) == 0,
+       "patches of one picture are not shown, all else is");
+    ov_params_free(&ps);
+    ov_graph_free(g);
+}
+
 /* Windows and places, of a picture whose pixels tell where they are. */
 static void
 t_places(void)
@@ -412,9 +466,10 @@ t_questions(void)
 /* --- learning --- */
 
 static void
-t_learns(void)
+t_learns(bool names_too)
 {
-    struct ov_vision_task_options o = {.net = vc, .batch = 8, .seed = 2};
+    struct ov_vision_config named = vc;
+    struct ov_vision_task_options o = {.batch = 8, .seed = 2};
     struct ov_trainer_options run;
     struct ov_vision_score score[8];
     struct ov_vision_task *t;
@@ -426,6 +481,8 @@ t_learns(void)
     bool done = false;
     int r, n = 0;
 
+    named.names = names_too ? 5 : 0;
+    o.net = named;
     ov_trainer_defaults(&run);
     run.dir = dir;
     run.steps = 120;
@@ -443,7 +500,7 @@ t_learns(void)
     ok(r == OV_OK && done, "a run of 120 steps (%s)", err.text);
     ov_params_free(&ps);
     snprintf(path, sizeof path, "%s/state.safetensors", dir);
-    n = ov_vision_test(&vc, &im, path, 8, 1, score, 8, NULL, &err);
+    n = ov_vision_test(&named, &im, path, 8, 1, score, 8, NULL, &err);
     if (n < 0)
         diag("%s", err.text);
     ok(n == 3 && score[0].n == 4 && score[0].right >= 3 && score[1].n == 32 &&
@@ -453,7 +510,12 @@ t_learns(void)
     ok(n == 3 && score[2].n == 400 && score[2].patches > 3000,
        "held-out scenes are looked at (%d of %d patches)", score[2].shapes,
        score[2].patches);
+    named.names = 4;
+    o.net = named;
+    ok(ov_vision_task_open(&t, &o, &im, &task, &err) == OV_EMODEL,
+       "names of other things: %s", err.text);
     ov_images_close(&im);
+    unlink(path);
 }
 
 int
@@ -463,12 +525,14 @@ main(void)
     if (mkdtemp(dir) == NULL)
         skip_all("no temporary folder");
     t_network();
+    t_names();
     t_places();
     t_gradient();
     make_art();
     t_scenes();
     t_questions();
-    t_learns();
+    t_learns(false);
+    t_learns(true);
     t_more();
     t_folder();
     {
