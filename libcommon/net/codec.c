@@ -237,61 +237,6 @@ ov_codec_encode(const struct ov_codec *n, struct ov_graph *g,
                         (ov_real)1e-5);
 }
 
-/* The index of the largest s[k] - half[k], the first of equals. */
-OV_HOT static int
-best_of(const ov_real *restrict s, const ov_real *restrict half,
-        ov_real *restrict v, int card)
-{
-    ov_real most;
-    int k, i = 0;
-
-    for (k = 0; k < card; k++)
-        v[k] = s[k] - half[k];
-    most = v[0];
-    for (k = 1; k < card; k++)
-        most = v[k] > most ? v[k] : most;
-    while (i < card - 1 && v[i] != most)
-        i++;
-    return i;
-}
-
-void
-ov_codec_quantise(const struct ov_codec *n, struct ov_graph *g,
-                  const ov_real *z, int frames, int32_t *codes, ov_real *q)
-{
-    int d = n->c.dim, card = n->c.card, f, i, k, j;
-    size_t values = (size_t)frames * (size_t)d;
-    ov_real *r = ov_graph_alloc(g, sizeof *r * values);
-    ov_real *dots =
-        ov_graph_alloc(g, sizeof *dots * (size_t)frames * (size_t)card);
-    ov_real *half = ov_graph_alloc(g, sizeof *half * (size_t)card);
-    ov_real *v = ov_graph_alloc(g, sizeof *v * (size_t)card);
-
-    memcpy(r, z, sizeof *r * values);
-    memset(q, 0, sizeof *q * values);
-    for (i = 0; i < n->c.stages; i++) {
-        const ov_real *book = n->book[i]->x;
-        for (k = 0; k < card; k++)
-            half[k] =
-                ov_dot_(book + (size_t)k * d, book + (size_t)k * d, d) / 2;
-        if (ov_graph_fast(g))
-            ov_gemm(false, true, frames, card, d, 1, r, d, book, d, 0, dots,
-                    card);
-        else
-            ov_matvec(frames, card, d, r, book, NULL, dots);
-        for (f = 0; f < frames; f++) {
-            const ov_real *s = dots + (size_t)f * card, *e;
-            int best = best_of(s, half, v, card);
-            codes[f * n->c.stages + i] = best;
-            e = book + (size_t)best * d;
-            for (j = 0; j < d; j++) {
-                r[(size_t)f * d + j] -= e[j];
-                q[(size_t)f * d + j] += e[j];
-            }
-        }
-    }
-}
-
 void
 ov_codec_lookup(const struct ov_codec *n, const int32_t *codes, int frames,
                 ov_real *q)

@@ -76,8 +76,9 @@ struct ov_tensor *ov_codec_encode(const struct ov_codec *n, struct ov_graph *g,
                                   struct ov_tensor *feat,
                                   const struct ov_segs *segs,
                                   struct ov_codec_state *s);
-/* Nearest codes stage by stage: z [frames, dim] -> codes [frames, stages],
- * and the sum of the entries, q [frames, dim]. */
+/* z [frames, dim] -> codes [frames, stages], whose entries' sum q [frames, dim]
+ * is near: of each stage the sixteen best ways so far go on to the next (a beam
+ * search; residual quantisation itself, one way: Zeghidour et al. 2021). */
 void ov_codec_quantise(const struct ov_codec *n, struct ov_graph *g,
                        const ov_real *z, int frames, int32_t *codes,
                        ov_real *q);

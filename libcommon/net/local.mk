@@ -2,6 +2,7 @@
 libov_a_SOURCES += \
 	libcommon/net/block.c libcommon/net/block.h \
 	libcommon/net/codec.c libcommon/net/codec.h \
+	libcommon/net/codec_quantise.c \
 	libcommon/net/params.c libcommon/net/params.h
 libov_a_SOURCES += \
 	libcommon/net/encoder.c \
