@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The default model's eyes: a small vision transformer, and the adapter
  * that brings what it saw into the space of the shared transformer.
+ * In: normalised pixels (media/resize.h).  Out: rows for each patch,
+ * positions for the transformer.
  *
  * Two overlapping convolutions make patches (Xiao et al. 2021: they learn
  * from fewer pictures than one flat cut), with ConvNeXt blocks between (Liu et
@@ -11,10 +13,7 @@
  * patches, as a class token would say it.  To that is added what thing it may
  * be: the mean of one embedding for each thing there is a name for, by how
  * probable it is (Lu et al. 2024, Ovis: visual tokens of a vocabulary, by their
- * probabilities).
- *
- * In: normalised pixels (media/resize.h).  Out: rows for each patch,
- * positions for the transformer. */
+ * probabilities). */
 #ifndef OV_NET_VISION_H
 #define OV_NET_VISION_H
 

@@ -30,9 +30,9 @@ int ov_vision_task_open(struct ov_vision_task **t,
 void ov_vision_task_close(struct ov_vision_task *t);
 
 /* What a network of the task makes of n pictures: windows of each
- * [n * cells, values] -> name logits [n, names and other things] (if the
- * adapter has names, the last of those is no single thing), logits of one shape, two, ...
- * [n, OV_PICTURE_MOST] and, of each patch, shape logits [n * rows,
+ * [n * cells, values] -> name logits [n, things] (behind the adapter's names,
+ * if it has some, stands what is no single thing), logits of one shape, two,
+ * ... [n, OV_PICTURE_MOST] and, of each patch, shape logits [n * rows,
  * OV_SHAPES + 1] and colour logits. */
 struct ov_vision_heads {
     struct ov_vision v;
