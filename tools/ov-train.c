@@ -510,7 +510,7 @@ main_voice(int argc, char **argv)
           "text, align, joint or talk" },
         PICTURES_OPTION,
         { "eyes", 0, TOOL_REAL, &o.pace, 0, 1, NULL, "X",
-          "rate of the eyes' encoder, as a part of --rate" },
+          "rate of the eyes themselves, as a part of --rate" },
         { "eyes-only", 0, TOOL_FLAG, &o.eyes_only, 0, 0, NULL, NULL,
           "only the eyes and their adapter learn" },
         { "name", 0, TOOL_REAL, &o.name, 0, 10, NULL, "X",

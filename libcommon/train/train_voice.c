@@ -508,6 +508,15 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
 
 /* --- the task --- */
 
+/* What sees, and knows names; not what tells the transformer. */
+static bool
+of_the_eyes(const char *name)
+{
+    return strncmp(name, "vision.", 7) == 0 ||
+           strcmp(name, "adapter.image.name.weight") == 0 ||
+           strcmp(name, "adapter.image.name.bias") == 0;
+}
+
 static void *
 bind(void *self, struct ov_params *ps)
 {
@@ -523,7 +532,7 @@ bind(void *self, struct ov_params *ps)
             ps->p[i]->frozen = t->o.eyes_only;
         ov_vision_bind(&n->eyes, ps, &t->o.eyes, OV_VISION_ALL);
         for (; i < ps->n; i++)
-            if (strncmp(ps->p[i]->name, "vision.", 7) == 0) {
+            if (of_the_eyes(ps->p[i]->name)) {
                 ps->p[i]->pace = (float)t->o.pace;
                 ps->p[i]->frozen = t->o.pace == 0;
             }
