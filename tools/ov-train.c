@@ -269,12 +269,14 @@ open_pictures(const char *dir, struct ov_images *im, struct ov_vision_config *c)
 static int
 main_vision(int argc, char **argv)
 {
-    static double drop = 0.1, more = 0.5;
+    static double drop = 0.1, more = 0.5, mix;
     static const char *pictures;
     static const struct tool_option options[] = {
         RUN_OPTIONS,
         PICTURES_OPTION,
         { "drop", 0, TOOL_REAL, &drop, 0, 0.9, NULL, "X", "dropout" },
+        { "mix", 0, TOOL_REAL, &mix, 0, 1, NULL, "X",
+          "share of pictures that are given another one's style" },
         { "more", 0, TOOL_REAL, &more, 0, 1, NULL, "X",
           "share of drawings that nothing is asked about" },
         { 0 }
@@ -296,6 +298,7 @@ main_vision(int argc, char **argv)
     need("--state", a.state);
     o.batch = a.batch;
     o.drop = drop;
+    o.mix = mix;
     o.more = more;
     o.seed = tool.seed;
     if (ov_vision_task_open(&t, &o, &im, &task, &err) != OV_OK)

@@ -143,3 +143,81 @@ ov_rmsnorm(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *w,
     ov_graph_record(g, norm_back, a);
     return y;
 }
+
+struct style {
+    struct ov_tensor *x, *y;
+    const ov_real *k; /* [sequences, cols] */
+    int rows;
+};
+
+static void
+style_back(struct ov_graph *g, void *args)
+{
+    struct style *a = args;
+    int cols = a->x->cols, i, j;
+
+    (void)g;
+    for (i = 0; a->x->g != NULL && i < a->x->rows; i++) {
+        const ov_real *k = a->k + (size_t)(i / a->rows) * (size_t)cols;
+        const ov_real *dy = a->y->g + (size_t)i * (size_t)cols;
+        ov_real *dx = a->x->g + (size_t)i * (size_t)cols;
+        for (j = 0; j < cols; j++)
+            dx[j] += k[j] * dy[j];
+    }
+}
+
+/* Mean and deviation of column j of rows rows. */
+static void
+style_of(const ov_real *x, int rows, int cols, int j, ov_real *mean,
+         ov_real *deviation)
+{
+    ov_real m = 0, v = 0;
+    int i;
+
+    for (i = 0; i < rows; i++)
+        m += x[(size_t)i * (size_t)cols + (size_t)j];
+    m /= (ov_real)rows;
+    for (i = 0; i < rows; i++) {
+        ov_real d = x[(size_t)i * (size_t)cols + (size_t)j] - m;
+        v += d * d;
+    }
+    *mean = m;
+    *deviation = ov_sqrt(v / (ov_real)rows + (ov_real)1e-5);
+}
+
+struct ov_tensor *
+ov_mix_style(struct ov_graph *g, struct ov_tensor *x, int rows,
+             const int *with, const ov_real *keep)
+{
+    int n = x->rows / rows, cols = x->cols, i, j;
+    size_t all = (size_t)n * (size_t)cols, each = (size_t)rows * (size_t)cols;
+    struct ov_tensor *y = ov_tensor_new(g, x->rows, cols);
+    ov_real *k = ov_graph_alloc(g, 4 * all * sizeof *k), *c = k + all;
+    ov_real *mean = c + all, *dev = mean + all;
+    struct style *a;
+
+    for (i = 0; i < n; i++)
+        for (j = 0; j < cols; j++)
+            style_of(x->x + (size_t)i * each, rows, cols, j,
+                     &mean[i * cols + j], &dev[i * cols + j]);
+    for (i = 0; i < n; i++)
+        for (j = 0; j < cols; j++) {
+            int at = i * cols + j, to = with[i] * cols + j;
+            ov_real p = keep[i];
+            k[at] = (p * dev[at] + (1 - p) * dev[to]) / dev[at];
+            c[at] = p * mean[at] + (1 - p) * mean[to] - k[at] * mean[at];
+        }
+    for (i = 0; i < x->rows; i++) {
+        size_t at = (size_t)(i / rows) * (size_t)cols;
+        for (j = 0; j < cols; j++)
+            y->x[(size_t)i * (size_t)cols + (size_t)j] =
+                k[at + (size_t)j] * x->x[(size_t)i * (size_t)cols + (size_t)j] +
+                c[at + (size_t)j];
+    }
+    if (ov_graph_records(g)) {
+        a = ov_graph_alloc(g, sizeof *a);
+        *a = (struct style){x, y, k, rows};
+        ov_graph_record(g, style_back, a);
+    }
+    return y;
+}

@@ -44,6 +44,12 @@ struct ov_tensor *ov_layernorm(struct ov_graph *g, struct ov_tensor *x,
 struct ov_tensor *ov_rmsnorm(struct ov_graph *g, struct ov_tensor *x,
                              struct ov_tensor *w, ov_real eps);
 
+/* Sequences of rows rows, sequence i with mean and deviation of each column
+ * between its own (part keep[i]) and those of sequence with[i]; for the
+ * gradient they are constants (Zhou et al. 2021, MixStyle). */
+struct ov_tensor *ov_mix_style(struct ov_graph *g, struct ov_tensor *x,
+                               int rows, const int *with, const ov_real *keep);
+
 /* --- act.c --- */
 
 /* x * sigmoid(1.702 x): the sigmoid form of GELU (Hendrycks & Gimpel 2016,

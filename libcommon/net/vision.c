@@ -339,13 +339,18 @@ ov_vision_encode(const struct ov_vision *v, struct ov_graph *g,
     near = cells_around(g, 2 * (c->image / c->patch));
     for (i = 0; i < c->stem_layers; i++)
         x = run_cell(v, i, g, x, near);
+    if (v->style_of != NULL)
+        x = ov_mix_style(g, x, ov_vision_cells(c), v->style_of, v->style_keep);
     x = ov_gather(g, x, reach(c, g, n), n * rows * CELLS);
     x = ov_view(g, x, n * rows, CELLS * c->stem);
     x = ov_linear(g, x, v->join_w, v->join_b);
     x = ov_embed(g, x, v->place, place, n * rows);
     near = patches_around(c, g);
-    for (i = 0; i < c->layers; i++)
+    for (i = 0; i < c->layers; i++) {
         x = run_layer(v, i, g, x, segs, near);
+        if (v->style_of != NULL && i == 0)
+            x = ov_mix_style(g, x, rows, v->style_of, v->style_keep);
+    }
     return ov_layernorm(g, x, v->nw, v->nb, EPS);
 }
 

@@ -58,10 +58,13 @@ struct ov_vision {
     struct ov_tensor *all_up, *all_ub, *all_down, *all_db;
     struct ov_tensor *name_w, *name_b, *name_say;
     /* training only: drop this part of every residual branch; of which
-     * pictures nothing but the whole is shown, NULL: none */
+     * pictures nothing but the whole is shown, NULL: none; whose style each
+     * picture takes, and how much of its own it keeps, NULL: all of it */
     ov_real drop;
     uint64_t drop_seed;
     const bool *whole_only;
+    const int *style_of;
+    const ov_real *style_keep;
 };
 
 /* "vision" of config.json; without it c->image is 0, and all is well. */

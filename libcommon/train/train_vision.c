@@ -126,6 +126,8 @@ choose(const struct ov_vision_task *t, struct ov_rng *r)
 struct batch {
     struct ov_tensor *x;
     int32_t *name, *count, *shape, *colour; /* -1: nothing is asked */
+    int *style_of;
+    ov_real *style_keep;
 };
 
 static void
@@ -162,6 +164,26 @@ draw(const struct ov_vision_task *t, struct ov_graph *g, struct ov_rng *r,
     }
 }
 
+/* Who takes whose style, and how much is kept: mostly nearly all or nearly
+ * nothing. */
+static void
+mix_styles(const struct ov_vision_task *t, struct ov_graph *g,
+           struct ov_rng *r, struct batch *b)
+{
+    int n = t->o.batch, i;
+
+    b->style_of = ov_graph_alloc(g, (size_t)n * sizeof *b->style_of);
+    b->style_keep = ov_graph_alloc(g, (size_t)n * sizeof *b->style_keep);
+    for (i = 0; i < n; i++) {
+        double u = ov_rng_unit(r), keep = u * u * u * u;
+        bool flip = ov_rng_below(r, 2) == 0;
+        b->style_of[i] = (int)ov_rng_below(r, (uint64_t)n);
+        b->style_keep[i] = (ov_real)(ov_rng_unit(r) >= t->o.mix ? 1
+                                     : flip                     ? 1 - keep
+                                                                : keep);
+    }
+}
+
 static int
 wanted(const int32_t *want, int n)
 {
@@ -192,6 +214,11 @@ loss(void *self, void *net, struct ov_graph *g, long step, int shard,
     draw(t, g, &r, &b);
     h->v.drop = (ov_real)t->o.drop;
     h->v.drop_seed = ov_rng_next(&r);
+    if (t->o.mix > 0) {
+        mix_styles(t, g, &r, &b);
+        h->v.style_of = b.style_of;
+        h->v.style_keep = b.style_keep;
+    }
     said = ov_vision_heads_run(h, g, b.x, n);
     part[0] =
         ov_cross_entropy(g, said.name, b.name, NULL,

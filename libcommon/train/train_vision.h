@@ -16,6 +16,7 @@ struct ov_vision_task_options {
     struct ov_vision_config net;
     int batch; /* pictures a shard, an eighth of them scenes */
     double drop;
+    double mix;  /* share of pictures that are given another one's style */
     double more; /* share of drawings of what is never asked about */
     uint64_t seed;
 };

@@ -143,6 +143,34 @@ t_names(void)
     ov_graph_free(g);
 }
 
+/* The first of two takes half of the other's style, the second keeps its own;
+ * the gradient takes that for a constant stretch. */
+static void
+t_style(void)
+{
+    static const int with[2] = {1, 0};
+    static const ov_real keep[2] = {0.5f, 1};
+    struct ov_graph *g = ov_graph_new(true);
+    struct ov_tensor *x = ov_tensor_new(g, 8, 1), *y, *l;
+    ov_real zero[8] = {0};
+    int i;
+
+    for (i = 0; i < 8; i++) /* means 0 and 10, deviations 1 and 3 */
+        x->x[i] = (ov_real)(i < 4 ? i % 2 * 2 - 1 : 10 + (i % 2 * 2 - 1) * 3);
+    y = ov_mix_style(g, x, 4, with, keep);
+    ok(fabs((double)(y->x[0] - 3)) < 1e-3 && fabs((double)(y->x[1] - 7)) < 1e-3 &&
+           far(x->x + 4, y->x + 4, 4) < 1e-5,
+       "half of another's style: %.3f and %.3f", (double)y->x[0],
+       (double)y->x[1]);
+    l = ov_l2(g, y, zero, 1);
+    ov_graph_backward(g, l, 1);
+    ok(fabs((double)(x->g[1] - 2 * y->g[1])) < 1e-3 &&
+           fabs((double)(x->g[4] - y->g[4])) < 1e-3 && y->g[1] != 0,
+       "and its gradient is twice as wide (%.3f of %.3f)", (double)x->g[1],
+       (double)y->g[1]);
+    ov_graph_free(g);
+}
+
 /* Windows and places, of a picture whose pixels tell where they are. */
 static void
 t_places(void)
@@ -483,6 +511,7 @@ t_learns(bool names_too)
 
     named.names = names_too ? 5 : 0;
     o.net = named;
+    o.mix = names_too ? 0.5 : 0;
     ov_trainer_defaults(&run);
     run.dir = dir;
     run.steps = 120;
@@ -526,6 +555,7 @@ main(void)
         skip_all("no temporary folder");
     t_network();
     t_names();
+    t_style();
     t_places();
     t_gradient();
     make_art();
