@@ -31,7 +31,7 @@ on_signal(int sig)
 /* What every training takes. */
 static struct {
     const char *config, *corpus, *state, *start;
-    int steps, warmup, decay_from, save_every, log_every, batch;
+    int steps, warmup, decay_from, mean_from, save_every, log_every, batch;
     double rate, floor, minutes, decay, clip, pace;
     bool mixed, muon;
 } a;
@@ -51,6 +51,8 @@ static struct {
       "steps of rising rate" }, \
     { "decay-from", 0, TOOL_INT, &a.decay_from, 0, 1e8, NULL, "N", \
       "step from which the rate falls" }, \
+    { "mean-from", 0, TOOL_INT, &a.mean_from, 0, 1e8, NULL, "N", \
+      "step from which on weights are averaged, for the end" }, \
     { "save-every", 0, TOOL_INT, &a.save_every, 1, 1e8, NULL, "N", \
       "steps between checkpoints" }, \
     { "log-every", 0, TOOL_INT, &a.log_every, 1, 1e8, NULL, "N", \
@@ -85,6 +87,7 @@ run(struct ov_task *task, struct ov_params *ps)
     o.steps = a.steps;
     o.warmup = a.warmup;
     o.decay_from = a.decay_from;
+    o.mean_from = a.mean_from;
     o.save_every = a.save_every;
     o.log_every = a.log_every;
     o.rate = a.rate;

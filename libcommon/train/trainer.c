@@ -36,6 +36,7 @@ struct trainer {
     struct ov_params *master;
     struct shard shard[OV_SHARDS];
     float **m, **v; /* first and second moments, a block a weight */
+    float **mean;   /* of weights, if there is to be one, else NULL */
     long step;
     double rate, scale; /* of this step: learning rate, gradient factor */
     pthread_t thread[OV_SHARDS];
@@ -46,7 +47,7 @@ struct trainer {
     FILE *log;
 };
 
-enum { JOB_GRADIENT, JOB_NORM, JOB_UPDATE, JOB_END };
+enum { JOB_GRADIENT, JOB_NORM, JOB_UPDATE, JOB_MEAN, JOB_END };
 
 #define MOMENTUM 0.95f /* of Muon */
 
@@ -182,6 +183,31 @@ update(struct trainer *t, int s)
     }
 }
 
+static bool
+wants_mean(const struct trainer *t)
+{
+    return t->o->mean_from > 0;
+}
+
+/* The mean of weights number s, s + SHARDS, ... takes them in; or, in the end,
+ * takes their place. */
+static void
+average(struct trainer *t, int s, bool end)
+{
+    long count = t->step + 1 - t->o->mean_from;
+    float k = 1 / (float)count;
+    int i;
+
+    for (i = s; i < t->master->n; i += OV_SHARDS) {
+        struct ov_param *p = t->master->p[i];
+        size_t n = (size_t)p->t.rows * (size_t)p->t.cols, j;
+        for (j = 0; j < n && end; j++)
+            p->t.x[j] = (ov_real)t->mean[i][j];
+        for (j = 0; j < n && !end; j++)
+            t->mean[i][j] += k * ((float)p->t.x[j] - t->mean[i][j]);
+    }
+}
+
 static void
 work(struct trainer *t, int s)
 {
@@ -192,8 +218,11 @@ work(struct trainer *t, int s)
     case JOB_NORM:
         reduce(t, s);
         break;
-    default:
+    case JOB_UPDATE:
         update(t, s);
+        break;
+    default:
+        average(t, s, false);
     }
 }
 
@@ -239,13 +268,14 @@ all(struct trainer *t, int job)
 static int
 walk(const struct trainer *t, struct ov_array *a, char (*names)[96])
 {
-    int i, k, n = 0;
+    int i, k, n = 0, kinds = wants_mean(t) ? 4 : 3;
 
     for (i = 0; i < t->master->n; i++) {
         struct ov_param *p = t->master->p[i];
-        const void *data[3] = {p->t.x, t->m[i], t->v[i]};
-        for (k = 0; k < 3; k++, n++) {
-            snprintf(names[n], sizeof *names, "%c:%s", "xmv"[k], p -> name);
+        const void *data[4] = {p->t.x, t->m[i], t->v[i],
+                               kinds > 3 ? t->mean[i] : NULL};
+        for (k = 0; k < kinds; k++, n++) {
+            snprintf(names[n], sizeof *names, "%c:%s", "xmva"[k], p -> name);
             a[n] = (struct ov_array){
                 .name = names[n], .dtype = OV_F32, .rank = 2, .data = data[k]};
             a[n].shape[0] = p->t.rows;
@@ -267,7 +297,7 @@ walk(const struct trainer *t, struct ov_array *a, char (*names)[96])
 static int
 save(struct trainer *t, struct ov_err *err)
 {
-    size_t most = (size_t)t->master->n * 3 + 8;
+    size_t most = (size_t)t->master->n * 4 + 8;
     struct ov_array *a = calloc(most, sizeof *a);
     char(*names)[96] = calloc(most, sizeof *names);
     char path[600], step[32];
@@ -288,7 +318,7 @@ save(struct trainer *t, struct ov_err *err)
 static int
 restore(struct trainer *t, struct ov_err *err)
 {
-    size_t most = (size_t)t->master->n * 3 + 8;
+    size_t most = (size_t)t->master->n * 4 + 8;
     struct ov_array *a = calloc(most, sizeof *a);
     char(*names)[96] = calloc(most, sizeof *names), path[600];
     struct ov_weights *w = NULL;
@@ -391,6 +421,8 @@ loop(struct trainer *t, struct ov_err *err)
             (r = t->task->after(t->task->self, t->shard[0].net, t->step,
                                 err)) != OV_OK)
             return r;
+        if (wants_mean(t) && t->step >= o->mean_from)
+            all(t, JOB_MEAN);
         loss += l;
         norm += n2;
         since++;
@@ -409,6 +441,9 @@ loop(struct trainer *t, struct ov_err *err)
         if (t->step % o->save_every == 0 && (r = save(t, err)) != OV_OK)
             return r;
     }
+    if (wants_mean(t) && t->step == o->steps && t->step > o->mean_from)
+        for (s = 0; s < OV_SHARDS; s++)
+            average(t, s, true);
     return save(t, err);
 }
 
@@ -463,12 +498,16 @@ prepare(struct trainer *t, struct ov_err *err)
     }
     t->m = calloc((size_t)t->master->n, sizeof *t->m);
     t->v = calloc((size_t)t->master->n, sizeof *t->v);
+    t->mean = calloc((size_t)t->master->n, sizeof *t->mean);
     for (i = 0; i < t->master->n; i++) {
         size_t n =
             (size_t)t->master->p[i]->t.rows * (size_t)t->master->p[i]->t.cols;
         t->m[i] = calloc(n, sizeof **t->m);
         t->v[i] = calloc(n, sizeof **t->v);
-        if (t->m[i] == NULL || t->v[i] == NULL)
+        if (wants_mean(t))
+            t->mean[i] = calloc(n, sizeof **t->mean);
+        if (t->m[i] == NULL || t->v[i] == NULL ||
+            (wants_mean(t) && t->mean[i] == NULL))
             return ov_err_set(err, OV_ERUN, "out of memory");
     }
     if (t->o->muon && !make_room(t))
@@ -500,12 +539,22 @@ start_workers(struct trainer *t)
     }
 }
 
+static void
+free_blocks(float **b, int n)
+{
+    int i;
+
+    for (i = 0; b != NULL && i < n; i++)
+        free(b[i]);
+    free(b);
+}
+
 int
 ov_trainer_run(const struct ov_trainer_options *o, struct ov_task *task,
                struct ov_params *params, bool *done, struct ov_err *err)
 {
     struct trainer t = {.o = o, .task = task, .master = params};
-    int r, s, i;
+    int r, s;
 
     ov_gemm_threads(1);
     r = prepare(&t, err);
@@ -525,12 +574,9 @@ ov_trainer_run(const struct ov_trainer_options *o, struct ov_task *task,
         if (s > 0)
             ov_params_free(&t.shard[s].params);
     }
-    for (i = 0; t.m != NULL && t.v != NULL && i < params->n; i++) {
-        free(t.m[i]);
-        free(t.v[i]);
-    }
-    free(t.m);
-    free(t.v);
+    free_blocks(t.m, params->n);
+    free_blocks(t.v, params->n);
+    free_blocks(t.mean, params->n);
     if (t.log != NULL)
         fclose(t.log);
     return r;

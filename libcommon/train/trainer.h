@@ -51,6 +51,9 @@ struct ov_trainer_options {
                             * floor along a cosine; 0 = from warmup's end */
     double rate, floor, beta1, beta2, eps, decay, clip;
     double pace; /* of what start has, as a part of rate */
+    long mean_from; /* the weights in the end are the mean of those after this
+                     * step and each later one (Izmailov et al. 2018, SWA);
+                     * 0 = the last ones */
     uint64_t seed;
     int threads;
     long save_every, log_every;

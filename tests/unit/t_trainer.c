@@ -44,6 +44,9 @@ static const struct ov_codec_config wide = {
 static bool halves; /* the encoder alone */
 static bool muon; /* the wide codec by Muon, not the other by AdamW */
 
+static const volatile int stop = 1;
+static long mean_from;
+
 /* Train the codec in folder name up to steps, several times if it is to be
  * interrupted; returns the weights, all in one block. */
 static float *
@@ -72,6 +75,8 @@ train(const char *name, int threads, const long *stops, int n, size_t *count)
         o.rate = 2e-3;
         o.threads = threads;
         o.muon = muon;
+        o.mean_from = mean_from;
+        o.stop = n > 9 ? &stop : NULL; /* after each step */
         o.log_every = 1;
         o.quiet = true;
         ov_params_init(&ps, NULL, NULL, 1, true);
@@ -209,6 +214,43 @@ t_step(int rows, int cols)
     free(x), free(g), free(room), free(a), free(m);
 }
 
+/* The weights after 22, 23 and 24 steps, and their mean; then stopped after
+ * every step. */
+static void
+t_mean(void)
+{
+    const long last[3] = {22, 23, 24}, whole[1] = {24};
+    long every[24];
+    float *a[3], *b, *c;
+    double worst = 0, moved = 0, d;
+    size_t n, m, i;
+
+    muon = false;
+    for (i = 0; i < 3; i++)
+        a[i] = train("last", 1, last + i, 1, &n);
+    mean_from = 21; /* of the steps before it, none */
+    b = train("mean", 2, whole, 1, &m);
+    for (i = 0; i < n && n == m; i++) {
+        d = fabs((a[0][i] + a[1][i] + a[2][i]) / 3.0 - b[i]);
+        worst = d > worst ? d : worst;
+        d = fabs((double)(a[2][i] - b[i]));
+        moved = d > moved ? d : moved;
+    }
+    ok(n == m && worst < 1e-6 && moved > 1e-5,
+       "the mean of the last three steps' weights (%.1e off, %.1e)", worst,
+       moved);
+    for (i = 0; i < 24; i++)
+        every[i] = 24;
+    c = train("mean-parts", 1, every, 24, &m);
+    ok(n == m && memcmp(b, c, n * sizeof *b) == 0,
+       "stopped after every step: the same, bit for bit");
+    mean_from = 0;
+    for (i = 0; i < 3; i++)
+        free(a[i]);
+    free(b);
+    free(c);
+}
+
 static void
 t_suits(void)
 {
@@ -259,6 +301,7 @@ main(void)
        last);
     free(a);
     free(b);
+    t_mean();
     t_step(48, 96);
     t_step(80, 40);
     t_step(64, 64);

@@ -158,7 +158,8 @@ t_style(void)
     for (i = 0; i < 8; i++) /* means 0 and 10, deviations 1 and 3 */
         x->x[i] = (ov_real)(i < 4 ? i % 2 * 2 - 1 : 10 + (i % 2 * 2 - 1) * 3);
     y = ov_mix_style(g, x, 4, with, keep);
-    ok(fabs((double)(y->x[0] - 3)) < 1e-3 && fabs((double)(y->x[1] - 7)) < 1e-3 &&
+    ok(fabs((double)(y->x[0] - 3)) < 1e-3 &&
+           fabs((double)(y->x[1] - 7)) < 1e-3 &&
            far(x->x + 4, y->x + 4, 4) < 1e-5,
        "half of another's style: %.3f and %.3f", (double)y->x[0],
        (double)y->x[1]);
