@@ -521,8 +521,6 @@ main_voice(int argc, char **argv)
           "only the eyes and their adapter learn" },
         { "name", 0, TOOL_REAL, &o.name, 0, 10, NULL, "X",
           "weight of the eyes' loss of names, if config.json has such" },
-        { "blind", 0, TOOL_REAL, &o.blind, 0, 1, NULL, "X",
-          "share of drawings of which the patches are not shown" },
         { "see", 0, TOOL_REAL, &o.see, 0, 1, NULL, "X",
           "share of turns about pictures, with --pictures" },
         { "drop", 0, TOOL_REAL, &o.drop, 0, 0.9, NULL, "X", "dropout" },

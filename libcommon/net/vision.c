@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "math/route.h"
 #include "net/load.h"
 
 #define EPS ((ov_real)1e-5)
@@ -363,14 +364,16 @@ ov_vision_name(const struct ov_vision *v, struct ov_graph *g,
     return ov_linear(g, whole, v->name_w, v->name_b);
 }
 
-/* Where position i of them all comes from: the row of a join, or -1. */
-static int32_t
-source(const struct ov_vision *v, int i, int all)
+/* Of probabilities [n, names] the last, for each joined patch. */
+static struct ov_tensor *
+none_of(const struct ov_vision *v, struct ov_graph *g, struct ov_tensor *p)
 {
-    int picture = i / all, place = i % all;
-    bool hidden = v->whole_only != NULL && v->whole_only[picture];
+    int each = ov_vision_rows(&v->c) / OV_VISION_JOIN, n = p->rows, i;
+    int32_t *idx = ov_graph_alloc(g, sizeof *idx * (size_t)(n * each));
 
-    return hidden || place == all - 1 ? -1 : picture * (all - 1) + place;
+    for (i = 0; i < n * each; i++)
+        idx[i] = i / each;
+    return ov_gather(g, ov_columns(g, p, v->c.names - 1, 1), idx, n * each);
 }
 
 struct ov_tensor *
@@ -386,7 +389,7 @@ ov_vision_adapt(const struct ov_vision *v, struct ov_graph *g,
     struct ov_tensor *whole = ov_pool(g, rows, each);
 
     for (i = 0; i < n * all; i++)
-        from[i] = source(v, i, all);
+        from[i] = i % all < all - 1 ? i / all * (all - 1) + i % all : -1;
     for (i = 0; i < n; i++)
         last[i] = i * all + all - 1;
     x = ov_gelu(g, ov_linear(g, x, v->ad_up, v->ad_ub));
@@ -396,6 +399,7 @@ ov_vision_adapt(const struct ov_vision *v, struct ov_graph *g,
     if (v->c.names > 0) {
         struct ov_tensor *p = ov_softmax(g, ov_vision_name(v, g, rows), SHARP);
         whole = ov_add(g, whole, ov_linear(g, p, v->name_say, NULL));
+        x = ov_rows_times(g, x, none_of(v, g, p));
     }
     return ov_scatter(g, ov_gather(g, x, from, n * all), whole, last);
 }

@@ -13,7 +13,8 @@
  * patches, as a class token would say it.  To that is added what thing it may
  * be: the mean of one embedding for each thing there is a name for, by how
  * probable it is (Lu et al. 2024, Ovis: visual tokens of a vocabulary, by their
- * probabilities). */
+ * probabilities).  The joined patches are shown as much as it is probable that
+ * there is no single thing: what a drawing of one is, is said once. */
 #ifndef OV_NET_VISION_H
 #define OV_NET_VISION_H
 
@@ -57,12 +58,10 @@ struct ov_vision {
     struct ov_tensor *ad_up, *ad_ub, *ad_down, *ad_db;
     struct ov_tensor *all_up, *all_ub, *all_down, *all_db;
     struct ov_tensor *name_w, *name_b, *name_say;
-    /* training only: drop this part of every residual branch; of which
-     * pictures nothing but the whole is shown, NULL: none; whose style each
+    /* training only: drop this part of every residual branch; whose style each
      * picture takes, and how much of its own it keeps, NULL: all of it */
     ov_real drop;
     uint64_t drop_seed;
-    const bool *whole_only;
     const int *style_of;
     const ov_real *style_keep;
 };

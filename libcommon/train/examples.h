@@ -114,7 +114,6 @@ struct ov_turn {
                      * [ov_vision_cells, ov_vision_values] */
     bool seen_last; /* it stands behind the question */
     int thing;      /* of the picture, -1: a scene */
-    bool whole_only; /* its patches are not shown */
     bool looks;     /* the answer is about this picture or an earlier one */
     int32_t chars[OV_TURN_CHARS];
     int n_chars;

@@ -136,7 +136,6 @@ ov_look_draw(const struct ov_material *m, struct ov_graph *g, struct ov_rng *r,
                                     (size_t)ov_vision_values(c));
     ov_vision_look(c, &p, t->seen);
     t->thing = p.thing;
-    t->whole_only = p.thing >= 0 && ov_rng_unit(r) < m->o->blind;
     ask(m, g, r, &p, true, &t[0]);
     t->seen_last = t->kind != OV_KIND_CAPTION && ov_rng_below(r, 6) == 0;
     if (room > 1 && ov_rng_below(r, 4) == 0) {

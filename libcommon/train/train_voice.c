@@ -67,7 +67,6 @@ struct batch {
     int pictures;
     struct ov_tensor *seen; /* their windows */
     int32_t *thing;         /* what each is among the eyes' names */
-    bool *whole_only;
     int32_t *seen_at;       /* positions of what is seen */
     int seen_n;
 };
@@ -155,7 +154,6 @@ lay_picture(const struct ov_voice_task *t, const struct ov_turn *e,
     int i;
 
     b->thing[b->pictures] = e->thing < 0 ? c->names - 1 : e->thing;
-    b->whole_only[b->pictures] = e->whole_only;
     memcpy(b->seen->x + values * (size_t)b->pictures++, e->seen,
            sizeof *e->seen * values);
     lay_token(&t->o.net, b, row++, t->m.token[OV_TOKEN_IMAGE]);
@@ -255,7 +253,6 @@ allot(const struct ov_voice_task *t, struct batch *b, struct ov_graph *g,
     b->seen = ov_tensor_new(g, pictures * ov_vision_cells(&t->o.eyes),
                             ov_vision_values(&t->o.eyes));
     b->thing = ov_graph_alloc(g, sizeof *b->thing * (size_t)pictures);
-    b->whole_only = ov_graph_alloc(g, sizeof *b->whole_only * (size_t)pictures);
     b->seen_at = ov_graph_alloc(
         g, sizeof(int32_t) *
                (size_t)(pictures * ov_vision_positions(&t->o.eyes)));
@@ -404,7 +401,6 @@ look(const struct ov_voice_task *t, struct ov_vision *eyes, struct ov_graph *g,
         stats[STAT_NAME_HIT] += (double)hits;
         stats[STAT_NAME_N] += (double)count;
     }
-    eyes->whole_only = b->whole_only;
     return ov_scatter(g, h, ov_vision_adapt(eyes, g, rows), b->seen_at);
 }
 

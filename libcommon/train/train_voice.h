@@ -33,8 +33,7 @@ struct ov_voice_task_options {
     struct ov_vision_config eyes;   /* image 0: none */
     const struct ov_images *images; /* the caller's, or NULL */
     bool eyes_only; /* nothing else learns */
-    double name;  /* weight of their loss of names, if they have such */
-    double blind; /* share of drawings whose patches are not shown */
+    double name; /* weight of their loss of names, if they have such */
     double pace; /* learning rate of their encoder, as a part of the rest's */
     int batch;   /* turns a shard */
     double drop;

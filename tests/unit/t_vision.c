@@ -89,18 +89,16 @@ t_network(void)
     ov_graph_free(rec);
 }
 
-/* The mean of the embeddings of names, by their probability, is added to the
- * position of the whole; which is all that is left of a picture where patches
- * are not shown. */
+/* To the position of the whole the mean of the embeddings of names is added, by
+ * their probability; the joins are shown by that of the last, which is none. */
 static void
 t_names(void)
 {
     struct ov_vision_config named = vc;
     struct ov_graph *g = ov_graph_new(true);
-    static const bool whole_only[3] = {false, true, false};
     int n = 3, all = ov_vision_positions(&vc), d = vc.d_out, i, j, k;
-    struct ov_tensor *rows, *plain, *said, *more, *logits;
-    double worst = 0, left = 0;
+    struct ov_tensor *rows, *plain, *said, *logits;
+    double worst = 0, other = 0;
     struct ov_params ps;
     struct ov_vision v;
 
@@ -108,37 +106,33 @@ t_names(void)
     ov_params_init(&ps, NULL, NULL, 5, true);
     ov_vision_bind(&v, &ps, &named, OV_VISION_ALL);
     rows = ov_vision_encode(&v, g, windows(g, n), n);
+    v.c.names = 0;
     plain = ov_vision_adapt(&v, g, rows);
+    v.c.names = 5;
     for (i = 0; i < d * named.names; i++)
         v.name_say->x[i] = (ov_real)ov_rng_normal(&rng);
     said = ov_vision_adapt(&v, g, rows);
     logits = ov_vision_name(&v, g, rows);
-    for (i = 0; i < n; i++) {
-        const ov_real *l = logits->x + i * named.names;
-        size_t at = (size_t)((i + 1) * all - 1) * (size_t)d;
+    for (i = 0; i < n * all; i++) {
+        const ov_real *l = logits->x + i / all * named.names;
         double p[5], sum = 0;
         for (k = 0; k < named.names; k++)
             sum += p[k] = exp(4 * (double)(l[k] - l[0]));
         for (j = 0; j < d; j++) {
-            double want = (double)plain->x[at + (size_t)j], off;
-            for (k = 0; k < named.names; k++)
+            double want = (double)plain->x[i * d + j], off;
+            if (i % all < all - 1)
+                want *= p[named.names - 1] / sum;
+            for (k = 0; k < named.names && i % all == all - 1; k++)
                 want += p[k] / sum *
                         (double)v.name_say->x[j * named.names + k];
-            off = fabs(want - (double)said->x[at + (size_t)j]);
+            off = fabs(want - (double)said->x[i * d + j]);
             worst = off > worst ? off : worst;
+            off = fabs((double)(plain->x[i * d + j] - said->x[i * d + j]));
+            other = off > other ? off : other;
         }
     }
-    ok(worst < 1e-4, "a picture is said to be what it may be (%.1e)", worst);
-    v.whole_only = whole_only;
-    more = ov_vision_adapt(&v, g, rows);
-    for (i = 0; i < (all - 1) * d; i++)
-        left += fabs((double)more->x[(size_t)all * (size_t)d + (size_t)i]);
-    ok(left == 0 &&
-           far(more->x + ((size_t)all * 2 - 1) * (size_t)d,
-               said->x + ((size_t)all * 2 - 1) * (size_t)d,
-               (size_t)(all + 1) * (size_t)d) == 0 &&
-           far(more->x, said->x, (size_t)all * (size_t)d) == 0,
-       "patches of one picture are not shown, all else is");
+    ok(worst < 1e-4 && other > 1e-2,
+       "a picture is said to be what it may be (%.1e, %.1e)", worst, other);
     ov_params_free(&ps);
     ov_graph_free(g);
 }
