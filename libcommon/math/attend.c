@@ -21,12 +21,12 @@
 #include "math/vec.h"
 
 enum {
-    MANY = 4,     /* rows from which on products pay */
+    MANY = 4,        /* rows from which on products pay */
     MANY_TILES = 16, /* and tiles */
-    BLOCK = 64,   /* query rows at once: bounds the scores held */
-    TILE = 48,    /* the same, where scores are not held */
-    SPAN = 256,   /* keys at once; a multiple of 16 */
-    ROWS_MIN = 64 /* of a cache */
+    BLOCK = 64,      /* query rows at once: bounds the scores held */
+    TILE = 48,       /* the same, where scores are not held */
+    SPAN = 256,      /* keys at once; a multiple of 16 */
+    ROWS_MIN = 64    /* of a cache */
 };
 
 /* --- rotary --- */
@@ -128,7 +128,8 @@ add(float *restrict p, const float *restrict b, int n)
 
 /* Tell the scores of query i, p [lo..hi-1], to who wants them. */
 static void
-tell(const struct ov_attend_head *h, int i, int nk, const float *p, int lo, int hi)
+tell(const struct ov_attend_head *h, int i, int nk, const float *p, int lo,
+     int hi)
 {
     float *to = h->scores + (size_t)i * nk;
     int j;
@@ -139,8 +140,8 @@ tell(const struct ov_attend_head *h, int i, int nk, const float *p, int lo, int 
 
 /* Query i alone; p: room for nk scores. */
 static void
-attend_row(const struct ov_attend *a, const struct ov_attend_head *h, int i, int nq,
-           int nk, float *p)
+attend_row(const struct ov_attend *a, const struct ov_attend_head *h, int i,
+           int nq, int nk, float *p)
 {
     int lo, hi;
 
@@ -158,8 +159,8 @@ attend_row(const struct ov_attend *a, const struct ov_attend_head *h, int i, int
 
 /* Queries i..i+n-1 by products; p: room for n * nk scores. */
 static void
-attend_block(const struct ov_attend *a, const struct ov_attend_head *h, int i, int n,
-             int nq, int nk, float *p)
+attend_block(const struct ov_attend *a, const struct ov_attend_head *h, int i,
+             int n, int nq, int nk, float *p)
 {
     int lo, hi, l, r, t, w;
 
@@ -238,8 +239,8 @@ weigh(float *restrict p, int from, int to, int span, float scale,
 
 /* Queries i..i+n-1 of head h, keys from span to span. */
 static void
-attend_tile(const struct heads *w, const struct ov_attend_head *h, struct desk *d, int i,
-            int n)
+attend_tile(const struct heads *w, const struct ov_attend_head *h,
+            struct desk *d, int i, int n)
 {
     const struct ov_attend *a = w->a;
     float *y = h->y + (size_t)i * h->ldy;
@@ -299,8 +300,8 @@ lay_out(struct desk *d, const struct ov_attend_head *h, int nk, int hd)
 
 /* Head h of a, as seen from head 0. */
 static struct ov_attend_head
-head_at(const struct ov_attend *a, const struct ov_attend_head *first, int h, int nq,
-        int nk)
+head_at(const struct ov_attend *a, const struct ov_attend_head *first, int h,
+        int nq, int nk)
 {
     int kv = h / (a->heads / a->kv_heads);
     struct ov_attend_head one = *first;
@@ -383,7 +384,8 @@ ov_attend_run(struct ov_graph *g, const struct ov_attend *a, int nq,
               const float *v, int ldv, float *y, int ldy)
 {
     bool many = ov_graph_fast(g) && nq >= MANY;
-    struct ov_attend_head first = {q, k, v, y, ldq, ldk, ldv, ldy, NULL, NULL, 0};
+    struct ov_attend_head first = {q,   k,   v,    y,    ldq, ldk,
+                                   ldv, ldy, NULL, NULL, 0};
     int h, i, step = many ? BLOCK : 1;
     float *p;
 

@@ -5,7 +5,14 @@
 
 #include <stdlib.h>
 
+#include "math/gemm.h"
+#include "math/pool.h"
 #include "math/vec.h"
+
+enum {
+    NEAR = 512,     /* columns at once */
+    ALONE = 1 << 15 /* values that one thread does alone */
+};
 
 static struct ov_tensor *
 target(struct ov_graph *g, struct ov_tensor *x)
@@ -23,17 +30,44 @@ values(const struct ov_tensor *x)
     return (size_t)x->rows * (size_t)x->cols;
 }
 
+/* Columns from..to-1, at most NEAR. */
 OV_HOT static void
-snake(const ov_real *x, ov_real *y, const ov_real *a, int rows, int cols)
+snake_columns(const ov_real *x, ov_real *y, const ov_real *a, int rows,
+              int cols, int from, int to)
 {
-    int t, i;
+    ov_real by[NEAR];
+    int t, i, n = to - from;
 
-    for (t = 0; t < rows; t++, x += cols, y += cols)
-        for (i = 0; i < cols; i++) {
+    for (i = 0; i < n; i++)
+        by[i] = 1 / (a[from + i] + (ov_real)1e-9);
+    for (t = 0, x += from, y += from, a += from; t < rows;
+         t++, x += cols, y += cols)
+        for (i = 0; i < n; i++) {
             ov_real s = ov_sin(a[i] * x[i]);
 
-            y[i] = x[i] + s * s / (a[i] + (ov_real)1e-9);
+            y[i] = x[i] + s * s * by[i];
         }
+}
+
+struct snake {
+    const ov_real *x, *a;
+    ov_real *y;
+    int rows, cols, parts;
+};
+
+/* Some of the rows, for ov_pool_run. */
+static void
+snake_rows(void *arg, int part)
+{
+    const struct snake *s = arg;
+    int from = (int)((long)s->rows * part / s->parts), i, n;
+    int rows = (int)((long)s->rows * (part + 1) / s->parts) - from;
+    size_t at = (size_t)from * (size_t)s->cols;
+
+    for (i = 0; i < s->cols; i += n) {
+        n = s->cols - i < NEAR ? s->cols - i : NEAR;
+        snake_columns(s->x + at, s->y + at, s->a, rows, s->cols, i, i + n);
+    }
 }
 
 OV_HOT static void
@@ -49,8 +83,12 @@ struct ov_tensor *
 ov_snake(struct ov_graph *g, struct ov_tensor *x, const ov_real *a)
 {
     struct ov_tensor *y = target(g, x);
+    struct snake s = {
+        .x = x->x, .a = a, .y = y->x, .rows = x->rows, .cols = x->cols};
 
-    snake(x->x, y->x, a, x->rows, x->cols);
+    s.parts = values(x) < ALONE ? 1 : ov_gemm_threads_now();
+    s.parts = s.parts < OV_POOL_MAX ? s.parts : OV_POOL_MAX;
+    ov_pool_run(s.parts, snake_rows, &s);
     return y;
 }
 

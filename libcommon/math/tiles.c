@@ -35,6 +35,7 @@ enum {
     LONG = 1024,     /* inputs */
     NEAR = 16,       /* units whose sums stay near from block to block, where
                       * there are pieces */
+    SMALL = 4000,    /* products of tiles that are not shared: some 20 us */
     LINE = 64
 };
 
@@ -51,6 +52,7 @@ struct product {
     char *room;
     size_t each; /* bytes of room for a part */
     int near, parts;
+    bool by_rows; /* are parted, or units */
 };
 
 /* --- rows --- */
@@ -119,8 +121,8 @@ cut_part(void *arg, int part)
     float mean = 0, by = 1;
 
     for (; i < n * (part + 1) / q->parts; i++) {
-        const float *row = x + (size_t)(q->row * q->x->stride + i) *
-                                   (size_t)q->x->in;
+        const float *row =
+            x + (size_t)(q->row * q->x->stride + i) * (size_t)q->x->in;
         char *to = q->cut + (size_t)i * q->line;
 
         if (q->x->norm_w != NULL)
@@ -161,8 +163,10 @@ typedef void sums(const struct ov_tile_rows *x, bool first, const char *w,
 static sums *
 kind_of(int px, int pw)
 {
-    return px == 1 ? sums_1_1 : pw == 1 ? sums_3_1 : pw == 2 ? sums_3_2
-                                                             : sums_3_3;
+    return px == 1   ? sums_1_1
+           : pw == 1 ? sums_3_1
+           : pw == 2 ? sums_3_2
+                     : sums_3_3;
 }
 
 /* --- results --- */
@@ -259,28 +263,29 @@ next_of(const struct product *q, const struct ov_tiles_weights *w, int unit,
     return a;
 }
 
-/* Units from..from+n-1 of map number k, all rows under way. */
+/* Units from..from+n-1 of map number k, pairs of tiles first..end-1. */
 static void
-work_units(const struct product *q, int k, int from, int n, char *room)
+work_units(const struct product *q, int k, int from, int n, int first, int end,
+           char *room)
 {
     const struct ov_tiles_weights *w = &q->w[k];
     float *all = (float *)(void *)room, *sum;
     char *stage = room + (size_t)q->near * (size_t)q->pairs * 4 * TILE;
     sums *run = kind_of(q->pieces, ov_tiles_pieces(w->w->form));
-    struct ov_tile_rows x = {
-        .ld = q->line * (size_t)q->x->stride, .piece = q->piece};
+    struct ov_tile_rows x = {.ld = q->line * (size_t)q->x->stride,
+                             .piece = q->piece};
     int at, o, t, tiles;
 
     for (at = 0; at < q->tiles; at += tiles) {
         tiles = q->tiles - at < q->block ? q->tiles - at : q->block;
         for (o = 0; o < n; o++) {
             const char *b = ov_tiles_block(w, from + o, at, tiles, stage);
-            struct ov_tile_ahead a =
-                o + 1 < n                ? next_of(q, w, from + o + 1, at)
-                : at + tiles < q->tiles ? next_of(q, w, from, at + tiles)
-                                        : next_of(q, w, from + n, 0);
+            struct ov_tile_ahead a = o + 1 < n ? next_of(q, w, from + o + 1, at)
+                                     : at + tiles < q->tiles
+                                         ? next_of(q, w, from, at + tiles)
+                                         : next_of(q, w, from + n, 0);
 
-            for (t = 0; t < q->pairs; t++) {
+            for (t = first; t < end; t++) {
                 bool last = at + tiles == q->tiles;
 
                 x.at = q->cut + (size_t)(t * UNIT) * x.ld;
@@ -301,9 +306,15 @@ work(void *arg, int part)
 {
     const struct product *q = arg;
     char *room = q->room + (size_t)part * q->each;
-    int from = q->units * part / q->parts, end = q->units * (part + 1), n, k;
+    int from = 0, end = q->units, first = 0, last = q->pairs, n, k;
 
-    end /= q->parts;
+    if (q->by_rows) {
+        first = q->pairs * part / q->parts;
+        last = q->pairs * (part + 1) / q->parts;
+    } else {
+        from = q->units * part / q->parts;
+        end = q->units * (part + 1) / q->parts;
+    }
     ov_amx_begin(64);
     for (; from < end; from += n) {
         int unit = from, all;
@@ -312,7 +323,7 @@ work(void *arg, int part)
         all = (q->w[k].out + UNIT - 1) / UNIT - unit;
         n = end - from < q->near ? end - from : q->near;
         n = n < all ? n : all;
-        work_units(q, k, unit, n, room);
+        work_units(q, k, unit, n, first, last, room);
     }
     ov_amx_end();
 }
@@ -388,11 +399,25 @@ look_at(struct product *q)
     return true;
 }
 
+/* Parts: of units, or of rows where there are so few units that these could
+ * not be shared evenly. */
+static void
+share(struct product *q)
+{
+    int n = ov_gemm_threads_now(), each = q->pieces > 1 ? 24 : 4;
+    double steps = (double)q->pairs * q->units * q->tiles * each;
+
+    n = n < OV_POOL_MAX ? n : OV_POOL_MAX;
+    n = steps < SMALL ? 1 : n;
+    q->by_rows = q->units < 8 * n && q->units % n != 0 && q->pairs >= n;
+    q->parts = n < q->units || q->by_rows ? n : q->units;
+}
+
 /* Parts, blocks of rows (as few as may be, of equal size) and room. */
 static bool
 make_room(struct product *q)
 {
-    int most = q->pieces > 1           ? ROWS_CUT
+    int most = q->pieces > 1          ? ROWS_CUT
                : q->tiles * TK > LONG ? ROWS_LONG
                                       : ROWS;
     int n = (q->m + most - 1) / most, i;
@@ -401,9 +426,7 @@ make_room(struct product *q)
     q->pairs = ((q->m + n - 1) / n + UNIT - 1) / (UNIT);
     q->block = q->pieces > 1 ? BLOCK_CUT : BLOCK;
     q->near = q->pieces > 1 ? NEAR : 1;
-    q->parts = ov_gemm_threads_now();
-    q->parts = q->parts < q->units ? q->parts : q->units;
-    q->parts = q->parts < OV_POOL_MAX ? q->parts : OV_POOL_MAX;
+    share(q);
     q->piece = (size_t)q->per * LINE;
     q->line = q->piece * (size_t)q->pieces;
     q->line += q->line / LINE % 2 == 0 ? LINE : 0; /* not to meet in a cache */
