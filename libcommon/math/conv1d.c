@@ -16,9 +16,8 @@
 #include "math/vec.h"
 
 enum {
-    NARROW = 8,       /* fewer results a row: sums instead of a product */
-    CHANNELS = 256,   /* that go by tiles, at most */
-    CHANNELS_UP = 512 /* the same of a transposed convolution */
+    NARROW = 8,    /* fewer results a row: sums instead of a product */
+    CHANNELS = 256 /* that go by tiles, at most */
 };
 
 static bool
@@ -127,8 +126,7 @@ product_sizes(const struct ov_conv1d *c, int *taps, int *out)
 static bool
 for_tiles(const struct ov_conv1d *c, int out)
 {
-    return out >= 32 && c->in % 32 == 0 &&
-           c->in <= (c->transposed ? CHANNELS_UP : CHANNELS);
+    return out >= 32 && c->in % 32 == 0 && c->in <= CHANNELS;
 }
 
 /* -1: no memory. */
