@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,6 +201,7 @@ struct heads {
     int nq, nk, parts;
     struct desk **desk; /* [parts] */
     char **tiles;       /* [parts]: room for tiles, instead; or NULL */
+    _Atomic int next;   /* head that nobody has taken */
 };
 
 /* Scores p of one row, keys from..to-1 of which are seen, to weights; what
@@ -317,18 +319,16 @@ head_at(const struct ov_attend *a, const struct ov_attend_head *first, int h,
     return one;
 }
 
-/* Some of the heads, for ov_pool_run. */
+/* The heads that are left, one by one, for ov_pool_run. */
 static void
 attend_heads(void *arg, int part)
 {
-    const struct heads *w = arg;
+    struct heads *w = arg;
     const struct ov_attend *a = w->a;
     int group = a->heads / a->kv_heads, h, i, had = -1;
-    int from = a->heads * part / w->parts,
-        to = a->heads * (part + 1) / w->parts;
     struct desk *d = w->tiles == NULL ? w->desk[part] : NULL;
 
-    for (h = from; h < to; h++) {
+    while ((h = atomic_fetch_add(&w->next, 1)) < a->heads) {
         struct ov_attend_head one = head_at(a, w->first, h, w->nq, w->nk);
         bool new = h / group != had;
 

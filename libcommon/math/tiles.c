@@ -14,6 +14,7 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ enum {
     NEAR = 16,       /* units whose sums stay near from block to block, where
                       * there are pieces */
     SMALL = 4000,    /* products of tiles that are not shared: some 20 us */
+    TURNS = 4,       /* of a part, if all are equally fast */
     LINE = 64
 };
 
@@ -52,7 +54,9 @@ struct product {
     char *room;
     size_t each; /* bytes of room for a part */
     int near, parts;
-    bool by_rows; /* are parted, or units */
+    bool by_rows;     /* are parted, or units */
+    int step;         /* of these that a part takes at once */
+    _Atomic int next; /* that nobody has taken */
 };
 
 /* --- rows --- */
@@ -301,21 +305,13 @@ work_units(const struct product *q, int k, int from, int n, int first, int end,
     }
 }
 
+/* Units from..end-1 of all, pairs of tiles first..last-1. */
 static void
-work(void *arg, int part)
+work_some(const struct product *q, int from, int end, int first, int last,
+          char *room)
 {
-    const struct product *q = arg;
-    char *room = q->room + (size_t)part * q->each;
-    int from = 0, end = q->units, first = 0, last = q->pairs, n, k;
+    int n, k;
 
-    if (q->by_rows) {
-        first = q->pairs * part / q->parts;
-        last = q->pairs * (part + 1) / q->parts;
-    } else {
-        from = q->units * part / q->parts;
-        end = q->units * (part + 1) / q->parts;
-    }
-    ov_amx_begin(64);
     for (; from < end; from += n) {
         int unit = from, all;
 
@@ -324,6 +320,25 @@ work(void *arg, int part)
         n = end - from < q->near ? end - from : q->near;
         n = n < all ? n : all;
         work_units(q, k, unit, n, first, last, room);
+    }
+}
+
+/* What is left, a little at a time: a part whose processor others have taken
+ * away does less. */
+static void
+work(void *arg, int part)
+{
+    struct product *q = arg;
+    char *room = q->room + (size_t)part * q->each;
+    int all = q->by_rows ? q->pairs : q->units, at, end;
+
+    ov_amx_begin(64);
+    while ((at = atomic_fetch_add(&q->next, q->step)) < all) {
+        end = all - at < q->step ? all : at + q->step;
+        if (q->by_rows)
+            work_some(q, 0, q->units, at, end, room);
+        else
+            work_some(q, at, end, 0, q->pairs, room);
     }
     ov_amx_end();
 }
@@ -458,6 +473,9 @@ ov_tiles_run(const struct ov_tiles_rows *x, const struct ov_tiles_map *map,
     for (most = q.pairs * UNIT; q.row < q.m; q.row += q.rows) {
         q.rows = q.m - q.row < most ? q.m - q.row : most;
         q.pairs = (q.rows + UNIT - 1) / (UNIT);
+        q.step = (q.by_rows ? q.pairs : q.units) / (q.parts * TURNS);
+        q.step = q.parts == 1 ? q.units + q.pairs : q.step > 0 ? q.step : 1;
+        atomic_store(&q.next, 0);
         ov_pool_run(q.parts, cut_part, &q);
         ov_pool_run(q.parts, work, &q);
     }
