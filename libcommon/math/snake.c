@@ -3,6 +3,7 @@
  * In: rows.  Out: rows. */
 #include "math/snake.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "math/gemm.h"
@@ -79,6 +80,47 @@ leaky(const ov_real *x, ov_real *y, size_t n, ov_real slope)
         y[i] = x[i] > 0 ? x[i] : slope * x[i];
 }
 
+OV_HOT static void
+accumulate(ov_real *restrict x, const ov_real *restrict y, size_t n, ov_real k)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        x[i] += k * y[i];
+}
+
+/* Values one by one: x to y, or y onto x. */
+struct flat {
+    const ov_real *from;
+    ov_real *to, k;
+    size_t n;
+    bool onto;
+    int parts;
+};
+
+/* Some of the values, for ov_pool_run. */
+static void
+flat_part(void *arg, int part)
+{
+    const struct flat *f = arg;
+    size_t at = f->n * (size_t)part / (size_t)f->parts;
+    size_t n = f->n * (size_t)(part + 1) / (size_t)f->parts - at;
+
+    if (f->onto)
+        accumulate(f->to + at, f->from + at, n, f->k);
+    else
+        leaky(f->from + at, f->to + at, n, f->k);
+}
+
+/* Threads for n values. */
+static int
+threads(size_t n)
+{
+    int parts = n < ALONE ? 1 : ov_gemm_threads_now();
+
+    return parts < OV_POOL_MAX ? parts : OV_POOL_MAX;
+}
+
 struct ov_tensor *
 ov_snake(struct ov_graph *g, struct ov_tensor *x, const ov_real *a)
 {
@@ -86,8 +128,7 @@ ov_snake(struct ov_graph *g, struct ov_tensor *x, const ov_real *a)
     struct snake s = {
         .x = x->x, .a = a, .y = y->x, .rows = x->rows, .cols = x->cols};
 
-    s.parts = values(x) < ALONE ? 1 : ov_gemm_threads_now();
-    s.parts = s.parts < OV_POOL_MAX ? s.parts : OV_POOL_MAX;
+    s.parts = threads(values(x));
     ov_pool_run(s.parts, snake_rows, &s);
     return y;
 }
@@ -96,8 +137,10 @@ struct ov_tensor *
 ov_leaky_relu(struct ov_graph *g, struct ov_tensor *x, ov_real slope)
 {
     struct ov_tensor *y = target(g, x);
+    struct flat f = {.from = x->x, .to = y->x, .k = slope, .n = values(x)};
 
-    leaky(x->x, y->x, values(x), slope);
+    f.parts = threads(f.n);
+    ov_pool_run(f.parts, flat_part, &f);
     return y;
 }
 
@@ -140,18 +183,13 @@ ov_groupnorm(struct ov_graph *g, struct ov_tensor *x, const ov_real *w,
     return y;
 }
 
-OV_HOT static void
-accumulate(ov_real *restrict x, const ov_real *restrict y, size_t n, ov_real k)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        x[i] += k * y[i];
-}
-
 struct ov_tensor *
 ov_accumulate(struct ov_tensor *x, const struct ov_tensor *y, ov_real k)
 {
-    accumulate(x->x, y->x, values(x), k);
+    struct flat f = {
+        .from = y->x, .to = x->x, .k = k, .n = values(x), .onto = true};
+
+    f.parts = threads(f.n);
+    ov_pool_run(f.parts, flat_part, &f);
     return x;
 }

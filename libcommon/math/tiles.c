@@ -37,6 +37,9 @@ enum {
     NEAR = 16,       /* units whose sums stay near from block to block, where
                       * there are pieces */
     SMALL = 4000,    /* products of tiles that are not shared: some 20 us */
+    NEAR_BYTES = 1 << 18, /* of rows that are cut, where these are short */
+    ROWS_MOST = 2048,
+    NEAR_SUMS = 128, /* blocks of sums: 512 KB */
     TURNS = 4,       /* of a part, if all are equally fast */
     LINE = 64
 };
@@ -435,16 +438,21 @@ make_room(struct product *q)
     int most = q->pieces > 1          ? ROWS_CUT
                : q->tiles * TK > LONG ? ROWS_LONG
                                       : ROWS;
-    int n = (q->m + most - 1) / most, i;
+    int n, i;
     size_t cut, off;
 
-    q->pairs = ((q->m + n - 1) / n + UNIT - 1) / (UNIT);
-    q->block = q->pieces > 1 ? BLOCK_CUT : BLOCK;
-    q->near = q->pieces > 1 ? NEAR : 1;
-    share(q);
     q->piece = (size_t)q->per * LINE;
     q->line = q->piece * (size_t)q->pieces;
     q->line += q->line / LINE % 2 == 0 ? LINE : 0; /* not to meet in a cache */
+    n = (int)(NEAR_BYTES / (q->line * (size_t)q->x->stride));
+    n = n < ROWS_MOST ? n : ROWS_MOST;
+    most = most > n ? most : n; /* short rows, of windows */
+    n = (q->m + most - 1) / most;
+    q->pairs = ((q->m + n - 1) / n + UNIT - 1) / UNIT;
+    q->block = q->pieces > 1 ? BLOCK_CUT : BLOCK;
+    q->near = q->pieces > 1 ? NEAR_SUMS / q->pairs : 1;
+    q->near = q->near > NEAR ? NEAR : q->near > 0 ? q->near : 1;
+    share(q);
     cut = (size_t)needed(q, q->pairs * UNIT) * q->line;
     off = ((size_t)q->tiles * sizeof *q->off + LINE - 1) / LINE * LINE;
     q->each = (size_t)q->near * (size_t)q->pairs * 4 * TILE +
@@ -472,7 +480,7 @@ ov_tiles_run(const struct ov_tiles_rows *x, const struct ov_tiles_map *map,
         return false;
     for (most = q.pairs * UNIT; q.row < q.m; q.row += q.rows) {
         q.rows = q.m - q.row < most ? q.m - q.row : most;
-        q.pairs = (q.rows + UNIT - 1) / (UNIT);
+        q.pairs = (q.rows + UNIT - 1) / UNIT;
         q.step = (q.by_rows ? q.pairs : q.units) / (q.parts * TURNS);
         q.step = q.parts == 1 ? q.units + q.pairs : q.step > 0 ? q.step : 1;
         atomic_store(&q.next, 0);
