@@ -12,6 +12,7 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -28,9 +29,10 @@ struct ov_tiled {
     int taps;
     size_t bytes;
     char *at;
+    struct slab *slab; /* it lies in, or NULL */
 };
 
-enum { HUGE_PAGE = 2 << 20 };
+enum { HUGE_PAGE = 2 << 20, SLAB = 32 << 20 };
 
 int
 ov_tiles_pieces(enum ov_form form)
@@ -97,21 +99,79 @@ all_of(const struct ov_tiles_weights *v, size_t tile)
     return units * (size_t)v->tiles * tile;
 }
 
-/* Large pages where they fit; NULL: no memory. */
-static char *
-room_of(size_t bytes)
-{
-    char *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    uintptr_t a = ((uintptr_t)p + HUGE_PAGE - 1) / HUGE_PAGE;
-    uintptr_t b = ((uintptr_t)p + bytes) / HUGE_PAGE;
+/* Memory in large pages, of zeros: copies lie one behind the other in slabs,
+ * since reading small pages from memory takes a fifth longer. */
+struct slab {
+    size_t size, used; /* from a large page on */
+    int users;
+    char *at, *from; /* from: of all, bytes */
+    size_t bytes;
+};
 
-    if (p != NULL && b > a)
-        madvise((void *)(a * HUGE_PAGE), (b - a) * HUGE_PAGE, MADV_HUGEPAGE);
+static pthread_mutex_t slabs = PTHREAD_MUTEX_INITIALIZER;
+static struct slab *open_slab; /* that has room yet, or NULL */
+
+static struct slab *
+new_slab(size_t need)
+{
+    struct slab *s = calloc(1, sizeof *s);
+    uintptr_t at;
+
+    if (s == NULL)
+        return NULL;
+    s->size = need > SLAB ? need : SLAB;
+    s->bytes = s->size + HUGE_PAGE;
+    s->from = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (s->from == MAP_FAILED) {
+        free(s);
+        return NULL;
+    }
+    at = ((uintptr_t)s->from + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    s->at = (char *)at;
+    madvise(s->at, s->size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    return s;
+}
+
+/* NULL: no memory. */
+static char *
+take(size_t bytes, struct slab **slab)
+{
+    struct slab *s;
+    char *p = NULL;
+
+    bytes = (bytes + 63) / 64 * 64;
+    pthread_mutex_lock(&slabs);
+    s = open_slab;
+    if (s == NULL || s->size - s->used < bytes)
+        s = new_slab(bytes);
+    if (s != NULL) {
+        p = s->at + s->used;
+        s->used += bytes;
+        s->users++;
+        open_slab = s;
+    }
+    pthread_mutex_unlock(&slabs);
+    *slab = s;
     return p;
 }
 
+static void
+give_back(struct slab *s)
+{
+    pthread_mutex_lock(&slabs);
+    if (--s->users == 0) {
+        if (s == open_slab)
+            open_slab = NULL;
+        munmap(s->from, s->bytes);
+        free(s);
+    }
+    pthread_mutex_unlock(&slabs);
+}
+
+/* In a slab, or only to be cut into pieces. */
 static struct ov_tiled *
-make(const struct ov_tiles_weights *v, int taps)
+make(const struct ov_tiles_weights *v, int taps, bool stays)
 {
     struct ov_tiled *t = malloc(sizeof *t);
     size_t size = size_of(v->w->form), tile = OV_T * OV_TK * size;
@@ -121,12 +181,11 @@ make(const struct ov_tiles_weights *v, int taps)
         return NULL;
     *t = (struct ov_tiled){.form = v->w->form, .taps = taps};
     t->bytes = all_of(v, 2 * tile);
-    t->at = room_of(t->bytes);
+    t->at = stays ? take(t->bytes, &t->slab) : calloc(1, t->bytes);
     if (t->at == NULL) {
         free(t);
         return NULL;
     }
-    memset(t->at, 0, t->bytes);
     for (o = 0; o < v->out; o++) {
         char *to = t->at + (size_t)(o / OV_UNIT) * (size_t)v->tiles * 2 * tile +
                    (size_t)(o / OV_T % 2) * tile +
@@ -141,7 +200,9 @@ make(const struct ov_tiles_weights *v, int taps)
 static void
 unmake(struct ov_tiled *t)
 {
-    if (t != NULL)
+    if (t != NULL && t->slab != NULL)
+        give_back(t->slab);
+    else if (t != NULL)
         free(t->at);
     free(t);
 }
@@ -277,14 +338,16 @@ cut_tiles(const struct ov_tiles_weights *v, int unit, int tile, char *to)
 
 /* --- all of it --- */
 
-/* The copy as pieces instead; it stays as it is if there is no memory. */
+/* The copy as pieces instead, in a slab; it stays as it is if there is no
+ * memory. */
 static void
 cut_copy(const struct ov_tiles_weights *v, struct ov_tiled *t)
 {
     size_t each = 2 * (size_t)ov_tiles_pieces(t->form) * OV_TILE;
     size_t bytes = all_of(v, each);
     struct ov_tiles_weights from = *v;
-    char *to = room_of(bytes), *p = to;
+    struct slab *slab;
+    char *to = take(bytes, &slab), *p = to;
     int units = (v->out + OV_UNIT - 1) / OV_UNIT, i, k;
 
     if (to == NULL)
@@ -295,6 +358,7 @@ cut_copy(const struct ov_tiles_weights *v, struct ov_tiled *t)
             from_copy(&from, i, k, 1, p);
     free(t->at);
     t->at = to;
+    t->slab = slab;
     t->bytes = bytes;
     t->cut = true;
 }
@@ -313,10 +377,11 @@ static struct ov_tiled *
 in_place(struct ov_tiles_place *p, const struct ov_tiles_weights *v, int taps)
 {
     struct ov_tiled *t = atomic_load(&p->tiled), *none = NULL;
+    bool cut = p->cut && v->w->form != OV_FORM_BF16;
 
-    if (t != NULL || (t = make(v, taps)) == NULL)
+    if (t != NULL || (t = make(v, taps, !cut)) == NULL)
         return t;
-    if (p->cut && t->form != OV_FORM_BF16)
+    if (cut)
         cut_copy(v, t);
     /* who comes second throws his own away */
     if (!atomic_compare_exchange_strong(&p->tiled, &none, t)) {
