@@ -388,14 +388,6 @@ ov_tiles_can(const struct ov_tensor *w)
            (w->form != OV_FORM_I8_PANELS || w->place != NULL);
 }
 
-int
-ov_tiles_count(const struct ov_tiles_rows *x)
-{
-    int span = (x->taps - 1) * x->dil + 1;
-
-    return x->n < span ? 0 : (x->n - span) / x->stride + 1;
-}
-
 /* Weights, pieces and units of all maps. */
 static bool
 look_at(struct product *q)
@@ -508,6 +500,14 @@ ov_tiles_run(const struct ov_tiles_rows *x, const struct ov_tiles_map *map,
 }
 
 #endif
+
+int
+ov_tiles_count(const struct ov_tiles_rows *x)
+{
+    int span = (x->taps - 1) * x->dil + 1;
+
+    return x->n < span ? 0 : (x->n - span) / x->stride + 1;
+}
 
 bool
 ov_tiles_round(const struct ov_tensor *w)
