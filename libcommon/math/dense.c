@@ -9,6 +9,7 @@
 
 #include "math/gemm.h"
 #include "math/narrow.h"
+#include "math/packed.h"
 #include "math/tiles.h"
 #include "math/vec.h"
 
@@ -156,4 +157,26 @@ ov_dense_map(struct ov_graph *g, const struct ov_tensor *x,
     const struct ov_dense m = {.w = w, .b = b};
 
     return ov_dense_run(g, &m, x);
+}
+
+/* In one go where panels are multiplied by tiles. */
+struct ov_tensor *
+ov_dense_gated(struct ov_graph *g, const struct ov_dense *gate,
+               const struct ov_dense *up, enum ov_act act,
+               const struct ov_tensor *x)
+{
+    const struct ov_tensor *const w[2] = {gate->w, up->w};
+    const float *const b[2] = {gate->b != NULL ? gate->b->x : NULL,
+                               up->b != NULL ? up->b->x : NULL};
+    struct ov_tensor *y, *z;
+
+    if (!gate->turned && !up->turned) {
+        y = ov_tensor_new(g, x->rows, gate->w->rows);
+        if (ov_packed_gated(g, x->rows, x->x, w, b, act, y->x))
+            return y;
+    }
+    y = ov_dense_run(g, gate, x);
+    z = ov_dense_run(g, up, x);
+    ov_act_gate(act, y->x, z->x, (size_t)y->rows * (size_t)y->cols);
+    return y;
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "math/gelu.h"
 #include "math/graph.h"
 
 /* A linear map.  turned: w is stored [in, out], as by GPT-2's Conv1D; else
@@ -25,6 +26,12 @@ struct ov_tensor *ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
 struct ov_tensor *ov_dense_map(struct ov_graph *g, const struct ov_tensor *x,
                                const struct ov_tensor *w,
                                const struct ov_tensor *b);
+/* act(x gate) * (x up) of two maps of the same size, x [n, in] -> y [n, out]:
+ * the gate of GLU, SwiGLU, GEGLU. */
+struct ov_tensor *ov_dense_gated(struct ov_graph *g,
+                                 const struct ov_dense *gate,
+                                 const struct ov_dense *up, enum ov_act act,
+                                 const struct ov_tensor *x);
 int ov_dense_in(const struct ov_dense *m);
 int ov_dense_out(const struct ov_dense *m);
 

@@ -47,6 +47,7 @@ libov_a_SOURCES += \
 	libcommon/math/packed_kernel.h libcommon/math/packed_tile.h \
 	libcommon/math/packed_plain.c libcommon/math/packed_avx2.c \
 	libcommon/math/packed_avx512.c libcommon/math/packed_amx.c \
+	libcommon/math/packed_many.c \
 	libcommon/math/tiles.c libcommon/math/tiles.h \
 	libcommon/math/pool.c libcommon/math/pool.h
 OV_TESTS += tests/unit/t_packed tests/unit/t_pool tests/unit/t_vec \

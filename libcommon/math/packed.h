@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "math/gelu.h"
 #include "math/graph.h"
 
 /* Weights [out, in], float32: panels [ceil(out/16), in, 16]. */
@@ -53,6 +54,13 @@ void ov_packed_windows(const struct ov_packed *p, int m, const float *x,
  * the sums of groups are added up in float32.  Memory is g's. */
 void ov_packed_integers(struct ov_graph *g, int m, const float *x,
                         const struct ov_tensor *w, const float *b, float *y);
+
+/* y [m, rows] = act(x w[0]^T + b[0]) * (x w[1]^T + b[1]), where both lie in
+ * panels of one form and size.  false, and y is as it was: this is only for
+ * sixteen rows and more of a fast graph, where there is a tile unit. */
+bool ov_packed_gated(struct ov_graph *g, int m, const float *x,
+                     const struct ov_tensor *const w[2],
+                     const float *const b[2], enum ov_act act, float *y);
 
 /* What multiplies here: "amx" (many rows of integers by tiles), "avx512-vnni",
  * "avx512", "avx2", "plain". */

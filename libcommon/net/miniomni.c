@@ -219,16 +219,14 @@ static struct ov_tensor *
 run_mlp(struct ov_graph *g, const struct mlp *l, enum ov_act act,
         const struct ov_tensor *x)
 {
-    struct ov_tensor *h = ov_dense_run(g, &l->up, x), *a;
-    size_t n = (size_t)h->rows * (size_t)h->cols;
+    struct ov_tensor *h;
 
     if (l->gate.w == NULL) {
-        ov_act(act, h->x, n);
-        return ov_dense_run(g, &l->down, h);
-    }
-    a = ov_dense_run(g, &l->gate, x);
-    ov_act_gate(act, a->x, h->x, n);
-    return ov_dense_run(g, &l->down, a);
+        h = ov_dense_run(g, &l->up, x);
+        ov_act(act, h->x, (size_t)h->rows * (size_t)h->cols);
+    } else
+        h = ov_dense_gated(g, &l->gate, &l->up, act, x);
+    return ov_dense_run(g, &l->down, h);
 }
 
 /* x [d] += the embedding of id; room [d]. */
