@@ -22,9 +22,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define AVX                                                                    \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,prfchw")))
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 #define AMX                                                                    \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,prfchw,"     \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,"     \
                           "amx-tile,amx-int8,amx-bf16")))
 
 enum {
@@ -307,9 +307,6 @@ put(const bool four, struct ending *e)
     __m512 u = value(four, e, 0), v = value(four, e, 1), a = e->b[0],
            b = e->b[1];
 
-    _m_prefetchw((void *)(y + (size_t)T * e->ldy));
-    if (!e->gated)
-        _m_prefetchw((void *)(y + (size_t)T * e->ldy + T));
 
     if (e->more) {
         a = _mm512_maskz_loadu_ps(e->are[0], y);
