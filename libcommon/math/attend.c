@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/attend_tiles.h"
 #include "math/gelu.h"
 #include "math/gemm.h"
 #include "math/packed.h"
@@ -21,6 +22,7 @@
 
 enum {
     MANY = 4,     /* rows from which on products pay */
+    MANY_TILES = 16, /* and tiles */
     BLOCK = 64,   /* query rows at once: bounds the scores held */
     TILE = 48,    /* the same, where scores are not held */
     SPAN = 256,   /* keys at once; a multiple of 16 */
@@ -92,31 +94,6 @@ ov_rotary_turn(const struct ov_rotary *r, float *x, int n, int heads, int hd,
 
 /* --- attention --- */
 
-/* What one head of one call looks at. */
-struct head {
-    const float *q, *k, *v;
-    float *y;
-    int ldq, ldk, ldv, ldy;
-    const float *bias; /* of row 0; NULL: none */
-    float *scores;     /* [nq, nk]; NULL: not wanted */
-    float scale;
-};
-
-/* The keys lo..hi-1 that query i of nq sees among nk. */
-static void
-sees(const struct ov_attend *a, int i, int nq, int nk, int *lo, int *hi)
-{
-    *lo = 0;
-    *hi = nk;
-    if (!a->causal)
-        return;
-    *hi = nk - nq + i + 1;
-    if (*hi < 0)
-        *hi = 0;
-    if (a->window > 0 && *hi > a->window)
-        *lo = *hi - a->window;
-}
-
 OV_HOT static void
 dots(const float *restrict q, const float *restrict k, int n, int hd, int ldk,
      float scale, float *restrict p)
@@ -151,7 +128,7 @@ add(float *restrict p, const float *restrict b, int n)
 
 /* Tell the scores of query i, p [lo..hi-1], to who wants them. */
 static void
-tell(const struct head *h, int i, int nk, const float *p, int lo, int hi)
+tell(const struct ov_attend_head *h, int i, int nk, const float *p, int lo, int hi)
 {
     float *to = h->scores + (size_t)i * nk;
     int j;
@@ -162,12 +139,12 @@ tell(const struct head *h, int i, int nk, const float *p, int lo, int hi)
 
 /* Query i alone; p: room for nk scores. */
 static void
-attend_row(const struct ov_attend *a, const struct head *h, int i, int nq,
+attend_row(const struct ov_attend *a, const struct ov_attend_head *h, int i, int nq,
            int nk, float *p)
 {
     int lo, hi;
 
-    sees(a, i, nq, nk, &lo, &hi);
+    ov_attend_sees(a, i, nq, nk, &lo, &hi);
     dots(h->q + (size_t)i * h->ldq, h->k + (size_t)lo * h->ldk, hi - lo, a->hd,
          h->ldk, h->scale, p);
     if (h->bias != NULL)
@@ -181,19 +158,19 @@ attend_row(const struct ov_attend *a, const struct head *h, int i, int nq,
 
 /* Queries i..i+n-1 by products; p: room for n * nk scores. */
 static void
-attend_block(const struct ov_attend *a, const struct head *h, int i, int n,
+attend_block(const struct ov_attend *a, const struct ov_attend_head *h, int i, int n,
              int nq, int nk, float *p)
 {
     int lo, hi, l, r, t, w;
 
-    sees(a, i, nq, nk, &lo, &hi);
-    sees(a, i + n - 1, nq, nk, &l, &hi);
+    ov_attend_sees(a, i, nq, nk, &lo, &hi);
+    ov_attend_sees(a, i + n - 1, nq, nk, &l, &hi);
     w = hi - lo;
     ov_gemm(false, true, n, w, a->hd, h->scale, h->q + (size_t)i * h->ldq,
             h->ldq, h->k + (size_t)lo * h->ldk, h->ldk, 0, p, w);
     for (t = 0; t < n; t++) {
         float *s = p + (size_t)t * w;
-        sees(a, i + t, nq, nk, &l, &r);
+        ov_attend_sees(a, i + t, nq, nk, &l, &r);
         if (h->bias != NULL)
             add(s + l - lo, h->bias + (size_t)(i + t) * a->bias_row + l, r - l);
         if (h->scores != NULL)
@@ -218,9 +195,10 @@ struct desk {
 
 struct heads {
     const struct ov_attend *a;
-    const struct head *first; /* head 0 */
+    const struct ov_attend_head *first; /* head 0 */
     int nq, nk, parts;
     struct desk **desk; /* [parts] */
+    char **tiles;       /* [parts]: room for tiles, instead; or NULL */
 };
 
 /* Scores p of one row, keys from..to-1 of which are seen, to weights; what
@@ -260,15 +238,15 @@ weigh(float *restrict p, int from, int to, int span, float scale,
 
 /* Queries i..i+n-1 of head h, keys from span to span. */
 static void
-attend_tile(const struct heads *w, const struct head *h, struct desk *d, int i,
+attend_tile(const struct heads *w, const struct ov_attend_head *h, struct desk *d, int i,
             int n)
 {
     const struct ov_attend *a = w->a;
     float *y = h->y + (size_t)i * h->ldy;
     int lo, hi, l, r, t, s, j;
 
-    sees(a, i, w->nq, w->nk, &lo, &r);
-    sees(a, i + n - 1, w->nq, w->nk, &l, &hi);
+    ov_attend_sees(a, i, w->nq, w->nk, &lo, &r);
+    ov_attend_sees(a, i + n - 1, w->nq, w->nk, &l, &hi);
     for (t = 0; t < n; t++) {
         memset(y + (size_t)t * h->ldy, 0, (size_t)a->hd * sizeof *y);
         d->most[t] = -INFINITY;
@@ -280,7 +258,7 @@ attend_tile(const struct heads *w, const struct head *h, struct desk *d, int i,
         ov_packed_product(&d->k[s], n, h->q + (size_t)i * h->ldq,
                           (size_t)h->ldq, NULL, d->scores, SPAN);
         for (t = 0; t < n; t++) {
-            sees(a, i + t, w->nq, w->nk, &l, &r);
+            ov_attend_sees(a, i + t, w->nq, w->nk, &l, &r);
             l = l > at ? l - at : 0;
             r = r - at < span ? r - at : span;
             weigh(d->scores + t * SPAN, l < span ? l : span, r > 0 ? r : 0,
@@ -303,7 +281,7 @@ spans(int nk)
 }
 
 static void
-lay_out(struct desk *d, const struct head *h, int nk, int hd)
+lay_out(struct desk *d, const struct ov_attend_head *h, int nk, int hd)
 {
     float *to = d->panels;
     int s, n;
@@ -320,12 +298,12 @@ lay_out(struct desk *d, const struct head *h, int nk, int hd)
 }
 
 /* Head h of a, as seen from head 0. */
-static struct head
-head_at(const struct ov_attend *a, const struct head *first, int h, int nq,
+static struct ov_attend_head
+head_at(const struct ov_attend *a, const struct ov_attend_head *first, int h, int nq,
         int nk)
 {
     int kv = h / (a->heads / a->kv_heads);
-    struct head one = *first;
+    struct ov_attend_head one = *first;
 
     one.q += (size_t)h * a->hd;
     one.k += (size_t)kv * a->hd;
@@ -347,14 +325,21 @@ attend_heads(void *arg, int part)
     int group = a->heads / a->kv_heads, h, i, had = -1;
     int from = a->heads * part / w->parts,
         to = a->heads * (part + 1) / w->parts;
-    struct desk *d = w->desk[part];
+    struct desk *d = w->tiles == NULL ? w->desk[part] : NULL;
 
     for (h = from; h < to; h++) {
-        struct head one = head_at(a, w->first, h, w->nq, w->nk);
+        struct ov_attend_head one = head_at(a, w->first, h, w->nq, w->nk);
+        bool new = h / group != had;
 
-        if (h / group != had)
-            lay_out(d, &one, w->nk, a->hd);
         had = h / group;
+        if (d == NULL) {
+            if (new)
+                ov_attend_tiles_keys(a, &one, w->nk, w->tiles[part]);
+            ov_attend_tiles_run(a, &one, w->nq, w->nk, w->tiles[part]);
+            continue;
+        }
+        if (new)
+            lay_out(d, &one, w->nk, a->hd);
         for (i = 0; i < w->nq; i += TILE)
             attend_tile(w, &one, d, i, w->nq - i < TILE ? w->nq - i : TILE);
     }
@@ -362,16 +347,24 @@ attend_heads(void *arg, int part)
 
 static void
 attend_many(struct ov_graph *g, const struct ov_attend *a,
-            const struct head *first, int nq, int nk)
+            const struct ov_attend_head *first, int nq, int nk)
 {
     struct heads w = {.a = a, .first = first, .nq = nq, .nk = nk};
-    size_t n = (size_t)spans(nk), i, values;
+    size_t n = (size_t)spans(nk), i, values, room;
 
-    values =
-        n * (ov_packed_values(SPAN, a->hd) + ov_packed_values(a->hd, SPAN));
     w.parts = ov_gemm_threads_now();
     w.parts = w.parts < a->heads ? w.parts : a->heads;
     w.parts = w.parts < OV_POOL_MAX ? w.parts : OV_POOL_MAX;
+    room = nq >= MANY_TILES ? ov_attend_tiles_room(a, nk) : 0;
+    if (room > 0) {
+        w.tiles = ov_graph_alloc(g, (size_t)w.parts * sizeof *w.tiles);
+        for (i = 0; i < (size_t)w.parts; i++)
+            w.tiles[i] = ov_graph_alloc(g, room);
+        ov_pool_run(w.parts, attend_heads, &w);
+        return;
+    }
+    values =
+        n * (ov_packed_values(SPAN, a->hd) + ov_packed_values(a->hd, SPAN));
     w.desk = ov_graph_alloc(g, (size_t)w.parts * sizeof(struct desk *));
     for (i = 0; i < (size_t)w.parts; i++) {
         struct desk *d = w.desk[i] = ov_graph_alloc(g, sizeof *d);
@@ -390,7 +383,7 @@ ov_attend_run(struct ov_graph *g, const struct ov_attend *a, int nq,
               const float *v, int ldv, float *y, int ldy)
 {
     bool many = ov_graph_fast(g) && nq >= MANY;
-    struct head first = {q, k, v, y, ldq, ldk, ldv, ldy, NULL, NULL, 0};
+    struct ov_attend_head first = {q, k, v, y, ldq, ldk, ldv, ldy, NULL, NULL, 0};
     int h, i, step = many ? BLOCK : 1;
     float *p;
 
@@ -402,7 +395,7 @@ ov_attend_run(struct ov_graph *g, const struct ov_attend *a, int nq,
     }
     p = ov_graph_alloc(g, sizeof *p * (size_t)step * (size_t)(nk + 1));
     for (h = 0; h < a->heads; h++) {
-        struct head one = head_at(a, &first, h, nq, nk);
+        struct ov_attend_head one = head_at(a, &first, h, nq, nk);
 
         for (i = 0; i < nq; i += step)
             if (many)

@@ -43,6 +43,7 @@ struct ov_attend {
     float scale;         /* of the products; 0: 1/sqrt(hd) */
     bool causal;         /* query i sees keys 0..nk-nq+i */
     int window;          /* causal: and of these the last so many; 0: all */
+    bool rounded;        /* factors may be rounded to bfloat16 */
     /* Added to the scaled products: bias[h*bias_head + i*bias_row + j] for
      * query i and key j; NULL: nothing.  bias_row 0: of keys alone;
      * bias_head 0: the same for all heads.  -INFINITY hides. */

@@ -10,6 +10,7 @@
 #include "math/gemm.h"
 #include "math/narrow.h"
 #include "math/packed.h"
+#include "math/ops.h"
 #include "math/tiles.h"
 #include "math/vec.h"
 
@@ -17,7 +18,7 @@ enum {
     MANY = 8,         /* rows from which on products pay */
     MANY_NARROW = 48, /* and for which narrow weights are widened first */
     MANY_TILES = 16,  /* and from which on tiles are the fastest */
-    MANY_CUT = 48,    /* for float32, which is cut into pieces first */
+    MANY_CUT = 48,    /* for float32 that is cut into pieces each time */
     BLOCK = 1 << 19   /* values that are widened at once: 2 MB */
 };
 
@@ -31,6 +32,15 @@ int
 ov_dense_out(const struct ov_dense *m)
 {
     return m->turned ? m->w->cols : m->w->rows;
+}
+
+bool
+ov_dense_rounds(const struct ov_dense *m)
+{
+    enum ov_form form = m->w->form;
+
+    return form == OV_FORM_BF16 || form == OV_FORM_I8_PANELS ||
+           form == OV_FORM_I4_PANELS;
 }
 
 /* y [out] = x [in] w [in, out] + b, in the order in which w lies. */
@@ -102,52 +112,145 @@ widened(const struct ov_dense *m, const struct ov_tensor *x,
     return true;
 }
 
-/* By the tile unit, which reads the forms of files as they lie. */
-static bool
-by_tiles(const struct ov_graph *g, const struct ov_dense *m,
-         const struct ov_tensor *x, struct ov_tensor *y)
+/* What multiplies. */
+enum way { TILES, WIDENED, NARROW, FEW, PRODUCT };
+
+static enum way
+way_of(const struct ov_graph *g, const struct ov_dense *m, int rows)
 {
     enum ov_form form = m->w->form;
+    bool real = form == OV_FORM_REAL, fast = ov_graph_fast(g);
+    int many = real && m->w->place == NULL ? MANY_CUT : MANY_TILES;
 
-    return ov_graph_fast(g) && !m->turned &&
-           x->rows >= (form == OV_FORM_REAL ? MANY_CUT : MANY_TILES) &&
-           form != OV_FORM_I8_PANELS && form != OV_FORM_I4_PANELS &&
-           ov_tiles_product(x->rows, x->x, m->w, m->b != NULL ? m->b->x : NULL,
-                            y->x);
+    if (fast && !m->turned && rows >= many && ov_tiles_can(m->w))
+        return TILES;
+    if (real)
+        return fast && rows >= MANY ? PRODUCT : FEW;
+    return fast && rows >= MANY_NARROW && form != OV_FORM_I8_PANELS &&
+                   form != OV_FORM_I4_PANELS
+               ? WIDENED
+               : NARROW;
 }
 
-static bool
-is_widened(const struct ov_graph *g, enum ov_form form, int rows)
+/* Not by tiles. */
+static void
+otherwise(struct ov_graph *g, const struct ov_dense *m,
+          const struct ov_tensor *x, struct ov_tensor *y)
 {
-    return ov_graph_fast(g) && rows >= MANY_NARROW &&
-           (form == OV_FORM_F16 || form == OV_FORM_BF16 || form == OV_FORM_I8);
+    enum way way = way_of(g, m, x->rows);
+
+    if (way == TILES) /* for which there was no memory */
+        way = m->w->form == OV_FORM_REAL ? PRODUCT : NARROW;
+    if (way == WIDENED && widened(m, x, y))
+        return;
+    if (way == FEW)
+        few(m, x, y);
+    else if (way == PRODUCT) {
+        put_bias(m, y);
+        ov_gemm(false, !m->turned, x->rows, y->cols, x->cols, 1, x->x, x->cols,
+                m->w->x, m->w->cols, m->b != NULL ? 1 : 0, y->x, y->cols);
+    } else
+        ov_narrow_product(g, x->rows, x->x, m->w, m->turned,
+                          m->b != NULL ? m->b->x : NULL, y->x);
+}
+
+/* All by tiles; false: one of them cannot, and nothing was done. */
+static bool
+by_tiles(struct ov_graph *g, const struct ov_dense *const *m, int n,
+         const struct ov_tensor *x, const struct ov_dense_how *how,
+         struct ov_tensor **y)
+{
+    struct ov_tiles_rows rows = {.x = x->x,
+                                 .n = x->rows,
+                                 .in = x->cols,
+                                 .taps = 1,
+                                 .stride = 1,
+                                 .dil = 1,
+                                 .eps = how->eps};
+    struct ov_tiles_map map[OV_DENSE_MAPS];
+    int i;
+
+    if (how->norm_w != NULL) {
+        rows.norm_w = how->norm_w->x;
+        rows.norm_b = how->norm_b->x;
+    }
+    for (i = 0; i < n; i++) {
+        if (way_of(g, m[i], x->rows) != TILES)
+            return false;
+        map[i] = (struct ov_tiles_map){
+            .w = m[i]->w,
+            .b = m[i]->b != NULL ? m[i]->b->x : NULL,
+            .add = how->add != NULL ? how->add->x : NULL,
+            .act = how->act,
+            .y = y[i]->x};
+    }
+    return ov_tiles_run(&rows, map, n);
+}
+
+/* to = act(y) + add, n values. */
+OV_HOT static void
+finish(const struct ov_dense_how *how, float *restrict y, float *to, size_t n)
+{
+    size_t i;
+
+    ov_act(how->act, y, n);
+    if (how->add != NULL)
+        for (i = 0; i < n; i++)
+            to[i] = y[i] + how->add->x[i];
+    else
+        memcpy(to, y, n * sizeof *y);
+}
+
+void
+ov_dense_all(struct ov_graph *g, const struct ov_dense *const *m, int n,
+             struct ov_tensor *x, const struct ov_dense_how *how,
+             struct ov_tensor **y)
+{
+    int i;
+
+    assert(!ov_graph_records(g) && n <= OV_DENSE_MAPS &&
+           ((how->to == NULL && how->add == NULL) || n == 1));
+    for (i = 0; i < n; i++) {
+        assert(x->cols == ov_dense_in(m[i]));
+        y[i] = how->to != NULL ? how->to
+                               : ov_tensor_new(g, x->rows, ov_dense_out(m[i]));
+    }
+    if (by_tiles(g, m, n, x, how, y))
+        return;
+    if (how->norm_w != NULL)
+        x = ov_layernorm(g, x, how->norm_w, how->norm_b, how->eps);
+    for (i = 0; i < n; i++) {
+        struct ov_tensor *own = y[i];
+        size_t size = (size_t)x->rows * (size_t)own->cols;
+
+        if (how->to != NULL || how->add != NULL)
+            own = ov_tensor_new(g, x->rows, own->cols);
+        otherwise(g, m[i], x, own);
+        if (own != y[i])
+            finish(how, own->x, y[i]->x, size);
+        else
+            ov_act(how->act, own->x, size);
+    }
+}
+
+struct ov_tensor *
+ov_dense_with(struct ov_graph *g, const struct ov_dense *m, struct ov_tensor *x,
+              const struct ov_dense_how *how)
+{
+    struct ov_tensor *y;
+
+    ov_dense_all(g, &m, 1, x, how, &y);
+    return y;
 }
 
 struct ov_tensor *
 ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
              const struct ov_tensor *x)
 {
-    int in = ov_dense_in(m), out = ov_dense_out(m);
-    struct ov_tensor *y = ov_tensor_new(g, x->rows, out);
+    const struct ov_dense_how how = {.act = OV_ACT_NONE};
+    struct ov_tensor in = *x;
 
-    assert(!ov_graph_records(g) && x->cols == in);
-    if (by_tiles(g, m, x, y))
-        return y;
-    if (is_widened(g, m->w->form, x->rows) && widened(m, x, y))
-        return y;
-    if (m->w->form != OV_FORM_REAL) {
-        ov_narrow_product(g, x->rows, x->x, m->w, m->turned,
-                          m->b != NULL ? m->b->x : NULL, y->x);
-        return y;
-    }
-    if (!ov_graph_fast(g) || x->rows < MANY) {
-        few(m, x, y);
-        return y;
-    }
-    put_bias(m, y);
-    ov_gemm(false, !m->turned, x->rows, out, in, 1, x->x, in, m->w->x,
-            m->w->cols, m->b != NULL ? 1 : 0, y->x, out);
-    return y;
+    return ov_dense_with(g, m, &in, &how);
 }
 
 struct ov_tensor *

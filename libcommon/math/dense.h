@@ -11,7 +11,11 @@
 #include "math/graph.h"
 
 /* A linear map.  turned: w is stored [in, out], as by GPT-2's Conv1D; else
- * [out, in], and it may be narrow (math/narrow.h).  b [1, out] or NULL. */
+ * [out, in], and it may be narrow (math/narrow.h).  b [1, out] or NULL.
+ *
+ * On a fast graph many rows go through the tile unit where there is one
+ * (math/tiles.h tells how exactly); w->place, if it has one, keeps what that
+ * needs, and without it w8a8 and int4 do not go there. */
 struct ov_dense {
     const struct ov_tensor *w, *b;
     bool turned;
@@ -32,6 +36,31 @@ struct ov_tensor *ov_dense_gated(struct ov_graph *g,
                                  const struct ov_dense *gate,
                                  const struct ov_dense *up, enum ov_act act,
                                  const struct ov_tensor *x);
+
+/* What stands beside a linear map in a network. */
+struct ov_dense_how {
+    struct ov_tensor *norm_w, *norm_b; /* x is ov_layernorm's; NULL: as is */
+    float eps;
+    enum ov_act act;
+    const struct ov_tensor *add; /* NULL: nothing is added after it */
+    struct ov_tensor *to;        /* where the result goes; NULL: it is new */
+};
+
+enum { OV_DENSE_MAPS = 3 };
+
+/* y[i] = act(m[i] of norm(x)) + add for i < n <= OV_DENSE_MAPS, as
+ * ov_dense_run, the norm and what is made of its rows once for all.  With add
+ * and to, which may be the same and x, n is 1. */
+void ov_dense_all(struct ov_graph *g, const struct ov_dense *const *m, int n,
+                  struct ov_tensor *x, const struct ov_dense_how *how,
+                  struct ov_tensor **y);
+/* One of them. */
+struct ov_tensor *ov_dense_with(struct ov_graph *g, const struct ov_dense *m,
+                                struct ov_tensor *x,
+                                const struct ov_dense_how *how);
+/* Are inputs of m rounded to bfloat16 or less wherever that is faster?  Then
+ * what stands between such maps may be, too. */
+bool ov_dense_rounds(const struct ov_dense *m);
 int ov_dense_in(const struct ov_dense *m);
 int ov_dense_out(const struct ov_dense *m);
 

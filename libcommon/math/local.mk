@@ -24,6 +24,7 @@ libov_a_SOURCES += \
 	libcommon/math/lstm.c libcommon/math/lstm.h \
 	libcommon/math/snake.c libcommon/math/snake.h \
 	libcommon/math/attend.c libcommon/math/attend.h \
+	libcommon/math/attend_tiles.c libcommon/math/attend_tiles.h \
 	libcommon/math/dense.c libcommon/math/dense.h \
 	libcommon/math/narrow.c libcommon/math/narrow.h \
 	libcommon/math/narrow_lanes.inc \
@@ -49,6 +50,8 @@ libov_a_SOURCES += \
 	libcommon/math/packed_avx512.c libcommon/math/packed_amx.c \
 	libcommon/math/packed_many.c \
 	libcommon/math/tiles.c libcommon/math/tiles.h \
+	libcommon/math/tiles_weights.c libcommon/math/tiles_weights.h \
+	libcommon/math/tiles_cut.h libcommon/math/tiles_multiply.h \
 	libcommon/math/pool.c libcommon/math/pool.h
 OV_TESTS += tests/unit/t_packed tests/unit/t_pool tests/unit/t_vec \
 	tests/unit/t_tiles

@@ -42,6 +42,8 @@ enum {
     OV_FACTORS_I4 = 32  /* of these, in the beginning */
 };
 
+struct ov_tiles_place;
+
 struct ov_tensor {
     ov_real *x; /* values [rows, cols] */
     ov_real *g; /* gradient of the same shape; NULL if none is wanted */
@@ -53,6 +55,9 @@ struct ov_tensor {
     enum ov_form form;
     const void *narrow; /* [rows, cols], not aligned */
     const float *scale; /* I8, I8_PANELS: [rows], values are scale * int8 */
+    /* A weight that is multiplied with many rows again and again: where a
+     * copy for the tile unit is kept (math/tiles.h).  NULL: none is. */
+    struct ov_tiles_place *place;
 };
 
 /* Several sequences packed one behind the other into the rows of a tensor.

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Products of many rows by the tile unit (AMX), as exact as in float32.
+/* Products of many rows by the tile unit (AMX).
  * In: rows of float32, weights as they are stored.  Out: rows of float32.
  *
- * Weights are the rows of the unit's product and may be read where they lie;
- * rows of x are its columns, cut and turned once for all weights.  The result
- * comes out turned and is turned back.  A tile is 1 KiB; sums of 32 weights'
- * rows by 32 of x are in registers at once, and inputs are added up block by
- * block, always in the same order. */
+ * Rows of x are the unit's rows: cut into pieces once for all weights, and
+ * read where they lie, also as overlapping windows.  Weights are its columns
+ * (math/tiles_weights.h).  A tile is 1 KiB; sums of 32 rows by 32 columns are
+ * in registers at once, and added up over blocks of inputs, so that the
+ * weights of a block stay in the first cache while all rows pass. */
 #include "math/tiles.h"
 
 #include "math/amx.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
-#include <immintrin.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -21,354 +20,282 @@
 
 #include "math/gemm.h"
 #include "math/pool.h"
+#include "math/tiles_multiply.h"
 
 enum {
-    T = 16,       /* rows of a tile, and columns of sums */
-    TK = 32,      /* inputs of a tile */
-    TILE = 1024,  /* its bytes */
-    X_PIECES = 3, /* of an input */
-    ROWS = 160,   /* of x, that stay in the second cache */
-    WHOLE = 1024, /* inputs up to which there is one block */
-    BLOCK = 512,  /* inputs of a block otherwise */
-    OUT = 1024    /* results whose sums stay near from block to block */
+    T = OV_T,
+    TK = OV_TK,
+    TILE = OV_TILE,
+    UNIT = OV_UNIT,
+    BLOCK = 8,       /* tiles of a block of inputs, with one piece */
+    BLOCK_CUT = 4,   /* and with more */
+    ROWS = 512,      /* of a product at once, that stay in the second cache */
+    ROWS_LONG = 256, /* the same with more inputs, or pieces */
+    LONG = 1024,     /* inputs */
+    NEAR = 16,       /* units whose sums stay near from block to block, where
+                      * there are pieces */
+    LINE = 64
 };
-
-#define AVX __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-#define AMX                                                                    \
-    __attribute__((                                                            \
-        target("avx512f,avx512bw,avx512vl,avx512bf16,amx-tile,amx-bf16")))
-#define INLINE static inline __attribute__((always_inline))
-
-/* --- pieces --- */
-
-INLINE AVX __mmask16
-first(int n) /* of sixteen */
-{
-    return (__mmask16)(n >= 16 ? 0xffff : n <= 0 ? 0 : (1 << n) - 1);
-}
-
-INLINE AVX __m512
-wide(__m256i v)
-{
-    return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16);
-}
-
-/* 32 values as pieces of bfloat16, a tile apart. */
-INLINE AVX void
-cut(const int pieces, __m512 lo, __m512 hi, char *to)
-{
-    __m512i v;
-    int p;
-
-    for (p = 0; p < pieces; p++, to += TILE) {
-        v = (__m512i)_mm512_cvtne2ps_pbh(hi, lo);
-        _mm512_store_si512(to, v);
-        if (p + 1 < pieces) {
-            lo = _mm512_sub_ps(lo, wide(_mm512_castsi512_si256(v)));
-            hi = _mm512_sub_ps(hi, wide(_mm512_extracti64x4_epi64(v, 1)));
-        }
-    }
-}
-
-/* n inputs (32, or fewer) of a row of weights. */
-INLINE AVX void
-cut_weights(const enum ov_form form, const char *p, int n, char *to)
-{
-    const __mmask16 a = first(n), b = first(n - 16);
-    __m512 lo, hi;
-
-    if (form == OV_FORM_BF16) {
-        _mm512_store_si512(
-            to, _mm512_maskz_loadu_epi16((__mmask32)a | (__mmask32)b << 16, p));
-        return;
-    }
-    if (form == OV_FORM_I8) {
-        lo = _mm512_cvtepi32_ps(
-            _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(a, p)));
-        hi = _mm512_cvtepi32_ps(
-            _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(b, p + 16)));
-        cut(1, lo, hi, to);
-    } else if (form == OV_FORM_F16) {
-        lo = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(a, p));
-        hi = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(b, p + 32));
-        cut(2, lo, hi, to);
-    } else {
-        lo = _mm512_maskz_loadu_ps(a, p);
-        hi = _mm512_maskz_loadu_ps(b, p + 64);
-        cut(3, lo, hi, to);
-    }
-}
-
-static int
-pieces_of(enum ov_form form)
-{
-    return form == OV_FORM_REAL ? 3 : form == OV_FORM_F16 ? 2 : 1;
-}
-
-static size_t
-bytes_of(enum ov_form form)
-{
-    return form == OV_FORM_REAL ? 4 : form == OV_FORM_I8 ? 1 : 2;
-}
-
-/* --- the work --- */
 
 struct product {
-    int m, in, out;
-    const float *x, *b;
-    const struct ov_tensor *w;
-    float *y;
-    /* rows row..row+rows-1 of x are under way, that many pairs of tiles */
-    int row, rows, pairs;
-    int tiles; /* of a block of inputs, at most */
-    char *cut; /* x: [block] [2 pairs] [tiles] [X_PIECES] tiles */
+    const struct ov_tiles_rows *x;
+    const struct ov_tiles_map *map;
+    struct ov_tiles_weights w[OV_TILES_MAPS];
+    int n, units, pieces, m; /* maps; of all; of x; rows in all */
+    int per, tiles, block;   /* of a tap, of a row, at once */
+    int row, rows, pairs;    /* under way; pairs of tiles of these */
+    size_t piece, line;      /* bytes of a row of x: a piece, all */
+    size_t *off;             /* [tiles]: from a row to a tile of its window */
+    char *cut;               /* rows of x, from row * stride on */
     char *room;
     size_t each; /* bytes of room for a part */
-    int parts;
+    int near, parts;
 };
 
-/* What a part has. */
-struct part {
-    char *w;    /* 2 [tiles] [pieces] tiles */
-    float *sum; /* [OUT/32] [pairs] of 2 x 2 tiles */
-};
+/* --- rows --- */
 
-/* Tiles of block number i. */
+/* A row of x as pieces, normed if so wished: of what x gave, less mean times
+ * by times w plus b. */
+OV_AVX_INLINE void
+cut_row(const int pieces, const struct product *q, const float *x, float mean,
+        float by, char *to)
+{
+    const float *w = q->x->norm_w, *b = q->x->norm_b;
+    __m512 v[2], m = _mm512_set1_ps(mean), f = _mm512_set1_ps(by);
+    int i, h;
+
+    for (i = 0; i < q->x->in; i += TK, to += LINE) {
+        for (h = 0; h < 2; h++) {
+            __mmask16 is = ov_first_(q->x->in - i - T * h);
+            int at = is != 0 ? i + T * h : 0;
+
+            v[h] = _mm512_maskz_loadu_ps(is, x + at);
+            if (w == NULL)
+                continue;
+            v[h] = _mm512_mul_ps(_mm512_sub_ps(v[h], m), f);
+            v[h] = _mm512_maskz_mul_ps(is, v[h],
+                                       _mm512_maskz_loadu_ps(is, w + at));
+            v[h] = _mm512_maskz_add_ps(is, v[h],
+                                       _mm512_maskz_loadu_ps(is, b + at));
+        }
+        ov_cut_(pieces, v[0], v[1], to, q->piece);
+    }
+}
+
+/* Mean of a row of n values, and one over the root of their variance. */
+OV_AVX static void
+moments(const float *x, int n, float eps, float *mean, float *by)
+{
+    __m512 s = _mm512_setzero_ps(), t = s, v, m;
+    int i;
+
+    for (i = 0; i < n; i += T)
+        s = _mm512_add_ps(s, _mm512_maskz_loadu_ps(ov_first_(n - i), x + i));
+    *mean = _mm512_reduce_add_ps(s) / (float)n;
+    m = _mm512_set1_ps(*mean);
+    for (i = 0; i < n; i += T) {
+        __mmask16 is = ov_first_(n - i);
+
+        v = _mm512_maskz_sub_ps(is, _mm512_maskz_loadu_ps(is, x + i), m);
+        t = _mm512_fmadd_ps(v, v, t);
+    }
+    *by = 1 / __builtin_sqrtf(_mm512_reduce_add_ps(t) / (float)n + eps);
+}
+
+/* Rows of x that rows of the product, from the first under way on, need. */
 static int
-tiles_of(const struct product *q, int i)
+needed(const struct product *q, int rows)
 {
-    int all = (q->in + TK - 1) / TK - i * q->tiles;
-
-    return all < q->tiles ? all : q->tiles;
+    return (rows - 1) * q->x->stride + (q->x->taps - 1) * q->x->dil + 1;
 }
 
-static char *
-cut_block(const struct product *q, int i)
-{
-    return q->cut + (size_t)i * 2 * (size_t)q->pairs * (size_t)q->tiles *
-                        X_PIECES * TILE;
-}
-
-/* Sixteen rows of x, inputs of block number i, as columns. */
-AVX static void
-turn(const struct product *q, int i, int t)
-{
-    int tiles = tiles_of(q, i), k, r, p, left;
-    char *to = cut_block(q, i) + (size_t)t * (size_t)tiles * X_PIECES * TILE;
-    int from = i * q->tiles * TK;
-
-    for (k = 0; k < tiles; k++, from += TK, to += X_PIECES * TILE) {
-        left = q->in - from;
-        for (r = 0; r < T; r++) {
-            bool none = T * t + r >= q->rows;
-            const float *x = q->x + (size_t)q->row * (size_t)q->in;
-
-            x += none ? 0 : (size_t)(T * t + r) * (size_t)q->in + (size_t)from;
-            cut(X_PIECES, _mm512_maskz_loadu_ps(first(none ? 0 : left), x),
-                _mm512_maskz_loadu_ps(first(none ? 0 : left - 16), x + 16),
-                to + 64 * r);
-        }
-        for (p = 0; p < X_PIECES; p++)
-            ov_amx_turn(to + p * TILE);
-    }
-}
-
-static void
-turn_part(void *arg, int part)
+OV_AVX static void
+cut_part(void *arg, int part)
 {
     const struct product *q = arg;
-    int n = 2 * q->pairs, t, i;
+    int n = needed(q, q->rows), i = n * part / q->parts;
+    const float *x = q->x->x;
+    float mean = 0, by = 1;
 
-    for (t = n * part / q->parts; t < n * (part + 1) / q->parts; t++)
-        for (i = 0; i * q->tiles * TK < q->in; i++)
-            turn(q, i, t);
+    for (; i < n * (part + 1) / q->parts; i++) {
+        const float *row = x + (size_t)(q->row * q->x->stride + i) *
+                                   (size_t)q->x->in;
+        char *to = q->cut + (size_t)i * q->line;
+
+        if (q->x->norm_w != NULL)
+            moments(row, q->x->in, q->x->eps, &mean, &by);
+        if (q->pieces == 1)
+            cut_row(1, q, row, mean, by, to);
+        else
+            cut_row(3, q, row, mean, by, to);
+    }
 }
 
-/* Where 32 rows of weights are, as tiles: bytes from row to row, from tile to
- * tile, from piece to piece, and to the second 16 rows. */
-struct weights {
-    const char *at;
-    size_t row, tile, piece, far;
-};
+/* --- sums --- */
 
-/* Loads as late as may be: what is multiplied next is under way by then. */
-#define OF_X(p)                                                                \
-    _tile_loadd(6, x + (p)*TILE, 64);                                          \
-    _tile_dpbf16ps(0, 4, 6);                                                   \
-    _tile_dpbf16ps(2, 5, 6);                                                   \
-    _tile_loadd(7, x + (p)*TILE + xfar, 64);                                   \
-    _tile_dpbf16ps(1, 4, 7);                                                   \
-    _tile_dpbf16ps(3, 5, 7)
-#define OF_W(p)                                                                \
-    _tile_loadd(4, w + (p)*v->piece, v->row);                                  \
-    _tile_dpbf16ps(0, 4, 6);                                                   \
-    _tile_dpbf16ps(1, 4, 7);                                                   \
-    _tile_loadd(5, w + (p)*v->piece + v->far, v->row);                         \
-    _tile_dpbf16ps(2, 5, 6);                                                   \
-    _tile_dpbf16ps(3, 5, 7)
+/* One for each kind, so that each is a loop without questions. */
+#define KIND(px, pw)                                                           \
+    OV_TILE_CODE static void sums_##px##_##pw(                                 \
+        const struct ov_tile_rows *x, bool first, const char *w, int n,        \
+        bool half, struct ov_tile_ahead *a, float *sum)                        \
+    {                                                                          \
+        if (first)                                                             \
+            ov_tile_zero_();                                                   \
+        else                                                                   \
+            ov_tile_load_(sum, UNIT);                                          \
+        if (half)                                                              \
+            ov_tile_multiply_(px, pw, true, x, w, n, a);                       \
+        else                                                                   \
+            ov_tile_multiply_(px, pw, false, x, w, n, a);                      \
+        ov_tile_store_(sum, UNIT);                                             \
+    }
+KIND(1, 1)
+KIND(3, 1)
+KIND(3, 2)
+KIND(3, 3)
 
-/* sum += 32 rows of weights times 32 columns of x, xfar bytes to the second
- * 16 of these.  What the next rows need, of rows' rows of weights, is asked
- * for: step bytes for each tile. */
-INLINE AMX void
-multiply(const int pieces, int tiles, const struct weights *v, const char *x,
-         size_t xfar, const char *next, size_t ldw, int rows, size_t step)
+typedef void sums(const struct ov_tile_rows *x, bool first, const char *w,
+                  int n, bool half, struct ov_tile_ahead *a, float *sum);
+
+static sums *
+kind_of(int px, int pw)
 {
-    const char *w = v->at;
-    int k, r;
+    return px == 1 ? sums_1_1 : pw == 1 ? sums_3_1 : pw == 2 ? sums_3_2
+                                                             : sums_3_3;
+}
 
-    for (k = 0; k < tiles; k++, w += v->tile, x += X_PIECES * TILE) {
-        _tile_loadd(4, w, v->row);
-        _tile_loadd(5, w + v->far, v->row);
-        OF_X(2);
-        OF_X(1);
-        OF_X(0);
-        if (pieces == 3) {
-            OF_W(2);
+/* --- results --- */
+
+/* sum [32, 32] to columns o.. of y, rows from pair number t on. */
+OV_AVX static void
+put(const struct product *q, const struct ov_tiles_map *map, int o, int t,
+    float *sum)
+{
+    const float *scale = map->w->scale, *b = map->b, *add = map->add;
+    int out = map->w->rows, j, row = t * UNIT;
+    int rows = q->rows - row < UNIT ? q->rows - row : UNIT;
+    size_t at = (size_t)(q->row + row) * (size_t)out + (size_t)o;
+    __mmask16 lo = ov_first_(out - o), hi = ov_first_(out - o - T);
+    __m512 f[2], c[2], u, v;
+
+    f[0] = f[1] = _mm512_set1_ps(1);
+    c[0] = c[1] = _mm512_setzero_ps();
+    if (scale != NULL) {
+        f[0] = _mm512_maskz_loadu_ps(lo, scale + o);
+        f[1] = _mm512_maskz_loadu_ps(hi, scale + (hi != 0 ? o + T : o));
+    }
+    if (b != NULL) {
+        c[0] = _mm512_maskz_loadu_ps(lo, b + o);
+        c[1] = _mm512_maskz_loadu_ps(hi, b + (hi != 0 ? o + T : o));
+    }
+    if (map->act != OV_ACT_NONE) {
+        for (j = 0; j < rows; j++) {
+            float *s = sum + j * UNIT;
+
+            u = _mm512_fmadd_ps(_mm512_load_ps(s), f[0], c[0]);
+            v = _mm512_fmadd_ps(_mm512_load_ps(s + T), f[1], c[1]);
+            _mm512_store_ps(s, u);
+            _mm512_store_ps(s + T, v);
         }
-        if (pieces > 1) {
-            OF_W(1);
-            OF_X(1);
+        ov_act(map->act, sum, (size_t)(rows * UNIT));
+        f[0] = f[1] = _mm512_set1_ps(1);
+        c[0] = c[1] = _mm512_setzero_ps();
+    }
+    for (j = 0; j < rows; j++, sum += UNIT, at += (size_t)out) {
+        u = _mm512_fmadd_ps(_mm512_load_ps(sum), f[0], c[0]);
+        v = _mm512_fmadd_ps(_mm512_load_ps(sum + T), f[1], c[1]);
+        if (add != NULL) {
+            u = _mm512_add_ps(u, _mm512_maskz_loadu_ps(lo, add + at));
+            v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(hi, add + at + T));
         }
-        for (r = 0; r < rows; r++)
-            __builtin_prefetch(next + (size_t)r * ldw + (size_t)k * step);
-        if (step > 64)
-            for (r = 0; r < rows; r++)
-                __builtin_prefetch(next + (size_t)r * ldw + (size_t)k * step +
-                                   64);
+        _mm512_mask_storeu_ps(map->y + at, lo, u);
+        _mm512_mask_storeu_ps(map->y + at + T, hi, v);
     }
 }
 
-#define EACH(c)                                                                \
-    c(0, sum);                                                                 \
-    c(1, sum + 256);                                                           \
-    c(2, sum + 512);                                                           \
-    c(3, sum + 768)
-#define ZERO(t, p) _tile_zero(t)
-#define LOAD(t, p) _tile_loadd(t, p, 64)
-#define STORE(t, p) _tile_stored(t, p, 64)
-
-/* Sums of block number i, rows o.. of the weights, pair number t of x. */
-AMX static void
-block(const struct product *q, const struct weights *v, int i, int o, int t,
-      float *sum)
-{
-    int tiles = tiles_of(q, i), pieces = pieces_of(q->w->form);
-    size_t xfar = (size_t)tiles * X_PIECES * TILE;
-    const char *x = cut_block(q, i) + 2 * xfar * (size_t)t;
-    size_t size = bytes_of(q->w->form), ldw = (size_t)q->in * size;
-    int from = 32 * t / q->pairs, to = 32 * (t + 1) / q->pairs;
-    const char *next =
-        q->w->form == OV_FORM_REAL ? (const char *)q->w->x : q->w->narrow;
-
-    next += (size_t)(o + 32 + from) * ldw + (size_t)(i * q->tiles * TK) * size;
-    if (i == 0) {
-        EACH(ZERO);
-    } else {
-        EACH(LOAD);
-    }
-    if (pieces == 1)
-        multiply(1, tiles, v, x, xfar, next, ldw, to - from, TK * size);
-    else if (pieces == 2)
-        multiply(2, tiles, v, x, xfar, next, ldw, to - from, TK * size);
-    else
-        multiply(3, tiles, v, x, xfar, next, ldw, to - from, TK * size);
-    EACH(STORE);
-}
-
-/* Rows o..o+31 of the weights, inputs of block number i; room: for their
- * pieces, where they cannot be read as they lie. */
-AVX static struct weights
-rows_of(const struct product *q, int i, int o, char *room)
-{
-    enum ov_form form = q->w->form;
-    size_t size = bytes_of(form), pieces = (size_t)pieces_of(form);
-    size_t tiles = (size_t)tiles_of(q, i), ldw = (size_t)q->in * size;
-    const char *p = form == OV_FORM_REAL ? (const char *)q->w->x : q->w->narrow;
-    int from = i * q->tiles * TK, r, k, left;
-
-    p += (size_t)o * ldw + (size_t)from * size;
-    if (form == OV_FORM_BF16 && q->in % TK == 0 && o + 32 <= q->out)
-        return (struct weights){p, ldw, 2 * TK, 0, T * ldw};
-    for (r = 0; r < 32; r++) {
-        char *to = room + (size_t)(r / T) * tiles * pieces * TILE + r % T * 64;
-
-        for (k = 0; k < (int)tiles; k++, to += pieces * TILE) {
-            const char *at = p + (size_t)r * ldw + (size_t)k * TK * size;
-
-            left = o + r < q->out ? q->in - from - k * TK : 0;
-            at = left > 0 ? at : p;
-            if (form == OV_FORM_BF16)
-                cut_weights(OV_FORM_BF16, at, left, to);
-            else if (form == OV_FORM_I8)
-                cut_weights(OV_FORM_I8, at, left, to);
-            else if (form == OV_FORM_F16)
-                cut_weights(OV_FORM_F16, at, left, to);
-            else
-                cut_weights(OV_FORM_REAL, at, left, to);
-        }
-    }
-    return (struct weights){room, 64, pieces * TILE, TILE,
-                            tiles * pieces * TILE};
-}
-
-/* 2 x 2 tiles of sums to columns o.. of y, rows from pair number t on. */
-AVX static void
-put(const struct product *q, int o, int t, float *sum)
-{
-    const float *scale = q->w->form == OV_FORM_I8 ? q->w->scale : NULL;
-    int h, j, r;
-
-    for (h = 0; h < 4; h++, sum += T * T) {
-        int at = o + h / 2 * T, row = (2 * t + h % 2) * T;
-        __mmask16 is = first(q->out - at);
-        __m512 by = _mm512_set1_ps(1), b = _mm512_setzero_ps();
-        float *y;
-
-        if (is == 0 || row >= q->rows)
-            continue;
-        y = q->y + (size_t)(q->row + row) * (size_t)q->out + at;
-        ov_amx_turn(sum);
-        if (scale != NULL)
-            by = _mm512_maskz_loadu_ps(is, scale + at);
-        if (q->b != NULL)
-            b = _mm512_maskz_loadu_ps(is, q->b + at);
-        r = q->rows - row < T ? q->rows - row : T;
-        for (j = 0; j < r; j++, y += q->out)
-            _mm512_mask_storeu_ps(
-                y, is, _mm512_fmadd_ps(_mm512_load_ps(sum + T * j), by, b));
-    }
-}
-
+/* Lines of the results that come next are wanted. */
 static void
-work(void *arg, int number)
+ask_results(const struct product *q, const struct ov_tiles_map *map, int o,
+            int t)
 {
-    const struct product *q = arg;
-    char *room = q->room + (size_t)number * q->each;
-    int units = (q->out + 31) / 32, from = units * number / q->parts * 32;
-    int end = units * (number + 1) / q->parts * 32, n, o, i, t;
-    bool last;
+    size_t out = (size_t)map->w->rows;
+    int row = t * UNIT, j;
+    int rows = q->rows - row < UNIT ? q->rows - row : UNIT;
+    const float *y = map->y + (size_t)(q->row + row) * out + (size_t)o;
 
-    ov_amx_begin(64);
-    for (; from < end; from += n) {
-        float *sums = (float *)(void *)room;
-        char *stage = room + (size_t)OUT / 32 * (size_t)q->pairs * 4 * TILE;
+    for (j = 0; j < rows; j++, y += out) {
+        __builtin_prefetch(y, 1);
+        __builtin_prefetch(y + T, 1);
+    }
+}
 
-        n = end - from < OUT ? end - from : OUT;
-        for (i = 0; i * q->tiles * TK < q->in; i++) {
-            last = (i + 1) * q->tiles * TK >= q->in;
-            for (o = 0; o < n; o += 32) {
-                struct weights v = rows_of(q, i, from + o, stage);
+/* The maps' units in a row: number i is of which map, and which there. */
+static int
+map_of(const struct product *q, int *i)
+{
+    int k, n;
 
-                for (t = 0; t < q->pairs; t++) {
-                    float *sum = sums + (size_t)(o / 32 * q->pairs + t) * TILE;
+    for (k = 0; k + 1 < q->n; k++, *i -= n) {
+        n = (q->w[k].out + UNIT - 1) / UNIT;
+        if (*i < n)
+            break;
+    }
+    return k;
+}
 
-                    block(q, &v, i, from + o, t, sum);
-                    if (last)
-                        put(q, from + o, t, sum);
-                }
+/* Units from..from+n-1 of map number k, all rows under way. */
+static void
+work_units(const struct product *q, int k, int from, int n, char *room)
+{
+    const struct ov_tiles_weights *w = &q->w[k];
+    float *all = (float *)(void *)room, *sum;
+    char *stage = room + (size_t)q->near * (size_t)q->pairs * 4 * TILE;
+    sums *run = kind_of(q->pieces, ov_tiles_pieces(w->w->form));
+    struct ov_tile_rows x = {
+        .ld = q->line * (size_t)q->x->stride, .piece = q->piece};
+    int at, o, t, tiles, steps = q->pairs * q->block;
+
+    for (at = 0; at < q->tiles; at += tiles) {
+        tiles = q->tiles - at < q->block ? q->tiles - at : q->block;
+        for (o = 0; o < n; o++) {
+            const char *b = ov_tiles_block(w, from + o, at, tiles, stage);
+            struct ov_tile_ahead a = {0};
+
+            ov_tiles_ahead(w, from + o, at, tiles, &a.at, &a.left);
+            a.lines = (int)(a.left / LINE + (size_t)steps - 1) / steps;
+            for (t = 0; t < q->pairs; t++) {
+                bool last = at + tiles == q->tiles;
+
+                x.at = q->cut + (size_t)(t * UNIT) * x.ld;
+                x.off = q->off + at;
+                sum = all + (size_t)(o * q->pairs + t) * TILE;
+                if (last)
+                    ask_results(q, &q->map[k], (from + o) * UNIT, t);
+                run(&x, at == 0, b, tiles, q->rows - t * UNIT <= T, &a, sum);
+                if (last)
+                    put(q, &q->map[k], (from + o) * UNIT, t, sum);
             }
         }
+    }
+}
+
+static void
+work(void *arg, int part)
+{
+    const struct product *q = arg;
+    char *room = q->room + (size_t)part * q->each;
+    int from = q->units * part / q->parts, end = q->units * (part + 1), n, k;
+
+    end /= q->parts;
+    ov_amx_begin(64);
+    for (; from < end; from += n) {
+        int unit = from, all;
+
+        k = map_of(q, &unit);
+        all = (q->w[k].out + UNIT - 1) / UNIT - unit;
+        n = end - from < q->near ? end - from : q->near;
+        n = n < all ? n : all;
+        work_units(q, k, unit, n, room);
     }
     ov_amx_end();
 }
@@ -406,36 +333,90 @@ keep(size_t bytes)
     return s != NULL ? s->bytes : NULL;
 }
 
-/* As few blocks of inputs as may be, of equal size, of rows of x too. */
-bool
-ov_tiles_product(int m, const float *x, const struct ov_tensor *w,
-                 const float *b, float *y)
-{
-    struct product q = {
-        .m = m, .in = w->cols, .out = w->rows, .x = x, .b = b, .w = w, .y = y};
-    int tiles = (q.in + TK - 1) / TK, n, near, units = (q.out + 31) / 32;
-    size_t cut;
+/* --- all of it --- */
 
-    if ((ov_amx() & OV_AMX_BF16) == 0 || m <= 0)
+bool
+ov_tiles_can(const struct ov_tensor *w)
+{
+    return (ov_amx() & OV_AMX_BF16) != 0 && w->form != OV_FORM_I4_PANELS &&
+           (w->form != OV_FORM_I8_PANELS || w->place != NULL);
+}
+
+int
+ov_tiles_count(const struct ov_tiles_rows *x)
+{
+    int span = (x->taps - 1) * x->dil + 1;
+
+    return x->n < span ? 0 : (x->n - span) / x->stride + 1;
+}
+
+/* Weights, pieces and units of all maps. */
+static bool
+look_at(struct product *q)
+{
+    int i;
+
+    q->pieces = 1;
+    for (i = 0; i < q->n; i++) {
+        const struct ov_tensor *w = q->map[i].w;
+
+        if (!ov_tiles_can(w) || !ov_tiles_weights(&q->w[i], w, q->x->taps))
+            return false;
+        if (w->form != OV_FORM_BF16 && w->form != OV_FORM_I8_PANELS)
+            q->pieces = OV_T_PIECES;
+        q->units += (w->rows + UNIT - 1) / UNIT;
+    }
+    q->per = q->w[0].per;
+    q->tiles = q->w[0].tiles;
+    return true;
+}
+
+/* Parts, blocks of rows (as few as may be, of equal size) and room. */
+static bool
+make_room(struct product *q)
+{
+    int most = q->pieces > 1 || q->tiles * TK > LONG ? ROWS_LONG : ROWS;
+    int n = (q->m + most - 1) / most, i;
+    size_t cut, off;
+
+    q->pairs = ((q->m + n - 1) / n + UNIT - 1) / (UNIT);
+    q->block = q->pieces > 1 ? BLOCK_CUT : BLOCK;
+    q->near = q->pieces > 1 ? NEAR : 1;
+    q->parts = ov_gemm_threads_now();
+    q->parts = q->parts < q->units ? q->parts : q->units;
+    q->parts = q->parts < OV_POOL_MAX ? q->parts : OV_POOL_MAX;
+    q->piece = (size_t)q->per * LINE;
+    q->line = q->piece * (size_t)q->pieces;
+    q->line += q->line / LINE % 2 == 0 ? LINE : 0; /* not to meet in a cache */
+    cut = (size_t)needed(q, q->pairs * UNIT) * q->line;
+    off = ((size_t)q->tiles * sizeof *q->off + LINE - 1) / LINE * LINE;
+    q->each = (size_t)q->near * (size_t)q->pairs * 4 * TILE +
+              2 * BLOCK * OV_T_PIECES * TILE;
+    q->cut = keep(cut + off + q->each * (size_t)q->parts);
+    if (q->cut == NULL)
         return false;
-    n = q.in <= WHOLE ? 1 : (q.in + BLOCK - 1) / BLOCK;
-    q.tiles = (tiles + n - 1) / n;
-    near = (m + ROWS - 1) / ROWS;
-    near = ((m + near - 1) / near + 31) / 32 * 32;
-    q.pairs = near / 32;
-    q.parts = ov_gemm_threads_now();
-    q.parts = q.parts < units ? q.parts : units;
-    q.parts = q.parts < OV_POOL_MAX ? q.parts : OV_POOL_MAX;
-    q.each = (size_t)OUT / 32 * (size_t)q.pairs * 4 * TILE +
-             2 * (size_t)q.tiles * (size_t)pieces_of(w->form) * TILE;
-    cut = (size_t)n * 2 * (size_t)q.pairs * (size_t)q.tiles * X_PIECES * TILE;
-    q.cut = keep(cut + q.each * (size_t)q.parts);
-    if (q.cut == NULL)
+    q->off = (size_t *)(void *)(q->cut + cut);
+    q->room = q->cut + cut + off;
+    for (i = 0; i < q->tiles; i++)
+        q->off[i] = (size_t)(i / q->per * q->x->dil) * q->line +
+                    (size_t)(i % q->per) * LINE;
+    return true;
+}
+
+bool
+ov_tiles_run(const struct ov_tiles_rows *x, const struct ov_tiles_map *map,
+             int n)
+{
+    struct product q = {.x = x, .map = map, .n = n};
+    int most;
+
+    q.m = ov_tiles_count(x);
+    if (q.m <= 0 || n <= 0 || !look_at(&q) || !make_room(&q))
         return false;
-    q.room = q.cut + cut;
-    for (; q.row < m; q.row += q.rows) {
-        q.rows = m - q.row < near ? m - q.row : near;
-        ov_pool_run(q.parts, turn_part, &q);
+    for (most = q.pairs * UNIT; q.row < q.m; q.row += q.rows) {
+        q.rows = q.m - q.row < most ? q.m - q.row : most;
+        q.pairs = (q.rows + UNIT - 1) / (UNIT);
+        ov_pool_run(q.parts, cut_part, &q);
         ov_pool_run(q.parts, work, &q);
     }
     return true;
@@ -444,11 +425,29 @@ ov_tiles_product(int m, const float *x, const struct ov_tensor *w,
 #else
 
 bool
-ov_tiles_product(int m, const float *x, const struct ov_tensor *w,
-                 const float *b, float *y)
+ov_tiles_can(const struct ov_tensor *w)
 {
-    (void)m, (void)x, (void)w, (void)b, (void)y;
+    (void)w;
+    return false;
+}
+
+bool
+ov_tiles_run(const struct ov_tiles_rows *x, const struct ov_tiles_map *map,
+             int n)
+{
+    (void)x, (void)map, (void)n;
     return false;
 }
 
 #endif
+
+bool
+ov_tiles_product(int m, const float *x, const struct ov_tensor *w,
+                 const float *b, float *y)
+{
+    const struct ov_tiles_rows rows = {
+        .x = x, .n = m, .in = w->cols, .taps = 1, .stride = 1, .dil = 1};
+    const struct ov_tiles_map map = {.w = w, .b = b, .y = y};
+
+    return ov_tiles_run(&rows, &map, 1);
+}

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "math/narrow.h"
+#include "math/tiles.h"
 
 enum { NAME = 256, DIM_MAX = 1 << 24 };
 
@@ -27,6 +28,9 @@ ov_bind_free(struct ov_bind *b)
     for (i = 0; i < b->n; i++) {
         if (b->own[i])
             free(b->t[i]->x);
+        if (b->t[i]->place != NULL)
+            ov_tiles_forget(b->t[i]->place);
+        free(b->t[i]->place);
         free(b->t[i]);
     }
     free(b->t);
@@ -65,6 +69,18 @@ add(struct ov_bind *b, int rows, int cols)
     b->own[b->n] = false;
     b->t[b->n++] = t;
     return t;
+}
+
+/* A place for t's copy, if such are kept now; false: no memory. */
+static bool
+give_place(struct ov_bind *b, struct ov_tensor *t)
+{
+    if (!b->keeps)
+        return true;
+    t->place = calloc(1, sizeof *t->place);
+    if (t->place == NULL)
+        ov_err_set(&b->err, OV_ERUN, "no memory");
+    return t->place != NULL;
 }
 
 /* Memory for the values of the tensor added last. */
@@ -293,7 +309,7 @@ ov_bind_matrix(struct ov_bind *b, int rows, int cols, const char *fmt, ...)
     va_start(ap, fmt);
     t = bind_named(b, rows, cols, true, true, fmt, ap);
     va_end(ap);
-    return t;
+    return t != NULL && give_place(b, t) ? t : NULL;
 }
 
 struct ov_tensor *
@@ -315,7 +331,7 @@ ov_bind_new(struct ov_bind *b, int rows, int cols)
     struct ov_tensor *t;
 
     if (b->err.code != OV_OK || (t = add(b, rows, cols)) == NULL ||
-        !own_values(b, t))
+        !own_values(b, t) || !give_place(b, t))
         return NULL;
     for (i = 0; i < n; i++)
         t->x[i] = 0;
@@ -347,7 +363,7 @@ ov_bind_rows(struct ov_bind *b, const struct ov_tensor *t, int from, int rows)
     struct ov_tensor *y;
 
     if (t == NULL || b->err.code != OV_OK ||
-        (y = add(b, rows, t->cols)) == NULL)
+        (y = add(b, rows, t->cols)) == NULL || !give_place(b, y))
         return NULL;
     if (t->form == OV_FORM_REAL) {
         y->x = t->x + (size_t)from * (size_t)t->cols;

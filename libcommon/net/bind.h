@@ -20,6 +20,10 @@ struct ov_bind {
     struct ov_tensor **t; /* all that were bound */
     bool *own;            /* values of t[i] are ours, not the file's */
     int n, cap;
+    /* What is bound from now on as a matrix, as new or as rows of such gets a
+     * place where its first product with many rows keeps a copy for the tile
+     * unit, if there is one (math/tiles.h): as many bytes as it has. */
+    bool keeps;
     struct ov_err err; /* the first thing that went wrong */
 };
 

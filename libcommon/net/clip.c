@@ -148,7 +148,8 @@ bind_openai_vision(struct ov_clip *c)
                    "visual.conv1.weight and visual.positional_embedding do "
                    "not fit");
     c->patches.w =
-        ov_bind(b, s->width, 3 * s->patch * s->patch, "visual.conv1.weight");
+        ov_bind_matrix(b, s->width, 3 * s->patch * s->patch,
+                       "visual.conv1.weight");
     c->class_token = ov_bind(b, 1, s->width, "visual.class_embedding");
     t->position =
         ov_bind(b, s->tokens, s->width, "visual.positional_embedding");
@@ -301,8 +302,9 @@ bind_hf_vision(struct ov_clip *c, const struct ov_config *f, const char *in)
     if (s->image % s->patch != 0)
         ov_err_set(&b->err, OV_EMODEL, "patches of %d do not fill %d pixels",
                    s->patch, s->image);
-    c->patches.w = ov_bind(b, s->width, 3 * s->patch * s->patch,
-                           "vision_model.embeddings.patch_embedding.weight");
+    c->patches.w =
+        ov_bind_matrix(b, s->width, 3 * s->patch * s->patch,
+                       "vision_model.embeddings.patch_embedding.weight");
     c->class_token =
         ov_bind(b, 1, s->width, "vision_model.embeddings.class_embedding");
     t->position = ov_bind(b, s->tokens, s->width,
@@ -376,6 +378,7 @@ ov_clip_open(struct ov_clip **out, const char *path, const char *config,
         return rc;
     }
     ov_bind_init(&c->bind, c->w, "");
+    c->bind.keeps = true;
     rc = f != NULL ? bind_hf(c, f) : bind_openai(c);
     ov_config_close(f);
     if (rc != OV_OK) {

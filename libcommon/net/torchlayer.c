@@ -134,27 +134,51 @@ use_mask(struct ov_graph *g, struct ov_attend *a, const struct ov_mask *mask,
     a->bias = both;
 }
 
+/* ov_mha_run of norm(x), plus add; m NULL: of norm(x) to itself. */
+static struct ov_tensor *
+mha(struct ov_graph *g, const struct ov_mha *a, struct ov_tensor *x,
+    struct ov_tensor *m, const struct ov_mask *mask,
+    const struct ov_dense_how *how, const struct ov_tensor *add)
+{
+    struct ov_attend attend = {.heads = a->heads,
+                               .kv_heads = a->heads,
+                               .rounded = ov_dense_rounds(&a->q)};
+    const struct ov_dense *const maps[] = {&a->q, &a->k, &a->v};
+    const struct ov_dense_how plain = {.act = OV_ACT_NONE};
+    const struct ov_dense_how out = {.add = add};
+    struct ov_tensor *y[3];
+
+    if (m == NULL)
+        ov_dense_all(g, maps, 3, x, how, y);
+    else {
+        y[0] = ov_dense_with(g, &a->q, x, how);
+        ov_dense_all(g, maps + 1, 2, m, &plain, y + 1);
+    }
+    attend.hd = y[0]->cols / a->heads;
+    use_mask(g, &attend, mask, x->rows, y[1]->rows);
+    return ov_dense_with(g, &a->out, ov_attend(g, &attend, y[0], y[1], y[2]),
+                         &out);
+}
+
 struct ov_tensor *
 ov_mha_run(struct ov_graph *g, const struct ov_mha *a, struct ov_tensor *x,
            struct ov_tensor *m, const struct ov_mask *mask)
 {
-    struct ov_attend how = {.heads = a->heads, .kv_heads = a->heads};
-    struct ov_tensor *q = ov_dense_run(g, &a->q, x);
+    const struct ov_dense_how how = {.act = OV_ACT_NONE};
 
-    how.hd = q->cols / a->heads;
-    use_mask(g, &how, mask, x->rows, m->rows);
-    return ov_dense_run(g, &a->out,
-                        ov_attend(g, &how, q, ov_dense_run(g, &a->k, m),
-                                  ov_dense_run(g, &a->v, m)));
+    return mha(g, a, x, m == x ? NULL : m, mask, &how, NULL);
 }
 
+/* Feed-forward of norm(x), plus x. */
 static struct ov_tensor *
-feed(struct ov_graph *g, const struct ov_torch_layer *l, struct ov_tensor *x)
+feed(struct ov_graph *g, const struct ov_torch_layer *l, struct ov_tensor *x,
+     const struct ov_dense_how *how)
 {
-    struct ov_tensor *h = ov_dense_run(g, &l->up, x);
+    struct ov_dense_how up = *how;
+    const struct ov_dense_how down = {.add = x};
 
-    ov_act(l->act, h->x, (size_t)h->rows * (size_t)h->cols);
-    return ov_dense_run(g, &l->down, h);
+    up.act = l->act;
+    return ov_dense_with(g, &l->down, ov_dense_with(g, &l->up, x, &up), &down);
 }
 
 struct ov_tensor *
@@ -162,25 +186,24 @@ ov_torch_layer_run(struct ov_graph *g, const struct ov_torch_layer *l,
                    struct ov_tensor *x, const struct ov_mask *mask,
                    struct ov_tensor *memory, const struct ov_mask *memory_mask)
 {
-    const struct ov_norm *last = &l->norm[l->cross.heads > 0 ? 2 : 1];
-    struct ov_tensor *h;
+    const struct ov_norm *norm = l->norm,
+                         *last = &l->norm[l->cross.heads > 0 ? 2 : 1];
+    struct ov_dense_how how[3] = {{.act = OV_ACT_NONE}};
+    int i;
 
-    if (l->norm_first) {
-        h = ov_norm_run(g, &l->norm[0], x, l->eps);
-        x = ov_add(g, x, ov_mha_run(g, &l->self, h, h, mask));
-        if (l->cross.heads > 0) {
-            h = ov_norm_run(g, &l->norm[1], x, l->eps);
-            x = ov_add(g, x, ov_mha_run(g, &l->cross, h, memory, memory_mask));
-        }
-        return ov_add(g, x, feed(g, l, ov_norm_run(g, last, x, l->eps)));
-    }
-    x = ov_norm_run(g, &l->norm[0],
-                    ov_add(g, x, ov_mha_run(g, &l->self, x, x, mask)), l->eps);
+    for (i = 0; i < 3 && l->norm_first; i++)
+        how[i] = (struct ov_dense_how){
+            .norm_w = norm[i].w, .norm_b = norm[i].b, .eps = l->eps};
+    x = mha(g, &l->self, x, NULL, mask, &how[0], x);
+    if (!l->norm_first)
+        x = ov_norm_run(g, &norm[0], x, l->eps);
     if (l->cross.heads > 0) {
-        h = ov_mha_run(g, &l->cross, x, memory, memory_mask);
-        x = ov_norm_run(g, &l->norm[1], ov_add(g, x, h), l->eps);
+        x = mha(g, &l->cross, x, memory, memory_mask, &how[1], x);
+        if (!l->norm_first)
+            x = ov_norm_run(g, &norm[1], x, l->eps);
     }
-    return ov_norm_run(g, last, ov_add(g, x, feed(g, l, x)), l->eps);
+    x = feed(g, l, x, &how[last - norm]);
+    return l->norm_first ? x : ov_norm_run(g, last, x, l->eps);
 }
 
 /* stacks ----------------------------------------------------------------- */

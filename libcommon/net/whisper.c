@@ -14,6 +14,7 @@
 #include "math/dense.h"
 #include "math/gemm.h"
 #include "math/ops.h"
+#include "math/tiles.h"
 #include "math/vec.h"
 #include "model/config.h"
 
@@ -129,6 +130,7 @@ bind_encoder(struct open *o)
     int s = d->audio_state, i;
 
     o->side = "encoder";
+    w->bind.keeps = true; /* the decoder reads few rows */
     w->pos_a = get(o, -1, d->audio_ctx, s, "positional_embedding",
                    "embed_positions.weight");
     if (w->bind.err.code == OV_OK)
@@ -138,6 +140,7 @@ bind_encoder(struct open *o)
     for (i = 0; i < d->audio_layers; i++)
         bind_block(o, i, s, d->audio_ff, false, &w->enc[i]);
     pair(o, -1, 1, s, "ln_post", "layer_norm", &w->post_w, &w->post_b);
+    w->bind.keeps = false;
 }
 
 static void
@@ -497,47 +500,62 @@ add(float *restrict x, const float *restrict y, size_t n)
         x[i] += y[i];
 }
 
-/* Convolution of width 3, one zero row at each end, of x [n, in] by w
- * [out, 3 * in]: every stride-th row of it, before the activation. */
+/* Every stride-th row of the convolution of width 3, one zero row at each end,
+ * of x [n, in] by w [out, 3 * in]; then the activation. */
 static struct ov_tensor *
 conv(struct ov_graph *g, const float *x, int n, int in, int stride,
-     const struct ov_tensor *w, const struct ov_tensor *b)
+     const struct ov_tensor *w, const struct ov_tensor *b, enum ov_act act)
 {
     struct ov_tensor *pad = ov_tensor_new(g, n + 2, in), *y;
     int rows = n / stride, i;
+    struct ov_tiles_rows windows = {.x = pad->x,
+                                    .n = n + 2,
+                                    .in = in,
+                                    .taps = 3,
+                                    .stride = stride,
+                                    .dil = 1};
+    struct ov_tiles_map map = {.w = w, .b = b->x, .act = act};
 
     memset(pad->x, 0, (size_t)in * sizeof *pad->x);
     memcpy(pad->x + in, x, (size_t)n * (size_t)in * sizeof *x);
     memset(pad->x + (size_t)(n + 1) * (size_t)in, 0,
            (size_t)in * sizeof *pad->x);
     y = ov_tensor_new(g, rows, w->rows);
+    map.y = y->x;
+    if (ov_graph_fast(g) && ov_tiles_run(&windows, &map, 1))
+        return y;
     for (i = 0; i < rows; i++)
         memcpy(y->x + (size_t)i * (size_t)w->rows, b->x,
                (size_t)w->rows * sizeof *b->x);
     /* rows of 3 * in values that overlap */
     ov_gemm(false, true, rows, w->rows, 3 * in, 1, pad->x, stride * in, w->x,
             3 * in, 1, y->x, w->rows);
+    ov_act(act, y->x, (size_t)rows * (size_t)w->rows);
     return y;
 }
 
 /* x += attention of norm(x). */
 static void
 self_attention(const struct ov_whisper *w, struct ov_graph *g,
-               const struct ov_whisper_block *b, float *x, int n)
+               const struct ov_whisper_block *b, struct ov_tensor *x)
 {
     int d = w->d.audio_state;
+    const struct ov_whisper_attn *s = &b->self;
+    const struct ov_dense q = {.w = s->q, .b = s->qb}, k = {.w = s->k},
+                          v = {.w = s->v, .b = s->vb};
+    const struct ov_dense *const three[] = {&q, &k, &v};
+    const struct ov_dense o = {.w = s->o, .b = s->ob};
+    const struct ov_dense_how in = {
+        .norm_w = b->a_nw, .norm_b = b->a_nb, .eps = EPS};
+    const struct ov_dense_how out = {.add = x, .to = x};
     struct ov_attend a = {.heads = w->d.audio_heads,
                           .kv_heads = w->d.audio_heads,
-                          .hd = d / w->d.audio_heads};
-    struct ov_tensor *h = ov_tensor_const(g, x, n, d), *q, *k, *v;
+                          .hd = d / w->d.audio_heads,
+                          .rounded = ov_dense_rounds(&q)};
+    struct ov_tensor *y[3];
 
-    h = ov_layernorm(g, h, b->a_nw, b->a_nb, EPS);
-    q = ov_dense_map(g, h, b->self.q, b->self.qb);
-    k = ov_dense_map(g, h, b->self.k, NULL);
-    v = ov_dense_map(g, h, b->self.v, b->self.vb);
-    h = ov_attend(g, &a, q, k, v);
-    h = ov_dense_map(g, h, b->self.o, b->self.ob);
-    add(x, h->x, (size_t)n * (size_t)d);
+    ov_dense_all(g, three, 3, x, &in, y);
+    ov_dense_with(g, &o, ov_attend(g, &a, y[0], y[1], y[2]), &out);
     ov_graph_reset(g);
 }
 
@@ -545,20 +563,24 @@ self_attention(const struct ov_whisper *w, struct ov_graph *g,
  * wide in between. */
 static void
 feed_forward(const struct ov_whisper *w, struct ov_graph *g,
-             const struct ov_whisper_block *b, float *x, int n)
+             const struct ov_whisper_block *b, struct ov_tensor *x)
 {
     enum { ROWS = 512 };
-    int d = w->d.audio_state, m;
-    struct ov_tensor *h;
+    const struct ov_dense up = {.w = b->up, .b = b->ub},
+                          down = {.w = b->down, .b = b->db};
+    const struct ov_dense_how in = {
+        .norm_w = b->f_nw, .norm_b = b->f_nb, .eps = EPS, .act = w->act};
+    int at, n;
 
-    for (; n > 0; n -= m, x += (size_t)m * (size_t)d) {
-        m = n < ROWS ? n : ROWS;
-        h = ov_tensor_const(g, x, m, d);
-        h = ov_layernorm(g, h, b->f_nw, b->f_nb, EPS);
-        h = ov_dense_map(g, h, b->up, b->ub);
-        ov_act(w->act, h->x, (size_t)m * (size_t)h->cols);
-        h = ov_dense_map(g, h, b->down, b->db);
-        add(x, h->x, (size_t)m * (size_t)d);
+    for (at = 0; at < x->rows; at += n) {
+        struct ov_tensor *part;
+        struct ov_dense_how out = {0};
+
+        n = x->rows - at < ROWS ? x->rows - at : ROWS;
+        part =
+            ov_tensor_const(g, x->x + (size_t)at * (size_t)x->cols, n, x->cols);
+        out.add = out.to = part;
+        ov_dense_with(g, &down, ov_dense_with(g, &up, part, &in), &out);
         ov_graph_reset(g);
     }
 }
@@ -569,21 +591,23 @@ ov_whisper_encode(const struct ov_whisper *w, struct ov_graph *g,
 {
     int n = frames / 2, d = w->d.audio_state, i;
     size_t size = (size_t)n * (size_t)d;
-    struct ov_tensor *h;
+    bool looks = w->tap != NULL;
+    struct ov_tensor *h, x = {.x = out, .rows = n, .cols = d};
 
     ov_graph_reset(g);
-    h = conv(g, mel, frames, w->d.mels, 1, w->conv1, w->conv1_b);
+    h = conv(g, mel, frames, w->d.mels, 1, w->conv1, w->conv1_b,
+             looks ? OV_ACT_NONE : w->act);
     tap(w, "enc_conv1_pre_gelu", h->x, frames, d);
-    ov_act(w->act, h->x, 2 * size);
-    h = conv(g, h->x, frames, d, 2, w->conv2, w->conv2_b);
-    ov_act(w->act, h->x, size);
+    if (looks)
+        ov_act(w->act, h->x, 2 * size);
+    h = conv(g, h->x, frames, d, 2, w->conv2, w->conv2_b, w->act);
     memcpy(out, h->x, size * sizeof *out);
     add(out, w->pos_a->x, size);
     ov_graph_reset(g);
     tap(w, "enc_block0_in", out, n, d);
     for (i = 0; i < w->d.audio_layers; i++) {
-        self_attention(w, g, &w->enc[i], out, n);
-        feed_forward(w, g, &w->enc[i], out, n);
+        self_attention(w, g, &w->enc[i], &x);
+        feed_forward(w, g, &w->enc[i], &x);
         if (i == 0)
             tap(w, "enc_block0_out", out, n, d);
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Products of many rows by the tile unit: as near the definition as float32
- * is, and the same bytes for any number of rows and threads.
+ * is (with weights of bfloat16: when inputs are rounded, too), and the same
+ * bytes for any number of rows and threads, with weights kept in order or
+ * not; windows, norms, activations and sums beside them.
  * In: random sizes and values.  Out: TAP. */
 #include "math/tiles.h"
 
@@ -18,7 +20,7 @@ enum { ROWS = 330, IN = 2100, OUT = 1100, SIZE = IN * OUT };
 
 static float x[ROWS * IN], w[SIZE], wide[SIZE], scale[OUT], b[OUT];
 static float y[ROWS * OUT + 1], z[ROWS * OUT];
-static char narrow[2 * SIZE + 1];
+static char narrow[2 * SIZE + 1], panels[(OUT + 16) * (IN + 32)];
 
 /* Sizes of all exponents that a network has. */
 static float
@@ -56,10 +58,24 @@ make(struct ov_tensor *t, enum ov_form form, int out, int in)
         ov_narrow_row(t, i, wide + i * in);
 }
 
+/* As the unit reads an input of weights of that form. */
+static double
+read_as(enum ov_form form, float v)
+{
+    uint32_t h;
+    float f;
+
+    if (form != OV_FORM_BF16 && form != OV_FORM_I8_PANELS)
+        return v;
+    h = (uint32_t)ov_f32_to_bf16(v) << 16;
+    memcpy(&f, &h, sizeof f);
+    return f;
+}
+
 /* y against the definition: in+3 sums and products round by 2^-24 of what is
  * there, as float32 would. */
 static double
-off(int m, int in, int out, const float *bias)
+off(enum ov_form form, int m, int in, int out, const float *bias)
 {
     double worst = 0;
     int r, i, j;
@@ -69,7 +85,7 @@ off(int m, int in, int out, const float *bias)
             double s = bias != NULL ? bias[j] : 0, all = fabs(s);
 
             for (i = 0; i < in; i++) {
-                double v = (double)x[r * in + i] * wide[j * in + i];
+                double v = read_as(form, x[r * in + i]) * wide[j * in + i];
 
                 s += v;
                 all += fabs(v);
@@ -78,6 +94,29 @@ off(int m, int in, int out, const float *bias)
                                     (all * (in + 3) * 0x1p-24 + 1e-30));
         }
     return worst;
+}
+
+static size_t kept;
+
+/* The same with weights that are put in order once: twice, by two threads. */
+static bool
+same_kept(struct ov_tensor *t, int m, int out)
+{
+    struct ov_tiles_place place = {NULL};
+    size_t n = sizeof *y * (size_t)m * (size_t)out;
+    bool same;
+
+    t->place = &place;
+    ov_gemm_threads(2);
+    memset(z, 0, n);
+    same = ov_tiles_product(m, x, t, b, z) && memcmp(y, z, n) == 0;
+    ov_gemm_threads(1);
+    memset(z, 0, n);
+    same = same && ov_tiles_product(m, x, t, b, z) && memcmp(y, z, n) == 0;
+    kept = ov_tiles_bytes(&place);
+    ov_tiles_forget(&place);
+    t->place = NULL;
+    return same && ov_tiles_bytes(&place) == 0;
 }
 
 static void
@@ -93,7 +132,7 @@ test(enum ov_form form, int m, int in, int out)
     y[m * out] = 1234;
     if (!ov_tiles_product(m, x, &t, b, y))
         exit(99);
-    d = off(m, in, out, b);
+    d = off(form, m, in, out, b);
     ok(d <= 1 && y[m * out] == 1234,
        "%s, %d rows, %d -> %d: near (%.3f of the bound)", names[form], m, in,
        out, d);
@@ -108,8 +147,9 @@ test(enum ov_form form, int m, int in, int out)
     ov_gemm_threads(1);
     same = same && memcmp(y, z, sizeof *y * (size_t)m * (size_t)out) == 0;
     ok(same, "the same bytes in chunks and by three threads");
+    ok(same_kept(&t, m, out), "and with weights in order (%zu bytes)", kept);
     ov_tiles_product(m, x, &t, NULL, y);
-    d = off(m, in, out, NULL);
+    d = off(form, m, in, out, NULL);
     ok(d <= 1, "and without a bias (%.3f)", d);
 }
 
@@ -128,6 +168,116 @@ test_nan(void)
         bad += isnan(y[i]) != (i / 48 == 40);
     ok(bad == 0, "what is no number stays in its row (%d)", bad);
     x[40 * 64 + 5] = was;
+}
+
+/* w [out, in] of bytes in panels, as model/panels.c has them. */
+static void
+test_panels(int m, int in, int out)
+{
+    struct ov_tiles_place place = {NULL};
+    struct ov_tensor t;
+    int groups = (in + OV_GROUP - 1) / OV_GROUP, i, j;
+    double d;
+
+    make(&t, OV_FORM_I8, out, in);
+    memset(panels, 0, sizeof panels);
+    for (i = 0; i < out; i++)
+        for (j = 0; j < in; j++)
+            panels[(size_t)(i / 16 * groups) * OV_GROUP_I8 + j / 4 * 64 +
+                   i % 16 * 4 + j % 4] = narrow[1 + i * in + j];
+    t.form = OV_FORM_I8_PANELS;
+    t.narrow = panels;
+    ok(!ov_tiles_product(m, x, &t, b, y), "panels without a place: no");
+    t.place = &place;
+    if (!ov_tiles_product(m, x, &t, b, y))
+        exit(99);
+    ov_tiles_forget(&place);
+    d = off(t.form, m, in, out, b);
+    ok(d <= 1, "panels, %d rows, %d -> %d: near (%.3f of the bound)", m, in,
+       out, d);
+}
+
+/* y = act(windows of norm(x) times w + b) + y, against the definition. */
+static void
+test_windows(const struct ov_tiles_rows *rows, int out, enum ov_act act,
+             bool keeps)
+{
+    struct ov_tiles_place place = {NULL};
+    struct ov_tiles_rows r = *rows;
+    int in = r.taps * r.in, m = ov_tiles_count(rows), i, j, c;
+    float *n = malloc(sizeof *n * (size_t)r.n * (size_t)r.in);
+    struct ov_tensor t = {.rows = out, .cols = in, .x = w};
+    struct ov_tiles_map map = {
+        .w = &t, .b = b, .add = y, .act = act, .y = y};
+    double worst = 0, most = 1e-30;
+
+    memcpy(n, x, sizeof *n * (size_t)r.n * (size_t)r.in);
+    for (i = 0; i < r.n && r.norm_w != NULL; i++) {
+        double s = 0, v = 0;
+        float *p = n + i * r.in;
+
+        for (j = 0; j < r.in; j++)
+            s += p[j] / (double)r.in;
+        for (j = 0; j < r.in; j++)
+            v += (p[j] - s) * (p[j] - s) / r.in;
+        for (j = 0; j < r.in; j++)
+            p[j] = (float)((p[j] - s) / sqrt(v + (double)r.eps) * w[j] + b[j]);
+    }
+    for (i = 0; i < m * out; i++)
+        z[i] = y[i] = (float)(i % 7);
+    t.place = keeps ? &place : NULL;
+    r.x = x;
+    ov_gemm_threads(2);
+    if (!ov_tiles_run(&r, &map, 1))
+        exit(99);
+    ov_gemm_threads(1);
+    ov_tiles_forget(&place);
+    for (i = 0; i < m; i++)
+        for (j = 0; j < out; j++) {
+            double s = b[j];
+            float f;
+
+            for (c = 0; c < in; c++)
+                s += (double)n[(i * r.stride + c / r.in * r.dil) * r.in +
+                               c % r.in] *
+                     w[j * in + c];
+            f = (float)s;
+            ov_act(act, &f, 1);
+            worst = fmax(worst, fabs(y[i * out + j] - f - z[i * out + j]));
+            most = fmax(most, fabs(f));
+        }
+    free(n);
+    ok(worst <= 2e-6 * most,
+       "%d windows of %d x %d, %d and %d apart: off by %.1e of %.1e", m, r.taps,
+       r.in, r.stride, r.dil, worst, most);
+}
+
+/* Three maps of the same rows, of different forms and widths. */
+static void
+test_maps(void)
+{
+    struct ov_tensor t[3];
+    struct ov_tiles_rows rows = {
+        .x = x, .n = 70, .in = 90, .taps = 1, .stride = 1, .dil = 1};
+    struct ov_tiles_map map[3];
+    float *to = z + 3 * 70 * 100;
+    int i, out[] = {40, 100, 33};
+    bool same = true;
+
+    for (i = 0; i < 3; i++) {
+        t[i] = (struct ov_tensor){.rows = out[i], .cols = 90, .x = w + i * 9000};
+        map[i] = (struct ov_tiles_map){
+            .w = &t[i], .b = i == 1 ? b : NULL, .y = z + i * 7000};
+    }
+    ov_gemm_threads(2);
+    same = ov_tiles_run(&rows, map, 3);
+    ov_gemm_threads(1);
+    for (i = 0; i < 3; i++) {
+        ov_tiles_product(70, x, &t[i], map[i].b, to);
+        same = same && memcmp(to, map[i].y,
+                              sizeof *to * 70 * (size_t)out[i]) == 0;
+    }
+    ok(same, "three maps at once are the same as one after the other");
 }
 
 int
@@ -154,5 +304,24 @@ main(void)
         for (i = 0; i < sizeof sizes / sizeof *sizes; i++)
             test(f, sizes[i][0], sizes[i][1], sizes[i][2]);
     test_nan();
+    test_panels(75, 96, 48);
+    test_panels(20, 101, 70);
+    test_maps();
+    for (i = 0; i < 2; i++) {
+        bool keeps = i == 1;
+
+        test_windows(&(struct ov_tiles_rows){NULL, 60, 80, 3, 1, 1, 0, 0, 0},
+                     70, OV_ACT_GELU, keeps);
+        test_windows(&(struct ov_tiles_rows){NULL, 131, 64, 3, 2, 1, 0, 0, 0},
+                     32, OV_ACT_NONE, keeps);
+        test_windows(&(struct ov_tiles_rows){NULL, 300, 17, 7, 1, 9, 0, 0, 0},
+                     40, OV_ACT_RELU, keeps);
+        test_windows(
+            &(struct ov_tiles_rows){NULL, 50, 100, 1, 1, 1, w, b, 1e-5f}, 65,
+            OV_ACT_GELU_QUICK, keeps);
+        test_windows(
+            &(struct ov_tiles_rows){NULL, 270, 768, 1, 1, 1, w, b, 1e-5f}, 48,
+            OV_ACT_NONE, keeps);
+    }
     return tap_done();
 }

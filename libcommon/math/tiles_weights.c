@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Weights in the order of tiles.
+ * In: weights as they are stored.  Out: tiles of bfloat16.
+ *
+ * A unit of 32 rows of weights is two tiles wide.  The copy that is kept has
+ * the values as they are stored, a unit after the other, so that making
+ * pieces of them is nothing but widening what lies side by side; without it
+ * rows are cut as they lie and turned. */
+#include "math/tiles_weights.h"
+
+#include "math/amx.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "math/tiles_cut.h"
+
+/* [units] [tiles] [2] [16 pairs] [16 rows] [2] values. */
+struct ov_tiled {
+    enum ov_form form;
+    int taps;
+    size_t bytes;
+    char *at;
+};
+
+enum { HUGE_PAGE = 2 << 20 };
+
+int
+ov_tiles_pieces(enum ov_form form)
+{
+    return form == OV_FORM_REAL ? 3 : form == OV_FORM_F16 ? 2 : 1;
+}
+
+static size_t
+size_of(enum ov_form form)
+{
+    return form == OV_FORM_REAL                              ? 4
+           : form == OV_FORM_I8 || form == OV_FORM_I8_PANELS ? 1
+                                                             : 2;
+}
+
+static const char *
+values(const struct ov_tensor *w)
+{
+    return w->form == OV_FORM_REAL ? (const char *)w->x : w->narrow;
+}
+
+/* --- the copy --- */
+
+/* Where inputs col.. of a row of w are, and how many lie together: 2 at
+ * least, if there are as many. */
+static const char *
+place_of(const struct ov_tensor *w, int row, int col)
+{
+    size_t groups = ((size_t)w->cols + OV_GROUP - 1) / OV_GROUP, at;
+
+    if (w->form != OV_FORM_I8_PANELS)
+        at = ((size_t)row * (size_t)w->cols + (size_t)col) * size_of(w->form);
+    else
+        at = (size_t)(row / OV_PANEL) * groups * OV_GROUP_I8 +
+             (size_t)(col / 4) * 64 + (size_t)(row % OV_PANEL) * 4 +
+             (size_t)(col % 4);
+    return values(w) + at;
+}
+
+/* Pairs of inputs of a row, of tile number k of its tap, to every 16th. */
+static void
+order_row(const struct ov_tiles_weights *v, int row, int tile, char *to)
+{
+    size_t size = size_of(v->w->form);
+    int tap = tile / v->per, c = tile % v->per * OV_TK, i;
+    int end = v->run - c < OV_TK ? v->run - c : OV_TK, at = tap * v->run + c;
+
+    for (i = 0; i < end; i += 2, to += 2 * OV_T * size)
+        if (i + 1 < end && (v->w->form != OV_FORM_I8_PANELS || at % 2 == 0))
+            memcpy(to, place_of(v->w, row, at + i), 2 * size);
+        else {
+            memcpy(to, place_of(v->w, row, at + i), size);
+            if (i + 1 < end)
+                memcpy(to + size, place_of(v->w, row, at + i + 1), size);
+        }
+}
+
+static struct ov_tiled *
+make(const struct ov_tiles_weights *v, int taps)
+{
+    struct ov_tiled *t = malloc(sizeof *t);
+    size_t size = size_of(v->w->form), tile = OV_T * OV_TK * size;
+    int units = (v->out + OV_UNIT - 1) / OV_UNIT, o, k;
+
+    if (t == NULL)
+        return NULL;
+    t->form = v->w->form;
+    t->taps = taps;
+    t->bytes = (size_t)units * (size_t)v->tiles * 2 * tile;
+    t->at = aligned_alloc(64, t->bytes);
+    if (t->at == NULL) {
+        free(t);
+        return NULL;
+    }
+    if (t->bytes >= HUGE_PAGE) { /* the whole pages within */
+        uintptr_t a = ((uintptr_t)t->at + HUGE_PAGE - 1) / HUGE_PAGE;
+        uintptr_t b = ((uintptr_t)t->at + t->bytes) / HUGE_PAGE;
+
+        if (b > a)
+            madvise((void *)(a * HUGE_PAGE), (b - a) * HUGE_PAGE,
+                    MADV_HUGEPAGE);
+    }
+    memset(t->at, 0, t->bytes);
+    for (o = 0; o < v->out; o++) {
+        char *to = t->at + (size_t)(o / OV_UNIT) * (size_t)v->tiles * 2 * tile +
+                   (size_t)(o / OV_T % 2) * tile + (size_t)(o % OV_T) * 2 * size;
+
+        for (k = 0; k < v->tiles; k++, to += 2 * tile)
+            order_row(v, o, k, to);
+    }
+    return t;
+}
+
+static void
+unmake(struct ov_tiled *t)
+{
+    if (t != NULL)
+        free(t->at);
+    free(t);
+}
+
+void
+ov_tiles_forget(struct ov_tiles_place *p)
+{
+    unmake(atomic_exchange(&p->tiled, NULL));
+}
+
+size_t
+ov_tiles_bytes(const struct ov_tiles_place *p)
+{
+    const struct ov_tiled *t = atomic_load(&p->tiled);
+
+    return t != NULL ? t->bytes : 0;
+}
+
+bool
+ov_tiles_weights(struct ov_tiles_weights *v, const struct ov_tensor *w,
+                 int taps)
+{
+    struct ov_tiled *t, *none = NULL;
+
+    *v = (struct ov_tiles_weights){.w = w, .out = w->rows};
+    v->run = w->cols / taps;
+    v->per = (v->run + OV_TK - 1) / OV_TK;
+    v->tiles = taps * v->per;
+    if (w->place == NULL)
+        return w->form != OV_FORM_I8_PANELS;
+    t = atomic_load(&w->place->tiled);
+    if (t == NULL) { /* who comes second throws his own away */
+        t = make(v, taps);
+        if (t != NULL && !atomic_compare_exchange_strong(&w->place->tiled,
+                                                         &none, t)) {
+            unmake(t);
+            t = none;
+        }
+    }
+    v->tiled = t;
+    return t != NULL && t->taps == taps;
+}
+
+/* --- pieces --- */
+
+/* A tile of values in order as pieces, two tiles apart. */
+OV_AVX_INLINE void
+widen(const enum ov_form form, const char *p, char *to)
+{
+    const int pieces = form == OV_FORM_REAL ? 3 : form == OV_FORM_F16 ? 2 : 1;
+    __m512 lo, hi;
+    int i;
+
+    for (i = 0; i < OV_T; i++, to += 64) {
+        if (form == OV_FORM_REAL) {
+            lo = _mm512_loadu_ps(p);
+            hi = _mm512_loadu_ps(p + 64);
+            p += 128;
+        } else if (form == OV_FORM_F16) {
+            lo = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+            hi = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p + 1));
+            p += 64;
+        } else {
+            lo = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(
+                _mm_loadu_si128((const __m128i *)p)));
+            hi = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(
+                _mm_loadu_si128((const __m128i *)p + 1)));
+            p += 32;
+        }
+        ov_cut_(pieces, lo, hi, to, 2 * OV_TILE);
+    }
+}
+
+OV_AVX static const char *
+from_copy(const struct ov_tiles_weights *v, int unit, int from, int n,
+          char *room)
+{
+    enum ov_form form = v->tiled->form;
+    size_t tile = OV_T * OV_TK * size_of(form);
+    size_t pieces = (size_t)ov_tiles_pieces(form);
+    const char *p = v->tiled->at +
+                    ((size_t)unit * (size_t)v->tiles + (size_t)from) * 2 * tile;
+    int i;
+
+    if (form == OV_FORM_BF16)
+        return p;
+    for (i = 0; i < 2 * n; i++, p += tile) {
+        char *to = room + ((size_t)(i / 2) * pieces * 2 + (size_t)(i % 2)) *
+                              OV_TILE;
+
+        if (form == OV_FORM_REAL)
+            widen(OV_FORM_REAL, p, to);
+        else if (form == OV_FORM_F16)
+            widen(OV_FORM_F16, p, to);
+        else
+            widen(OV_FORM_I8, p, to);
+    }
+    return room;
+}
+
+/* n inputs (32, or fewer) of a row of weights, as they lie. */
+OV_AVX_INLINE void
+cut_row(const enum ov_form form, const char *p, int n, char *to)
+{
+    const __mmask16 a = ov_first_(n), b = ov_first_(n - 16);
+    __m512 lo, hi;
+
+    if (form == OV_FORM_BF16) {
+        _mm512_store_si512(
+            to, _mm512_maskz_loadu_epi16((__mmask32)a | (__mmask32)b << 16, p));
+        return;
+    }
+    if (form == OV_FORM_I8) {
+        lo = _mm512_cvtepi32_ps(
+            _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(a, p)));
+        hi = _mm512_cvtepi32_ps(
+            _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(b, p + 16)));
+        ov_cut_(1, lo, hi, to, 0);
+    } else if (form == OV_FORM_F16) {
+        lo = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(a, p));
+        hi = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(b, p + 32));
+        ov_cut_(2, lo, hi, to, 2 * OV_TILE);
+    } else {
+        lo = _mm512_maskz_loadu_ps(a, p);
+        hi = _mm512_maskz_loadu_ps(b, p + 64);
+        ov_cut_(3, lo, hi, to, 2 * OV_TILE);
+    }
+}
+
+/* Two tiles side by side, from the rows of weights. */
+OV_AVX static void
+cut_tiles(const struct ov_tiles_weights *v, int unit, int tile, char *to)
+{
+    enum ov_form form = v->w->form;
+    int c = tile % v->per * OV_TK, r, p, o, left;
+    size_t at = (size_t)(tile / v->per * v->run + c);
+
+    for (r = 0; r < OV_UNIT; r++) {
+        char *line = to + r / OV_T * OV_TILE + r % OV_T * 64;
+        const char *from = values(v->w);
+
+        o = unit * OV_UNIT + r;
+        left = o < v->out ? v->run - c : 0;
+        if (left > 0)
+            from +=
+                ((size_t)o * (size_t)v->w->cols + at) * size_of(form);
+        if (form == OV_FORM_BF16)
+            cut_row(OV_FORM_BF16, from, left, line);
+        else if (form == OV_FORM_I8)
+            cut_row(OV_FORM_I8, from, left, line);
+        else if (form == OV_FORM_F16)
+            cut_row(OV_FORM_F16, from, left, line);
+        else
+            cut_row(OV_FORM_REAL, from, left, line);
+    }
+    for (p = 0; p < 2 * ov_tiles_pieces(form); p++)
+        ov_amx_turn(to + p * OV_TILE);
+}
+
+const char *
+ov_tiles_block(const struct ov_tiles_weights *v, int unit, int from, int n,
+               char *room)
+{
+    size_t each = 2 * (size_t)ov_tiles_pieces(v->w->form) * OV_TILE;
+    int i;
+
+    if (v->tiled != NULL)
+        return from_copy(v, unit, from, n, room);
+    for (i = 0; i < n; i++)
+        cut_tiles(v, unit, from + i, room + (size_t)i * each);
+    return room;
+}
+
+void
+ov_tiles_ahead(const struct ov_tiles_weights *v, int unit, int from, int n,
+               const char **at, size_t *bytes)
+{
+    size_t each, end;
+
+    *bytes = 0;
+    if (v->tiled == NULL)
+        return;
+    each = 2 * OV_T * OV_TK * size_of(v->tiled->form);
+    end = ((size_t)unit * (size_t)v->tiles + (size_t)(from + n)) * each;
+    *at = v->tiled->at + end;
+    *bytes = (size_t)n * each;
+    if (*bytes > v->tiled->bytes - end)
+        *bytes = v->tiled->bytes - end;
+}
+
+#else
+
+void
+ov_tiles_forget(struct ov_tiles_place *p)
+{
+    (void)p;
+}
+
+size_t
+ov_tiles_bytes(const struct ov_tiles_place *p)
+{
+    (void)p;
+    return 0;
+}
+
+#endif
