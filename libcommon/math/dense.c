@@ -9,8 +9,8 @@
 
 #include "math/gemm.h"
 #include "math/narrow.h"
-#include "math/packed.h"
 #include "math/ops.h"
+#include "math/packed.h"
 #include "math/tiles.h"
 #include "math/vec.h"
 
@@ -187,6 +187,33 @@ by_tiles(struct ov_graph *g, const struct ov_dense *const *m, int n,
     return ov_tiles_run(&rows, map, n);
 }
 
+static const float *
+bias_of(const struct ov_dense *m)
+{
+    return m->b != NULL ? m->b->x : NULL;
+}
+
+/* Panels by tiles, with RMS norm, or added where the result goes. */
+static bool
+by_panels(struct ov_graph *g, const struct ov_dense *m,
+          const struct ov_tensor *x, const struct ov_dense_how *how,
+          struct ov_tensor *y)
+{
+    struct ov_packed_job job = {.m = x->rows,
+                                .x = x->x,
+                                .eps = how->eps,
+                                .w = {m->w},
+                                .b = {bias_of(m)},
+                                .added = how->add != NULL,
+                                .y = y->x};
+
+    if (how->norm_w != NULL)
+        job.norm = how->norm_w->x;
+    return !m->turned && m->w->place == NULL && how->norm_b == NULL &&
+           how->act == OV_ACT_NONE && (how->add == NULL || how->add == y) &&
+           ov_packed_many(g, &job);
+}
+
 /* to = act(y) + add, n values. */
 OV_HOT static void
 finish(const struct ov_dense_how *how, float *restrict y, float *to, size_t n)
@@ -206,6 +233,7 @@ ov_dense_all(struct ov_graph *g, const struct ov_dense *const *m, int n,
              struct ov_tensor *x, const struct ov_dense_how *how,
              struct ov_tensor **y)
 {
+    struct ov_dense_how plain = *how;
     int i;
 
     assert(!ov_graph_records(g) && n <= OV_DENSE_MAPS &&
@@ -214,6 +242,13 @@ ov_dense_all(struct ov_graph *g, const struct ov_dense *const *m, int n,
         assert(x->cols == ov_dense_in(m[i]));
         y[i] = how->to != NULL ? how->to
                                : ov_tensor_new(g, x->rows, ov_dense_out(m[i]));
+    }
+    if (n == 1 && by_panels(g, m[0], x, how, y[0]))
+        return;
+    if (how->norm_w != NULL && how->norm_b == NULL) {
+        x = ov_rmsnorm(g, x, how->norm_w, how->eps);
+        plain.norm_w = NULL;
+        how = &plain;
     }
     if (by_tiles(g, m, n, x, how, y))
         return;
@@ -265,21 +300,31 @@ ov_dense_map(struct ov_graph *g, const struct ov_tensor *x,
 /* In one go where panels are multiplied by tiles. */
 struct ov_tensor *
 ov_dense_gated(struct ov_graph *g, const struct ov_dense *gate,
-               const struct ov_dense *up, enum ov_act act,
-               const struct ov_tensor *x)
+               const struct ov_dense *up, struct ov_tensor *x,
+               const struct ov_dense_how *how)
 {
-    const struct ov_tensor *const w[2] = {gate->w, up->w};
-    const float *const b[2] = {gate->b != NULL ? gate->b->x : NULL,
-                               up->b != NULL ? up->b->x : NULL};
-    struct ov_tensor *y, *z;
+    struct ov_packed_job job = {.m = x->rows,
+                                .x = x->x,
+                                .eps = how->eps,
+                                .w = {gate->w, up->w},
+                                .b = {bias_of(gate), bias_of(up)},
+                                .act = how->act};
+    const struct ov_dense *const maps[2] = {up, gate};
+    struct ov_dense_how plain = *how;
+    struct ov_tensor *y[2];
 
-    if (!gate->turned && !up->turned) {
-        y = ov_tensor_new(g, x->rows, gate->w->rows);
-        if (ov_packed_gated(g, x->rows, x->x, w, b, act, y->x))
-            return y;
+    assert(how->add == NULL && how->to == NULL);
+    if (!gate->turned && !up->turned && gate->w->place == NULL &&
+        how->norm_b == NULL) {
+        y[1] = ov_tensor_new(g, x->rows, gate->w->rows);
+        job.y = y[1]->x;
+        job.norm = how->norm_w != NULL ? how->norm_w->x : NULL;
+        if (ov_packed_many(g, &job))
+            return y[1];
     }
-    y = ov_dense_run(g, gate, x);
-    z = ov_dense_run(g, up, x);
-    ov_act_gate(act, y->x, z->x, (size_t)y->rows * (size_t)y->cols);
-    return y;
+    plain.act = OV_ACT_NONE;
+    ov_dense_all(g, maps, 2, x, &plain, y);
+    ov_act_gate(how->act, y[1]->x, y[0]->x,
+                (size_t)x->rows * (size_t)y[1]->cols);
+    return y[1];
 }

@@ -526,35 +526,15 @@ row_bytes(const struct integers *q, enum ov_inputs as)
     return q->many != NULL && n % 512 == 0 ? n + 64 : n;
 }
 
-/* Whole prompts and windows, where rows need not be as single ones are. */
-static bool
-is_many(const struct ov_graph *g, int m)
-{
-    return ov_graph_fast(g) && m >= MANY && kernels->many != NULL;
-}
-
-static bool
-many(struct ov_graph *g, int m, const float *x, const struct ov_tensor *w,
-     const float *b, float *y)
-{
-    const struct ov_packed_job job = {
-        .m = m, .x = x, .w = {w}, .b = {b}, .y = y};
-
-    return is_many(g, m) && ov_packed_many(g, &job);
-}
-
 bool
-ov_packed_gated(struct ov_graph *g, int m, const float *x,
-                const struct ov_tensor *const w[2], const float *const b[2],
-                enum ov_act act, float *y)
+ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job)
 {
-    const struct ov_packed_job job = {m, x, {w[0], w[1]}, {b[0], b[1]}, act, y};
-
     pthread_once(&once, choose);
-    return is_many(g, m) && w[0]->form == w[1]->form &&
-           (w[0]->form == OV_FORM_I8_PANELS ||
-            w[0]->form == OV_FORM_I4_PANELS) &&
-           ov_packed_many(g, &job);
+    return ov_graph_fast(g) && job->m >= MANY && kernels->many != NULL &&
+           (job->w[1] == NULL || job->w[1]->form == job->w[0]->form) &&
+           (job->w[0]->form == OV_FORM_I8_PANELS ||
+            job->w[0]->form == OV_FORM_I4_PANELS) &&
+           ov_packed_tiles(g, job);
 }
 
 void
@@ -562,13 +542,15 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
                    const struct ov_tensor *w, const float *b, float *y)
 {
     struct integers q = {.w = w, .b = b, .y = y, .m = m};
+    const struct ov_packed_job job = {
+        .m = m, .x = x, .w = {w}, .b = {b}, .y = y};
     struct rounding rounding;
     size_t groups, n, rows;
     enum ov_inputs as;
 
-    pthread_once(&once, choose);
-    if (m <= 0 || many(g, m, x, w, b, y))
+    if (m <= 0 || ov_packed_many(g, &job))
         return;
+    pthread_once(&once, choose);
     q.by = kernels;
 #if defined(__x86_64__) && defined(__GNUC__)
     if (q.by->rows8 == 0)

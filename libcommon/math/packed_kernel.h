@@ -8,8 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "math/gelu.h"
-#include "math/graph.h"
+#include "math/packed.h"
 
 enum {
     OV_TILE_ROWS = 8,
@@ -70,20 +69,8 @@ struct ov_kernels {
     const struct ov_kernel_many *many; /* or NULL */
 };
 
-/* y [m, rows] = x [m, cols] times w[0], plus b[0] if it is not NULL; or if
- * there is a w[1] like w[0], act(x w[0] + b[0]) * (x w[1] + b[1]). */
-struct ov_packed_job {
-    int m;
-    const float *x;
-    const struct ov_tensor *w[2];
-    const float *b[2];
-    enum ov_act act;
-    float *y;
-};
-
-/* Many rows by the tile unit (math/packed_many.c); false, and y is as it was:
- * not here. */
-bool ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job);
+/* ov_packed_many where the unit was found (math/packed_many.c). */
+bool ov_packed_tiles(struct ov_graph *g, const struct ov_packed_job *job);
 
 extern const struct ov_kernels ov_kernels_plain;
 #if defined(__x86_64__) && defined(__GNUC__)

@@ -33,6 +33,7 @@ enum {
     BLOCK = 1280, /* inputs whose sums stay in tiles: all, or so many */
     WHOLE = 2048, /* unless there are more than these */
     NEAR = 256,   /* rows that stay in the second cache */
+    SOME = 2,     /* rows of results at once */
     MOST = 32639  /* 127 * 256 + 127 */
 };
 
@@ -49,6 +50,7 @@ struct many {
     char *x;   /* [block] [pair] [tiles] [2] tiles */
     float *xs; /* [block] [T * pairs], of 8 bits */
     char *room; /* of each part [2] [tiles] tiles, of 4 bits */
+    float *row; /* of each part, where rows are normed: [cols] */
 };
 
 static int
@@ -137,12 +139,40 @@ put_short(const float *x, int n, int tiles, char *to)
     }
 }
 
-/* Row r of all; those behind the last are zeros. */
+/* x / rms(x) * w, n values. */
+AVX static void
+norm(const float *x, const float *w, float eps, int n, float *y)
+{
+    __m512 s[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()}, v;
+    int i;
+
+    for (i = 0; i < n; i += 16) {
+        v = _mm512_maskz_loadu_ps(first(n - i), x + i);
+        s[i / 16 % 2] = _mm512_fmadd_ps(v, v, s[i / 16 % 2]);
+    }
+    v = _mm512_set1_ps(
+        1 / sqrtf(_mm512_reduce_add_ps(_mm512_add_ps(s[0], s[1])) / (float)n +
+                  eps));
+    for (i = 0; i < n; i += 16)
+        _mm512_mask_storeu_ps(
+            y + i, first(n - i),
+            _mm512_mul_ps(
+                _mm512_mul_ps(_mm512_maskz_loadu_ps(first(n - i), x + i), v),
+                _mm512_maskz_loadu_ps(first(n - i), w + i)));
+}
+
+/* Row r of all; those behind the last are zeros.  room: for one that is
+ * normed. */
 static void
-put_row(const struct many *q, int r)
+put_row(const struct many *q, int r, float *room)
 {
     int cols = q->job->w[0]->cols, b, n, from = 0, k, tiles;
     const float *x = q->job->x + (size_t)r * (size_t)cols;
+
+    if (q->job->norm != NULL && r < q->job->m) {
+        norm(x, q->job->norm, q->job->eps, cols, room);
+        x = room;
+    }
 
     for (b = 0; b < q->blocks; b++, from += n) {
         char *to = x_of(q, b, r / q->high) + r % T * 64;
@@ -167,9 +197,12 @@ work_rows(void *arg, int part)
 {
     const struct many *q = arg;
     int r = q->pairs * part / q->parts * q->high;
+    float *room = q->job->norm == NULL
+                      ? NULL
+                      : q->row + (size_t)part * (size_t)q->job->w[0]->cols;
 
     for (; r < q->pairs * (part + 1) / q->parts * q->high; r++)
-        put_row(q, r);
+        put_row(q, r, room);
 }
 
 /* --- weights of 4 bits --- */
@@ -193,7 +226,8 @@ widen(int n, const char *w, char *to)
 
             /* byte i: column i below, i+4 above */
             for (i = 0; i < 8; i++) {
-                v[i] = _mm512_srli_epi32(u, (unsigned)(8 * (i % 4) + i / 4 * 4));
+                v[i] =
+                    _mm512_srli_epi32(u, (unsigned)(8 * (i % 4) + i / 4 * 4));
                 v[i] = (__m512i)_mm512_mul_ps(
                     by, _mm512_permutexvar_ps(v[i], values));
                 v[i] = _mm512_add_epi32(v[i], round);
@@ -214,7 +248,7 @@ typedef char sums[4 * TILE] __attribute__((aligned(64)));
 #define MULTIPLY(NAME, PRODUCT)                                                \
     INLINE AMX void NAME(const char *x, const char *v, const char *w)          \
     {                                                                          \
-        _tile_stream_loadd(4, x, 64);                                                \
+        _tile_stream_loadd(4, x, 64);                                          \
         _tile_loadd(6, v, 64);                                                 \
         PRODUCT(0, 4, 6);                                                      \
         _tile_loadd(7, w, 64);                                                 \
@@ -250,19 +284,18 @@ struct ending {
     enum ov_act act;
 };
 
-/* Row e->r of the sums, columns of panel c. */
+/* Row r of the sums s, columns of panel c; by: the row's factor, of 8 bits. */
 INLINE AVX __m512
-value(const bool four, const struct ending *e, int c)
+value(const bool four, const char *s, int r, int c, __m512 by)
 {
-    const char *s = e->s + c * TILE + e->r % T * 64;
     __m512 hi, lo;
 
+    s += c * TILE + r % T * 64;
     if (four)
-        return _mm512_load_ps(s + e->r / T * 2 * TILE);
+        return _mm512_load_ps(s + r / T * 2 * TILE);
     hi = _mm512_cvtepi32_ps(_mm512_load_si512(s));
     lo = _mm512_cvtepi32_ps(_mm512_load_si512(s + 2 * TILE));
-    return _mm512_mul_ps(_mm512_set1_ps(e->xs[e->r]),
-                         _mm512_fmadd_ps(hi, _mm512_set1_ps(256), lo));
+    return _mm512_mul_ps(by, _mm512_fmadd_ps(hi, _mm512_set1_ps(256), lo));
 }
 
 /* x / (1 + exp(-x)), by 2^n p(r) as math/vec.h does it. */
@@ -299,28 +332,37 @@ gate(enum ov_act act, __m512 a, __m512 b)
     return _mm512_load_ps(v[0]);
 }
 
-/* The next row. */
+/* The next rows, at most SOME. */
 INLINE AVX void
 put(const bool four, struct ending *e)
 {
-    float *y = e->y + (size_t)e->r * e->ldy;
-    __m512 u = value(four, e, 0), v = value(four, e, 1), a = e->b[0],
-           b = e->b[1];
+    const __mmask16 are[2] = {e->are[0], e->are[1]};
+    const __m512 by[2] = {e->by[0], e->by[1]};
+    const bool gated = e->gated, more = e->more;
+    const __m512 a = e->b[0], b = e->b[1];
+    __m512 u, v, x;
+    size_t ldy = e->ldy;
+    float *y = e->y + (size_t)e->r * ldy;
+    int r = e->r, to = r + (e->rows < SOME ? e->rows : SOME);
 
-
-    if (e->more) {
-        a = _mm512_maskz_loadu_ps(e->are[0], y);
-        b = _mm512_maskz_loadu_ps(e->are[1], y + T);
+    e->rows -= to - r;
+    e->r = to;
+    for (; r < to; r++, y += ldy) {
+        x = four ? by[0] : _mm512_set1_ps(e->xs[r]);
+        u = value(four, e->s, r, 0, x);
+        v = value(four, e->s, r, 1, x);
+        u = _mm512_fmadd_ps(u, by[0], a);
+        v = _mm512_fmadd_ps(v, by[1], b);
+        if (more) {
+            u = _mm512_add_ps(u, _mm512_maskz_loadu_ps(are[0], y));
+            v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(are[1], y + T));
+        }
+        if (gated)
+            u = gate(e->act, u, v);
+        else
+            _mm512_mask_storeu_ps(y + T, are[1], v);
+        _mm512_mask_storeu_ps(y, are[0], u);
     }
-    u = _mm512_fmadd_ps(u, e->by[0], a);
-    v = _mm512_fmadd_ps(v, e->by[1], b);
-    if (e->gated)
-        u = gate(e->act, u, v);
-    else
-        _mm512_mask_storeu_ps(y + T, e->are[1], v);
-    _mm512_mask_storeu_ps(y, e->are[0], u);
-    e->r++;
-    e->rows--;
 }
 
 /* Sums of a pair of tiles of inputs.  On the way lines lines of what is
@@ -350,7 +392,7 @@ multiply(const bool four, int tiles, const char *x, const struct panels *p,
             _mm_prefetch(p->next[0] + 64 * line, _MM_HINT_T1);
             _mm_prefetch(p->next[1] + 64 * line, _MM_HINT_T1);
         }
-        for (wrote += rows; wrote > 0 && e->rows > 0; wrote -= tiles)
+        for (wrote += rows; wrote > 0 && e->rows > 0; wrote -= SOME * tiles)
             put(four, e);
     }
     if (p->odd) {
@@ -374,7 +416,7 @@ columns(const struct many *q, int block, int unit, struct ending *e)
     bool gated = q->job->w[1] != NULL;
     int c;
 
-    *e = (struct ending){.gated = gated, .more = block > 0,
+    *e = (struct ending){.gated = gated, .more = block > 0 || q->job->added,
                          .act = q->job->act};
     for (c = 0; c < 2; c++) {
         const struct ov_tensor *w = q->job->w[gated ? c : 0];
@@ -385,7 +427,7 @@ columns(const struct many *q, int block, int unit, struct ending *e)
         e->by[c] = _mm512_set1_ps(1);
         if (w->scale != NULL && e->are[c] != 0)
             e->by[c] = _mm512_maskz_loadu_ps(e->are[c], w->scale + col);
-        if (b != NULL && e->are[c] != 0)
+        if (b != NULL && e->are[c] != 0 && block == 0)
             e->b[c] = _mm512_maskz_loadu_ps(e->are[c], b + col);
     }
     e->ldy = (size_t)q->job->w[0]->rows;
@@ -506,7 +548,7 @@ work(void *arg, int part)
 
 /* As few blocks of inputs as may be, of equal size. */
 bool
-ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job)
+ov_packed_tiles(struct ov_graph *g, const struct ov_packed_job *job)
 {
     const struct ov_tensor *w = job->w[0];
     bool gated = job->w[1] != NULL;
@@ -516,7 +558,7 @@ ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job)
     int need = q.four ? OV_AMX_BF16 : OV_AMX_INT8;
     size_t tiles;
 
-    if ((ov_amx() & need) != need || (gated && n > 1))
+    if ((ov_amx() & need) != need || (gated && (n > 1 || job->added)))
         return false;
     q.in = q.four ? 32 : 64;
     q.high = q.four ? 2 * T : T;
@@ -535,6 +577,9 @@ ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job)
     if (q.four)
         q.room = ov_graph_alloc(g, (size_t)q.parts * 2 * (size_t)q.tiles *
                                        TILE);
+    if (job->norm != NULL)
+        q.row = ov_graph_alloc(g, sizeof *q.row * (size_t)q.parts *
+                                      (size_t)w->cols);
     if (ov_graph_failed(g))
         return false;
     ov_pool_run(q.parts, work_rows, &q);
@@ -545,7 +590,7 @@ ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job)
 #else
 
 bool
-ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job)
+ov_packed_tiles(struct ov_graph *g, const struct ov_packed_job *job)
 {
     (void)g, (void)job;
     return false;

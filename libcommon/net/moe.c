@@ -62,8 +62,11 @@ struct ov_tensor *
 ov_gated_run(struct ov_graph *g, const struct ov_gated *m, enum ov_act act,
              const struct ov_tensor *x)
 {
+    const struct ov_dense_how how = {.act = act};
+    struct ov_tensor in = *x;
+
     return ov_dense_run(g, &m->down,
-                        ov_dense_gated(g, &m->gate, &m->up, act, x));
+                        ov_dense_gated(g, &m->gate, &m->up, &in, &how));
 }
 
 /* The top most likely of p [n], the earlier one where two are alike. */
