@@ -243,7 +243,9 @@ ov_dense_all(struct ov_graph *g, const struct ov_dense *const *m, int n,
         y[i] = how->to != NULL ? how->to
                                : ov_tensor_new(g, x->rows, ov_dense_out(m[i]));
     }
-    if (n == 1 && by_panels(g, m[0], x, how, y[0]))
+    for (i = 0; i < n && by_panels(g, m[i], x, how, y[i]); i++)
+        ;
+    if (i == n)
         return;
     if (how->norm_w != NULL && how->norm_b == NULL) {
         x = ov_rmsnorm(g, x, how->norm_w, how->eps);

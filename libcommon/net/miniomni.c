@@ -730,7 +730,9 @@ ov_miniomni_read(struct ov_miniomni_state *s, const float *x, int n,
                           "%d positions after %d: the context has %d", n, s->at,
                           c->context);
     for (i = 0; rc == OV_OK && i < n; i += k) {
-        k = n - i < CHUNK ? n - i : CHUNK;
+        /* pieces of equal size, so that none is small */
+        k = (n - i + CHUNK - 1) / CHUNK;
+        k = (n - i + k - 1) / k;
         memcpy(s->x, x + (size_t)i * d, (size_t)(k * s->seqs) * d * sizeof *x);
         rc = run_rows(s, k * s->seqs, err);
         s->at += k;
@@ -750,9 +752,9 @@ read_pair(struct ov_miniomni_state *s, const float *x, int n,
           const float *other, struct ov_err *err)
 {
     size_t d = (size_t)s->m->c.d;
-    int k = n / CHUNK * CHUNK, i, rc = OV_OK;
+    int pieces = (n + CHUNK) / CHUNK; /* with room for one row more */
+    int k = n - n / pieces, i, rc = OV_OK;
 
-    k -= k == n ? CHUNK / 2 : 0; /* some are left, and room for one more */
     if (k > 0)
         rc = ov_miniomni_read(s, x, k, err);
     if (rc != OV_OK)
