@@ -37,10 +37,9 @@ ov_dense_out(const struct ov_dense *m)
 bool
 ov_dense_rounds(const struct ov_dense *m)
 {
-    enum ov_form form = m->w->form;
-
-    return form == OV_FORM_BF16 || form == OV_FORM_I8_PANELS ||
-           form == OV_FORM_I4_PANELS;
+    return !m->turned &&
+           (m->w->form == OV_FORM_I8_PANELS ||
+            m->w->form == OV_FORM_I4_PANELS || ov_tiles_round(m->w));
 }
 
 /* y [out] = x [in] w [in, out] + b, in the order in which w lies. */

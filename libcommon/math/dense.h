@@ -59,8 +59,8 @@ struct ov_tensor *ov_dense_gated(struct ov_graph *g,
                                  const struct ov_dense *up,
                                  struct ov_tensor *x,
                                  const struct ov_dense_how *how);
-/* Are inputs of m rounded to bfloat16 or less wherever that is faster?  Then
- * what stands between such maps may be, too. */
+/* May inputs of m be rounded to bfloat16 or less?  Then what stands between
+ * such maps may be, too. */
 bool ov_dense_rounds(const struct ov_dense *m);
 int ov_dense_in(const struct ov_dense *m);
 int ov_dense_out(const struct ov_dense *m);

@@ -28,9 +28,10 @@ enum {
     TILE = OV_TILE,
     UNIT = OV_UNIT,
     BLOCK = 8,       /* tiles of a block of inputs, with one piece */
-    BLOCK_CUT = 4,   /* and with more */
+    BLOCK_CUT = 24,  /* and with more */
     ROWS = 512,      /* of a product at once, that stay in the second cache */
-    ROWS_LONG = 256, /* the same with more inputs, or pieces */
+    ROWS_LONG = 256, /* the same with more inputs */
+    ROWS_CUT = 192,  /* and with more pieces */
     LONG = 1024,     /* inputs */
     NEAR = 16,       /* units whose sums stay near from block to block, where
                       * there are pieces */
@@ -243,6 +244,21 @@ map_of(const struct product *q, int *i)
     return k;
 }
 
+/* What will be multiplied after this, from tile number at on. */
+static struct ov_tile_ahead
+next_of(const struct product *q, const struct ov_tiles_weights *w, int unit,
+        int at)
+{
+    int tiles = q->tiles - at < q->block ? q->tiles - at : q->block;
+    int steps = q->pairs * q->block;
+    struct ov_tile_ahead a = {0};
+
+    a.at = ov_tiles_source(w, unit, at, tiles, &a.stream);
+    a.stream = a.stream / 4 / LINE * LINE;
+    a.lines = ((int)(a.stream / LINE) + steps - 1) / steps;
+    return a;
+}
+
 /* Units from..from+n-1 of map number k, all rows under way. */
 static void
 work_units(const struct product *q, int k, int from, int n, char *room)
@@ -253,16 +269,17 @@ work_units(const struct product *q, int k, int from, int n, char *room)
     sums *run = kind_of(q->pieces, ov_tiles_pieces(w->w->form));
     struct ov_tile_rows x = {
         .ld = q->line * (size_t)q->x->stride, .piece = q->piece};
-    int at, o, t, tiles, steps = q->pairs * q->block;
+    int at, o, t, tiles;
 
     for (at = 0; at < q->tiles; at += tiles) {
         tiles = q->tiles - at < q->block ? q->tiles - at : q->block;
         for (o = 0; o < n; o++) {
             const char *b = ov_tiles_block(w, from + o, at, tiles, stage);
-            struct ov_tile_ahead a = {0};
+            struct ov_tile_ahead a =
+                o + 1 < n                ? next_of(q, w, from + o + 1, at)
+                : at + tiles < q->tiles ? next_of(q, w, from, at + tiles)
+                                        : next_of(q, w, from + n, 0);
 
-            ov_tiles_ahead(w, from + o, at, tiles, &a.at, &a.left);
-            a.lines = (int)(a.left / LINE + (size_t)steps - 1) / steps;
             for (t = 0; t < q->pairs; t++) {
                 bool last = at + tiles == q->tiles;
 
@@ -362,7 +379,7 @@ look_at(struct product *q)
 
         if (!ov_tiles_can(w) || !ov_tiles_weights(&q->w[i], w, q->x->taps))
             return false;
-        if (w->form != OV_FORM_BF16 && w->form != OV_FORM_I8_PANELS)
+        if (!ov_tiles_round(w))
             q->pieces = OV_T_PIECES;
         q->units += (w->rows + UNIT - 1) / UNIT;
     }
@@ -375,7 +392,9 @@ look_at(struct product *q)
 static bool
 make_room(struct product *q)
 {
-    int most = q->pieces > 1 || q->tiles * TK > LONG ? ROWS_LONG : ROWS;
+    int most = q->pieces > 1           ? ROWS_CUT
+               : q->tiles * TK > LONG ? ROWS_LONG
+                                      : ROWS;
     int n = (q->m + most - 1) / most, i;
     size_t cut, off;
 
@@ -391,7 +410,7 @@ make_room(struct product *q)
     cut = (size_t)needed(q, q->pairs * UNIT) * q->line;
     off = ((size_t)q->tiles * sizeof *q->off + LINE - 1) / LINE * LINE;
     q->each = (size_t)q->near * (size_t)q->pairs * 4 * TILE +
-              2 * BLOCK * OV_T_PIECES * TILE;
+              2 * BLOCK_CUT * OV_T_PIECES * TILE;
     q->cut = keep(cut + off + q->each * (size_t)q->parts);
     if (q->cut == NULL)
         return false;
@@ -440,6 +459,13 @@ ov_tiles_run(const struct ov_tiles_rows *x, const struct ov_tiles_map *map,
 }
 
 #endif
+
+bool
+ov_tiles_round(const struct ov_tensor *w)
+{
+    return w->place != NULL &&
+           (w->form == OV_FORM_BF16 || w->form == OV_FORM_I8_PANELS);
+}
 
 bool
 ov_tiles_product(int m, const float *x, const struct ov_tensor *w,

@@ -48,21 +48,23 @@ enum { OV_TILES_MAPS = 3 };
 
 /* Can weights be multiplied so, here? */
 bool ov_tiles_can(const struct ov_tensor *w);
+/* Are inputs rounded to bfloat16 for them, wherever it is? */
+bool ov_tiles_round(const struct ov_tensor *w);
 
 /* All n maps (at most OV_TILES_MAPS) of the same rows, which are cut into
  * pieces once.  As many threads as ov_gemm_threads said.  false, and y is as
  * it was: there is no tile unit here, or no memory, or a form it cannot take.
  *
  * Factors are cut into pieces of bfloat16, which the unit multiplies and adds
- * up in float32.  With weights BF16 an input is rounded to one piece, the
- * nearest bfloat16, and with I8_PANELS, too; with the other forms it is cut
- * into three, which are all of it, and a weight into one (I8), two (F16) or
- * three (REAL).  Products of pieces below 2^-26 of the whole are left out (as
+ * up in float32.  With weights BF16 or I8_PANELS that have a place an input
+ * is rounded to one piece, the nearest bfloat16; else it is cut into three,
+ * which are all of it, and a weight into one (BF16, I8), two (F16) or three
+ * (REAL).  Products of pieces below 2^-26 of the whole are left out (as
  * in Henry, Tang and Heinecke 2019, Leveraging the bfloat16 Artificial
  * Intelligence Datatype For Higher-Precision Computations).  What is below
  * 2^-126 counts as zero, and an infinite factor may give what is no number.
- * A row of y is the same in bytes however many there are, whatever the number
- * of threads, and whether or not w has a place. */
+ * A row of y is the same in bytes however many there are and whatever the
+ * number of threads. */
 bool ov_tiles_run(const struct ov_tiles_rows *x, const struct ov_tiles_map *map,
                   int n);
 

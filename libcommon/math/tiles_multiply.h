@@ -25,11 +25,12 @@ struct ov_tile_rows {
     const size_t *off;
 };
 
-/* What is asked for while others are multiplied. */
+/* What is asked for while others are multiplied: bytes in four streams, since
+ * processors see these and go on by themselves. */
 struct ov_tile_ahead {
     const char *at;
-    size_t left; /* bytes */
-    int lines;   /* at each step */
+    size_t stream, next; /* bytes of a stream, and asked for */
+    int lines;           /* of each, at a step */
 };
 
 OV_TILE_INLINE void
@@ -37,10 +38,13 @@ ov_tile_ask_(struct ov_tile_ahead *a)
 {
     int i;
 
-    for (i = 0; i < a->lines && a->left >= 64; i++) {
-        _mm_prefetch(a->at, _MM_HINT_T1);
-        a->at += 64;
-        a->left -= 64;
+    for (i = 0; i < a->lines && a->next < a->stream; i++, a->next += 64) {
+        const char *at = a->at + a->next;
+
+        _mm_prefetch(at, _MM_HINT_T1);
+        _mm_prefetch(at + a->stream, _MM_HINT_T1);
+        _mm_prefetch(at + 2 * a->stream, _MM_HINT_T1);
+        _mm_prefetch(at + 3 * a->stream, _MM_HINT_T1);
     }
 }
 

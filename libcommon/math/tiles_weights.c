@@ -299,21 +299,20 @@ ov_tiles_block(const struct ov_tiles_weights *v, int unit, int from, int n,
     return room;
 }
 
-void
-ov_tiles_ahead(const struct ov_tiles_weights *v, int unit, int from, int n,
-               const char **at, size_t *bytes)
+const char *
+ov_tiles_source(const struct ov_tiles_weights *v, int unit, int from, int n,
+                size_t *bytes)
 {
-    size_t each, end;
+    size_t tile;
 
     *bytes = 0;
-    if (v->tiled == NULL)
-        return;
-    each = 2 * OV_T * OV_TK * size_of(v->tiled->form);
-    end = ((size_t)unit * (size_t)v->tiles + (size_t)(from + n)) * each;
-    *at = v->tiled->at + end;
-    *bytes = (size_t)n * each;
-    if (*bytes > v->tiled->bytes - end)
-        *bytes = v->tiled->bytes - end;
+    if (v->tiled == NULL || n <= 0 || from + n > v->tiles ||
+        unit * OV_UNIT >= v->out)
+        return NULL;
+    tile = 2 * OV_T * OV_TK * size_of(v->tiled->form);
+    *bytes = (size_t)n * tile;
+    return v->tiled->at +
+           ((size_t)unit * (size_t)v->tiles + (size_t)from) * tile;
 }
 
 #else

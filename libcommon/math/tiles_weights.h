@@ -32,9 +32,8 @@ bool ov_tiles_weights(struct ov_tiles_weights *v, const struct ov_tensor *w,
  * lie. */
 const char *ov_tiles_block(const struct ov_tiles_weights *v, int unit, int from,
                            int n, char *room);
-/* Where what comes after them in the copy is, and its bytes, of as many
- * tiles; none if there is no copy. */
-void ov_tiles_ahead(const struct ov_tiles_weights *v, int unit, int from, int n,
-                    const char **at, size_t *bytes);
+/* Where these tiles are in the copy, and their bytes; 0: nowhere. */
+const char *ov_tiles_source(const struct ov_tiles_weights *v, int unit,
+                            int from, int n, size_t *bytes);
 
 #endif

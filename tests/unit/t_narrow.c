@@ -144,15 +144,9 @@ test_widened(enum ov_form form, bool turned, int in, int out, int m)
     struct ov_graph *g = ov_graph_new_fast();
     struct ov_tensor t, bias = {.rows = 1, .cols = out, .x = b};
     struct ov_dense d = {.w = &t, .b = &bias, .turned = turned};
-    int i;
 
     diag("%d rows of %d -> %d, widened%s", m, in, out,
          turned ? ", turned" : "");
-    for (i = 0; i < m * in; i++) { /* what bfloat16 has, too */
-        uint32_t h = (uint32_t)ov_f32_to_bf16(x[i]) << 16;
-
-        memcpy(&x[i], &h, sizeof h);
-    }
     make(&t, form, turned ? in : out, turned ? out : in);
     memcpy(y, ov_dense_run(g, &d, ov_tensor_const(g, x, m, in))->x,
            sizeof *y * (size_t)(m * out));
