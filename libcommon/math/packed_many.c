@@ -13,6 +13,7 @@
 
 #include <immintrin.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "math/amx.h"
@@ -33,6 +34,8 @@ enum {
     BLOCK = 1280, /* inputs whose sums stay in tiles: all, or so many */
     WHOLE = 2048, /* unless there are more than these */
     NEAR = 256,   /* rows that stay in the second cache */
+    SHARES = 4,   /* of the work, for each thread */
+    UNITS = 4,    /* that share inputs in the cache, at least */
     SOME = 2,     /* rows of results at once */
     MOST = 32639  /* 127 * 256 + 127 */
 };
@@ -47,6 +50,7 @@ struct many {
     int blocks; /* of inputs */
     int units;  /* pairs of panels */
     int parts;
+    _Atomic int *next; /* unit that nobody has begun */
     char *x;   /* [block] [pair] [tiles] [2] tiles */
     float *xs; /* [block] [T * pairs], of 8 bits */
     char *room; /* of each part [2] [tiles] tiles, of 4 bits */
@@ -525,16 +529,13 @@ run_unit4(const struct many *q, const struct panels *p, int from, int to,
     run_unit(true, q, p, from, to, block, unit);
 }
 
+/* Units from..to-1, all rows. */
 static void
-work(void *arg, int part)
+run_units(const struct many *q, int from, int to, char *room)
 {
-    const struct many *q = arg;
-    int from = q->units * part / q->parts, i, n, block, unit;
-    int to = q->units * (part + 1) / q->parts, near = NEAR / q->high;
-    char *room = q->room + 2 * (size_t)part * (size_t)q->tiles * TILE;
+    int near = NEAR / q->high, i, n, block, unit;
     struct panels p;
 
-    ov_amx_begin(64);
     for (i = 0; i < q->pairs; i += n) {
         n = q->pairs - i < near ? q->pairs - i : near;
         for (block = 0; block < q->blocks; block++)
@@ -542,6 +543,22 @@ work(void *arg, int part)
                 p = unit_at(q, unit, block, to, room);
                 (q->four ? run_unit4 : run_unit8)(q, &p, i, i + n, block, unit);
             }
+    }
+}
+
+/* Some units after the other: who has the core more often does more. */
+static void
+work(void *arg, int part)
+{
+    const struct many *q = arg;
+    char *room = q->room + 2 * (size_t)part * (size_t)q->tiles * TILE;
+    int some = q->units / (SHARES * q->parts), from, to;
+
+    some = q->parts == 1 ? q->units : some > UNITS ? some : UNITS;
+    ov_amx_begin(64);
+    while ((from = atomic_fetch_add(q->next, some)) < q->units) {
+        to = from + some < q->units ? from + some : q->units;
+        run_units(q, from, to, room);
     }
     ov_amx_end();
 }
@@ -556,6 +573,7 @@ ov_packed_tiles(struct ov_graph *g, const struct ov_packed_job *job)
     int n = w->cols <= WHOLE ? 1 : (w->cols + BLOCK - 1) / BLOCK, all;
     int np = (w->rows + OV_PANEL - 1) / OV_PANEL;
     int need = q.four ? OV_AMX_BF16 : OV_AMX_INT8;
+    _Atomic int next = 0;
     size_t tiles;
 
     if ((ov_amx() & need) != need || (gated && (n > 1 || job->added)))
@@ -571,6 +589,7 @@ ov_packed_tiles(struct ov_graph *g, const struct ov_packed_job *job)
     q.parts = q.parts < q.units ? q.parts : q.units;
     q.parts = q.parts < OV_POOL_MAX ? q.parts : OV_POOL_MAX;
     tiles = (size_t)q.blocks * (size_t)q.tiles;
+    q.next = &next;
     q.x = ov_graph_alloc(g, tiles * (size_t)q.pairs * 2 * TILE);
     q.xs = ov_graph_alloc(g, sizeof *q.xs * (size_t)q.blocks * T *
                                  (size_t)q.pairs);
