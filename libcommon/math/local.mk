@@ -48,7 +48,6 @@ libov_a_SOURCES += \
 	libcommon/math/packed_kernel.h libcommon/math/packed_tile.h \
 	libcommon/math/packed_plain.c libcommon/math/packed_avx2.c \
 	libcommon/math/packed_avx512.c libcommon/math/packed_amx.c \
-	libcommon/math/packed_many.c \
 	libcommon/math/tiles.c libcommon/math/tiles.h \
 	libcommon/math/tiles_weights.c libcommon/math/tiles_weights.h \
 	libcommon/math/tiles_cut.h libcommon/math/tiles_multiply.h \
