@@ -22,7 +22,7 @@ struct ov_dense {
 };
 
 /* x [n, in] -> y [n, out]; g must not record.  On a graph that is not fast,
- * and where w is narrow and the rows are few or w lies in panels, every row is
+ * and where w is narrow and the rows are fewer than sixteen, every row is
  * computed alone. */
 struct ov_tensor *ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
                                const struct ov_tensor *x);
