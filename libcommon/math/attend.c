@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,12 +22,12 @@
 #include "math/vec.h"
 
 enum {
-    MANY = 4,     /* rows from which on products pay */
+    MANY = 4,        /* rows from which on products pay */
     MANY_TILES = 16, /* and tiles */
-    BLOCK = 64,   /* query rows at once: bounds the scores held */
-    TILE = 48,    /* the same, where scores are not held */
-    SPAN = 256,   /* keys at once; a multiple of 16 */
-    ROWS_MIN = 64 /* of a cache */
+    BLOCK = 64,      /* query rows at once: bounds the scores held */
+    TILE = 48,       /* the same, where scores are not held */
+    SPAN = 256,      /* keys at once; a multiple of 16 */
+    ROWS_MIN = 64    /* of a cache */
 };
 
 /* --- rotary --- */
@@ -144,7 +145,8 @@ add(float *restrict p, const float *restrict b, int n)
 
 /* Tell the scores of query i, p [lo..hi-1], to who wants them. */
 static void
-tell(const struct ov_attend_head *h, int i, int nk, const float *p, int lo, int hi)
+tell(const struct ov_attend_head *h, int i, int nk, const float *p, int lo,
+     int hi)
 {
     float *to = h->scores + (size_t)i * nk;
     int j;
@@ -155,8 +157,8 @@ tell(const struct ov_attend_head *h, int i, int nk, const float *p, int lo, int 
 
 /* Query i alone; p: room for nk scores. */
 static void
-attend_row(const struct ov_attend *a, const struct ov_attend_head *h, int i, int nq,
-           int nk, float *p)
+attend_row(const struct ov_attend *a, const struct ov_attend_head *h, int i,
+           int nq, int nk, float *p)
 {
     int lo, hi;
 
@@ -174,8 +176,8 @@ attend_row(const struct ov_attend *a, const struct ov_attend_head *h, int i, int
 
 /* Queries i..i+n-1 by products; p: room for n * nk scores. */
 static void
-attend_block(const struct ov_attend *a, const struct ov_attend_head *h, int i, int n,
-             int nq, int nk, float *p)
+attend_block(const struct ov_attend *a, const struct ov_attend_head *h, int i,
+             int n, int nq, int nk, float *p)
 {
     int lo, hi, l, r, t, w;
 
@@ -215,6 +217,7 @@ struct heads {
     int nq, nk, parts;
     struct desk **desk; /* [parts] */
     char **tiles;       /* [parts]: room for tiles, instead; or NULL */
+    _Atomic int next;   /* head that nobody has taken */
 };
 
 /* Scores p of one row, keys from..to-1 of which are seen, to weights; what
@@ -254,8 +257,8 @@ weigh(float *restrict p, int from, int to, int span, float scale,
 
 /* Queries i..i+n-1 of head h, keys from span to span. */
 static void
-attend_tile(const struct heads *w, const struct ov_attend_head *h, struct desk *d, int i,
-            int n)
+attend_tile(const struct heads *w, const struct ov_attend_head *h,
+            struct desk *d, int i, int n)
 {
     const struct ov_attend *a = w->a;
     float *y = h->y + (size_t)i * h->ldy;
@@ -315,8 +318,8 @@ lay_out(struct desk *d, const struct ov_attend_head *h, int nk, int hd)
 
 /* Head h of a, as seen from head 0. */
 static struct ov_attend_head
-head_at(const struct ov_attend *a, const struct ov_attend_head *first, int h, int nq,
-        int nk)
+head_at(const struct ov_attend *a, const struct ov_attend_head *first, int h,
+        int nq, int nk)
 {
     int kv = h / (a->heads / a->kv_heads);
     struct ov_attend_head one = *first;
@@ -332,18 +335,16 @@ head_at(const struct ov_attend *a, const struct ov_attend_head *first, int h, in
     return one;
 }
 
-/* Some of the heads, for ov_pool_run. */
+/* The heads that are left, one by one, for ov_pool_run. */
 static void
 attend_heads(void *arg, int part)
 {
-    const struct heads *w = arg;
+    struct heads *w = arg;
     const struct ov_attend *a = w->a;
     int group = a->heads / a->kv_heads, h, i, had = -1;
-    int from = a->heads * part / w->parts,
-        to = a->heads * (part + 1) / w->parts;
     struct desk *d = w->tiles == NULL ? w->desk[part] : NULL;
 
-    for (h = from; h < to; h++) {
+    while ((h = atomic_fetch_add(&w->next, 1)) < a->heads) {
         struct ov_attend_head one = head_at(a, w->first, h, w->nq, w->nk);
         bool new = h / group != had;
 
@@ -399,7 +400,8 @@ ov_attend_run(struct ov_graph *g, const struct ov_attend *a, int nq,
               const float *v, int ldv, float *y, int ldy)
 {
     bool many = ov_graph_fast(g) && nq >= MANY;
-    struct ov_attend_head first = {q, k, v, y, ldq, ldk, ldv, ldy, NULL, NULL, 0};
+    struct ov_attend_head first = {q,   k,   v,    y,    ldq, ldk,
+                                   ldv, ldy, NULL, NULL, 0};
     int h, i, step = many ? BLOCK : 1;
     float *p;
 

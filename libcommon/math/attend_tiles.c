@@ -35,10 +35,10 @@ ov_attend_sees(const struct ov_attend *a, int i, int nq, int nk, int *lo,
 
 enum {
     T = OV_T,
-    ROWS = 32,       /* queries at once */
-    SPAN = 256,      /* keys at once */
-    HD = 256,        /* values of a head, at most */
-    LD = SPAN + T,   /* of scores: rows do not meet in a cache */
+    ROWS = 32,     /* queries at once */
+    SPAN = 256,    /* keys at once */
+    HD = 256,      /* values of a head, at most */
+    LD = SPAN + T, /* of scores: rows do not meet in a cache */
     PIECES = OV_T_PIECES,
     LINE_Q = 2 * HD * PIECES + 64,
     LINE_P = 2 * SPAN * PIECES + 64
@@ -97,11 +97,10 @@ cut_keys(const float *k, size_t ld, int n, int hd, int pieces, char *to)
         for (r = 0; r < 32; r++) {
             bool is = r < n;
             const float *from = k + (is ? (size_t)r * ld + (size_t)i : 0);
-            __m512 lo =
-                _mm512_maskz_loadu_ps(ov_first_(is ? hd - i : 0), from);
-            __m512 hi = _mm512_maskz_loadu_ps(
-                ov_first_(is ? hd - i - T : 0),
-                from + (is && hd - i > T ? T : 0));
+            __m512 lo = _mm512_maskz_loadu_ps(ov_first_(is ? hd - i : 0), from);
+            __m512 hi =
+                _mm512_maskz_loadu_ps(ov_first_(is ? hd - i - T : 0),
+                                      from + (is && hd - i > T ? T : 0));
             char *line = to + r / T * OV_TILE + r % T * 64;
 
             if (pieces == 1)
@@ -191,8 +190,8 @@ cut_queries(const struct ov_attend_head *h, int i, int n, int hd, int pieces,
         for (j = 0; j < hd; j += 32) {
             int left = r < n ? hd - j : 0;
             const float *p =
-                h->q + (left > 0 ? (size_t)(i + r) * (size_t)h->ldq + (size_t)j
-                                 : 0);
+                h->q +
+                (left > 0 ? (size_t)(i + r) * (size_t)h->ldq + (size_t)j : 0);
             __m512 lo = _mm512_maskz_loadu_ps(ov_first_(left), p);
             __m512 hi = _mm512_maskz_loadu_ps(ov_first_(left - T),
                                               p + (left > T ? T : 0));
@@ -233,8 +232,7 @@ power(const int pieces, __m512 x)
     return _mm512_scalef_ps(p, n);
 }
 
-#define BETWEEN(j)                                                             \
-    (__mmask16)(ov_first_(to - (j)) & ~ov_first_(from - (j)))
+#define BETWEEN(j) (__mmask16)(ov_first_(to - (j)) & ~ov_first_(from - (j)))
 
 /* The scores of row r, keys from..to-1 of a span, to weights as pieces; what
  * is mixed of it already is corrected if a larger score has come.  bias: of

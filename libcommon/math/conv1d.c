@@ -15,7 +15,10 @@
 #include "math/gemm.h"
 #include "math/vec.h"
 
-enum { NARROW = 8 }; /* fewer results a row: sums instead of a product */
+enum {
+    NARROW = 8,    /* fewer results a row: sums instead of a product */
+    CHANNELS = 256 /* that go by tiles, at most */
+};
 
 static bool
 depthwise(const struct ov_conv1d *c)
@@ -109,21 +112,66 @@ weights(const struct ov_conv1d *c)
     return n > 1 << 30 ? 0 : (size_t)n;
 }
 
-/* From rows of weights to panels, unless there are too few; -1: no
+/* Rows that a result reaches, and results of a row; inputs of one. */
+static void
+product_sizes(const struct ov_conv1d *c, int *taps, int *out)
+{
+    *taps = c->transposed ? (c->k + c->stride - 1) / c->stride : c->k;
+    *out = c->transposed ? c->stride * c->out : c->out;
+}
+
+/* Where layers have few channels there are many rows, in published networks,
+ * and tiles are the fastest; where they have many, most of a tile may be
+ * empty.  Not by the rows of a call, whose number must not show. */
+static bool
+for_tiles(const struct ov_conv1d *c, int out)
+{
+    return out >= 32 && c->in % 32 == 0 && c->in <= CHANNELS;
+}
+
+/* -1: no memory. */
+static int
+into_tiles(struct ov_conv1d *c, int taps, int out)
+{
+    const struct ov_tensor w = {.x = c->w, .rows = out, .cols = taps * c->in};
+    int i;
+
+    c->tiles.cut = true;
+    if (!ov_tiles_keep(&c->tiles, &w, taps))
+        return 0;
+    if (c->b != NULL) {
+        c->wide_b = malloc((size_t)out * sizeof *c->wide_b);
+        if (c->wide_b == NULL)
+            return -1;
+        for (i = 0; i < out; i++)
+            c->wide_b[i] = c->b[i % c->out];
+    }
+    free(c->w);
+    c->w = NULL;
+    return 0;
+}
+
+static bool
+in_tiles(const struct ov_conv1d *c)
+{
+    return ov_tiles_bytes(&c->tiles) > 0;
+}
+
+/* From rows of weights to tiles, or to panels unless there are too few; -1: no
  * memory. */
 static int
-into_panels(struct ov_conv1d *c)
+into_order(struct ov_conv1d *c)
 {
-    int out = c->out, n = c->k * c->in;
+    int taps, out;
     ov_real *w = c->w;
 
-    if (c->transposed) {
-        out = c->stride * c->out;
-        n = (c->k + c->stride - 1) / c->stride * c->in;
-    }
-    if (out < NARROW)
+    product_sizes(c, &taps, &out);
+    if (for_tiles(c, out) && into_tiles(c, taps, out) != 0)
+        return -1;
+    if (in_tiles(c) || out < NARROW)
         return 0;
-    if (ov_packed_init(&c->panels, out, n, w, n, false) != 0)
+    if (ov_packed_init(&c->panels, out, taps * c->in, w, taps * c->in, false) !=
+        0)
         return -1;
     free(w);
     c->w = c->panels.w;
@@ -139,6 +187,8 @@ ov_conv1d_init(struct ov_conv1d *c, const struct ov_conv1d *sizes,
     *c = *sizes;
     c->w = c->b = NULL;
     c->panels = (struct ov_packed){0};
+    c->tiles = (struct ov_tiles_place){NULL, false};
+    c->wide_b = NULL;
     n = weights(c);
     if (n == 0)
         return ov_err_set(err, OV_EMODEL,
@@ -160,7 +210,7 @@ ov_conv1d_init(struct ov_conv1d *c, const struct ov_conv1d *sizes,
         pack_up(c, w);
     else
         pack_up_groups(c, w);
-    if (c->groups == 1 && into_panels(c) != 0) {
+    if (c->groups == 1 && into_order(c) != 0) {
         ov_conv1d_free(c);
         return ov_err_set(err, OV_ERUN, "out of memory");
     }
@@ -175,7 +225,9 @@ ov_conv1d_free(struct ov_conv1d *c)
     else
         free(c->w);
     free(c->b);
-    c->w = c->b = NULL;
+    free(c->wide_b);
+    ov_tiles_forget(&c->tiles);
+    c->w = c->b = c->wide_b = NULL;
 }
 
 void
@@ -283,6 +335,27 @@ narrow(const ov_real *restrict x, const ov_real *restrict w,
             y[o] += ov_dot_(x, w + (size_t)o * n, n);
 }
 
+/* m windows of taps rows of x, by tiles. */
+static void
+by_tiles(const struct ov_conv1d *c, const ov_real *x, ov_real *y, int m,
+         int taps, int out, int stride)
+{
+    const struct ov_tiles_rows rows = {.x = x,
+                                       .n = (m - 1) * stride +
+                                            (taps - 1) * c->dil + 1,
+                                       .in = c->in,
+                                       .taps = taps,
+                                       .stride = stride,
+                                       .dil = c->dil};
+    struct ov_tiles_place place = c->tiles;
+    const struct ov_tensor w = {
+        .rows = out, .cols = taps * c->in, .place = &place};
+    const struct ov_tiles_map map = {.w = &w, .b = c->wide_b, .y = y};
+
+    if (m > 0 && !ov_tiles_run(&rows, &map, 1))
+        abort(); /* no memory, as for an arena */
+}
+
 /* y [m, out] = b + windows of x. */
 static void
 windows(const struct ov_conv1d *c, const ov_real *x, ov_real *y, int m)
@@ -290,7 +363,9 @@ windows(const struct ov_conv1d *c, const ov_real *x, ov_real *y, int m)
     int n = c->k * c->in;
     size_t ldx = (size_t)c->stride * c->in;
 
-    if (c->panels.w != NULL)
+    if (in_tiles(c))
+        by_tiles(c, x, y, m, c->k, c->out, c->stride);
+    else if (c->panels.w != NULL)
         ov_packed_windows(&c->panels, m, x, ldx, c->in, (size_t)c->dil * c->in,
                           c->b, y, c->out);
     else {
@@ -341,7 +416,8 @@ ov_conv1d(struct ov_graph *g, const struct ov_conv1d *c,
     if (left > 0 || right > 0)
         x = ov_pad_rows(g, x, left, right, mode);
     y = ov_tensor_new(g, m, c->out);
-    if (m > 0 && c->groups == 1 && (c->panels.w != NULL || together(c))) {
+    if (m > 0 && c->groups == 1 &&
+        (in_tiles(c) || c->panels.w != NULL || together(c))) {
         windows(c, x->x, y->x, m);
         return y;
     }
@@ -398,6 +474,10 @@ up_windows(const struct ov_conv1d *c, const ov_real *x, int rows, ov_real *y)
 {
     int n = reach(c) * c->in, wide = c->stride * c->out;
 
+    if (in_tiles(c)) {
+        by_tiles(c, x, y, rows, reach(c), wide, 1);
+        return;
+    }
     set_bias(y, c->b, (size_t)rows * (size_t)c->stride, c->out);
     if (c->panels.w == NULL)
         narrow(x, c->w, y, rows, wide, n, (size_t)c->in, (size_t)wide);

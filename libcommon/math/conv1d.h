@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "math/graph.h"
 #include "math/packed.h"
+#include "math/tiles.h"
 
 /* What stands beside the ends of the input. */
 enum ov_pad { OV_PAD_ZERO, OV_PAD_REFLECT, OV_PAD_REPLICATE };
@@ -22,9 +23,12 @@ struct ov_conv1d {
     int in, out, k;
     int stride, dil, groups;
     bool transposed;
-    ov_real *w; /* in an order of its own */
-    ov_real *b; /* [out], NULL: none */
+    ov_real *w;              /* in an order of its own */
+    ov_real *b;              /* [out], NULL: none */
     struct ov_packed panels; /* w is theirs, if there are any */
+    /* Or w is in the order of tiles, and b as often as a row has results. */
+    struct ov_tiles_place tiles;
+    ov_real *wide_b;
 };
 
 /* What a causal convolution remembers; zeroed: nothing yet.  rows has room

@@ -176,12 +176,12 @@ by_tiles(struct ov_graph *g, const struct ov_dense *const *m, int n,
     for (i = 0; i < n; i++) {
         if (way_of(g, m[i], x->rows) != TILES)
             return false;
-        map[i] = (struct ov_tiles_map){
-            .w = m[i]->w,
-            .b = m[i]->b != NULL ? m[i]->b->x : NULL,
-            .add = how->add != NULL ? how->add->x : NULL,
-            .act = how->act,
-            .y = y[i]->x};
+        map[i] =
+            (struct ov_tiles_map){.w = m[i]->w,
+                                  .b = m[i]->b != NULL ? m[i]->b->x : NULL,
+                                  .add = how->add != NULL ? how->add->x : NULL,
+                                  .act = how->act,
+                                  .y = y[i]->x};
     }
     return ov_tiles_run(&rows, map, n);
 }

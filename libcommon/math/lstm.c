@@ -7,7 +7,13 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "math/gemm.h"
 #include "math/vec.h"
+
+enum {
+    PARTS = 8,      /* of a large matrix */
+    LARGE = 1 << 20 /* bytes */
+};
 
 OV_INLINE ov_real
 tanh_(ov_real x)
@@ -51,6 +57,30 @@ ov_lstm_free(struct ov_lstm *l)
     ov_packed_free(&l->wh);
 }
 
+/* a [4 n] += wh h.  By one thread a large matrix in parts, every other step
+ * from the last to the first: so what the second cache holds of it at the end
+ * of a step is what the next one begins with. */
+static void
+recur(const struct ov_lstm *l, const ov_real *h, ov_real *a, bool back)
+{
+    int rows = 4 * l->hidden, n = l->hidden, parts = 1, each = rows, i, at;
+    struct ov_packed part = l->wh;
+
+    if ((size_t)rows * (size_t)n * sizeof *h >= LARGE &&
+        ov_gemm_threads_now() == 1) {
+        each = (rows / PARTS + 4 * OV_PANEL - 1) / (4 * OV_PANEL);
+        each *= 4 * OV_PANEL;
+        parts = (rows + each - 1) / each;
+    }
+    for (i = 0; i < parts; i++) {
+        at = (back ? parts - 1 - i : i) * each;
+        part.out = rows - at < each ? rows - at : each;
+        part.w = l->wh.w + (size_t)at * (size_t)n;
+        ov_packed_product(&part, 1, h, (size_t)n, a + at, a + at,
+                          (size_t)part.out);
+    }
+}
+
 struct ov_tensor *
 ov_lstm(struct ov_graph *g, const struct ov_lstm *l, const struct ov_tensor *x,
         ov_real *state)
@@ -77,7 +107,7 @@ ov_lstm(struct ov_graph *g, const struct ov_lstm *l, const struct ov_tensor *x,
     for (t = 0; t < x->rows; t++) {
         ov_real *a = gates->x + (size_t)t * row;
 
-        ov_packed_product(&l->wh, 1, h, (size_t)n, a, a, row);
+        recur(l, h, a, t % 2 != 0);
         ov_lstm_cell(a, n, h, c);
         memcpy(y->x + (size_t)t * (size_t)n, h, half);
     }

@@ -14,6 +14,7 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,11 @@ enum {
     LONG = 1024,     /* inputs */
     NEAR = 16,       /* units whose sums stay near from block to block, where
                       * there are pieces */
+    SMALL = 4000,    /* products of tiles that are not shared: some 20 us */
+    NEAR_BYTES = 1 << 18, /* of rows that are cut, where these are short */
+    ROWS_MOST = 2048,
+    NEAR_SUMS = 128, /* blocks of sums: 512 KB */
+    TURNS = 4,       /* of a part, if all are equally fast */
     LINE = 64
 };
 
@@ -51,6 +57,9 @@ struct product {
     char *room;
     size_t each; /* bytes of room for a part */
     int near, parts;
+    bool by_rows;     /* are parted, or units */
+    int step;         /* of these that a part takes at once */
+    _Atomic int next; /* that nobody has taken */
 };
 
 /* --- rows --- */
@@ -119,8 +128,8 @@ cut_part(void *arg, int part)
     float mean = 0, by = 1;
 
     for (; i < n * (part + 1) / q->parts; i++) {
-        const float *row = x + (size_t)(q->row * q->x->stride + i) *
-                                   (size_t)q->x->in;
+        const float *row =
+            x + (size_t)(q->row * q->x->stride + i) * (size_t)q->x->in;
         char *to = q->cut + (size_t)i * q->line;
 
         if (q->x->norm_w != NULL)
@@ -161,8 +170,10 @@ typedef void sums(const struct ov_tile_rows *x, bool first, const char *w,
 static sums *
 kind_of(int px, int pw)
 {
-    return px == 1 ? sums_1_1 : pw == 1 ? sums_3_1 : pw == 2 ? sums_3_2
-                                                             : sums_3_3;
+    return px == 1   ? sums_1_1
+           : pw == 1 ? sums_3_1
+           : pw == 2 ? sums_3_2
+                     : sums_3_3;
 }
 
 /* --- results --- */
@@ -259,28 +270,29 @@ next_of(const struct product *q, const struct ov_tiles_weights *w, int unit,
     return a;
 }
 
-/* Units from..from+n-1 of map number k, all rows under way. */
+/* Units from..from+n-1 of map number k, pairs of tiles first..end-1. */
 static void
-work_units(const struct product *q, int k, int from, int n, char *room)
+work_units(const struct product *q, int k, int from, int n, int first, int end,
+           char *room)
 {
     const struct ov_tiles_weights *w = &q->w[k];
     float *all = (float *)(void *)room, *sum;
     char *stage = room + (size_t)q->near * (size_t)q->pairs * 4 * TILE;
     sums *run = kind_of(q->pieces, ov_tiles_pieces(w->w->form));
-    struct ov_tile_rows x = {
-        .ld = q->line * (size_t)q->x->stride, .piece = q->piece};
+    struct ov_tile_rows x = {.ld = q->line * (size_t)q->x->stride,
+                             .piece = q->piece};
     int at, o, t, tiles;
 
     for (at = 0; at < q->tiles; at += tiles) {
         tiles = q->tiles - at < q->block ? q->tiles - at : q->block;
         for (o = 0; o < n; o++) {
             const char *b = ov_tiles_block(w, from + o, at, tiles, stage);
-            struct ov_tile_ahead a =
-                o + 1 < n                ? next_of(q, w, from + o + 1, at)
-                : at + tiles < q->tiles ? next_of(q, w, from, at + tiles)
-                                        : next_of(q, w, from + n, 0);
+            struct ov_tile_ahead a = o + 1 < n ? next_of(q, w, from + o + 1, at)
+                                     : at + tiles < q->tiles
+                                         ? next_of(q, w, from, at + tiles)
+                                         : next_of(q, w, from + n, 0);
 
-            for (t = 0; t < q->pairs; t++) {
+            for (t = first; t < end; t++) {
                 bool last = at + tiles == q->tiles;
 
                 x.at = q->cut + (size_t)(t * UNIT) * x.ld;
@@ -296,15 +308,13 @@ work_units(const struct product *q, int k, int from, int n, char *room)
     }
 }
 
+/* Units from..end-1 of all, pairs of tiles first..last-1. */
 static void
-work(void *arg, int part)
+work_some(const struct product *q, int from, int end, int first, int last,
+          char *room)
 {
-    const struct product *q = arg;
-    char *room = q->room + (size_t)part * q->each;
-    int from = q->units * part / q->parts, end = q->units * (part + 1), n, k;
+    int n, k;
 
-    end /= q->parts;
-    ov_amx_begin(64);
     for (; from < end; from += n) {
         int unit = from, all;
 
@@ -312,7 +322,26 @@ work(void *arg, int part)
         all = (q->w[k].out + UNIT - 1) / UNIT - unit;
         n = end - from < q->near ? end - from : q->near;
         n = n < all ? n : all;
-        work_units(q, k, unit, n, room);
+        work_units(q, k, unit, n, first, last, room);
+    }
+}
+
+/* What is left, a little at a time: a part whose processor others have taken
+ * away does less. */
+static void
+work(void *arg, int part)
+{
+    struct product *q = arg;
+    char *room = q->room + (size_t)part * q->each;
+    int all = q->by_rows ? q->pairs : q->units, at, end;
+
+    ov_amx_begin(64);
+    while ((at = atomic_fetch_add(&q->next, q->step)) < all) {
+        end = all - at < q->step ? all : at + q->step;
+        if (q->by_rows)
+            work_some(q, 0, q->units, at, end, room);
+        else
+            work_some(q, at, end, 0, q->pairs, room);
     }
     ov_amx_end();
 }
@@ -388,25 +417,42 @@ look_at(struct product *q)
     return true;
 }
 
+/* Parts: of units, or of rows where there are so few units that these could
+ * not be shared evenly. */
+static void
+share(struct product *q)
+{
+    int n = ov_gemm_threads_now(), each = q->pieces > 1 ? 24 : 4;
+    double steps = (double)q->pairs * q->units * q->tiles * each;
+
+    n = n < OV_POOL_MAX ? n : OV_POOL_MAX;
+    n = steps < SMALL ? 1 : n;
+    q->by_rows = q->units < 8 * n && q->units % n != 0 && q->pairs >= n;
+    q->parts = n < q->units || q->by_rows ? n : q->units;
+}
+
 /* Parts, blocks of rows (as few as may be, of equal size) and room. */
 static bool
 make_room(struct product *q)
 {
-    int most = q->pieces > 1           ? ROWS_CUT
+    int most = q->pieces > 1          ? ROWS_CUT
                : q->tiles * TK > LONG ? ROWS_LONG
                                       : ROWS;
-    int n = (q->m + most - 1) / most, i;
+    int n, i;
     size_t cut, off;
 
-    q->pairs = ((q->m + n - 1) / n + UNIT - 1) / (UNIT);
-    q->block = q->pieces > 1 ? BLOCK_CUT : BLOCK;
-    q->near = q->pieces > 1 ? NEAR : 1;
-    q->parts = ov_gemm_threads_now();
-    q->parts = q->parts < q->units ? q->parts : q->units;
-    q->parts = q->parts < OV_POOL_MAX ? q->parts : OV_POOL_MAX;
     q->piece = (size_t)q->per * LINE;
     q->line = q->piece * (size_t)q->pieces;
     q->line += q->line / LINE % 2 == 0 ? LINE : 0; /* not to meet in a cache */
+    n = (int)(NEAR_BYTES / (q->line * (size_t)q->x->stride));
+    n = n < ROWS_MOST ? n : ROWS_MOST;
+    most = most > n ? most : n; /* short rows, of windows */
+    n = (q->m + most - 1) / most;
+    q->pairs = ((q->m + n - 1) / n + UNIT - 1) / UNIT;
+    q->block = q->pieces > 1 ? BLOCK_CUT : BLOCK;
+    q->near = q->pieces > 1 ? NEAR_SUMS / q->pairs : 1;
+    q->near = q->near > NEAR ? NEAR : q->near > 0 ? q->near : 1;
+    share(q);
     cut = (size_t)needed(q, q->pairs * UNIT) * q->line;
     off = ((size_t)q->tiles * sizeof *q->off + LINE - 1) / LINE * LINE;
     q->each = (size_t)q->near * (size_t)q->pairs * 4 * TILE +
@@ -434,7 +480,10 @@ ov_tiles_run(const struct ov_tiles_rows *x, const struct ov_tiles_map *map,
         return false;
     for (most = q.pairs * UNIT; q.row < q.m; q.row += q.rows) {
         q.rows = q.m - q.row < most ? q.m - q.row : most;
-        q.pairs = (q.rows + UNIT - 1) / (UNIT);
+        q.pairs = (q.rows + UNIT - 1) / UNIT;
+        q.step = (q.by_rows ? q.pairs : q.units) / (q.parts * TURNS);
+        q.step = q.parts == 1 ? q.units + q.pairs : q.step > 0 ? q.step : 1;
+        atomic_store(&q.next, 0);
         ov_pool_run(q.parts, cut_part, &q);
         ov_pool_run(q.parts, work, &q);
     }

@@ -17,7 +17,13 @@
 struct ov_tiled;
 struct ov_tiles_place {
     _Atomic(struct ov_tiled *) tiled; /* NULL: not made yet */
+    bool cut; /* to be made as pieces: REAL has half as many bytes again, and
+               * few rows are faster if all that is in a cache */
 };
+/* Make it now, of windows of so many taps; w->place is p or NULL, and its
+ * values need not stay.  false: no tile unit, or no memory. */
+bool ov_tiles_keep(struct ov_tiles_place *p, const struct ov_tensor *w,
+                   int taps);
 /* Forget it; no product is under way. */
 void ov_tiles_forget(struct ov_tiles_place *p);
 /* Its bytes, 0 if there is none. */

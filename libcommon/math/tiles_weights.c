@@ -20,9 +20,11 @@
 
 #include "math/tiles_cut.h"
 
-/* [units] [tiles] [2] [16 pairs] [16 rows] [2] values. */
+/* [units] [tiles] [2] [16 pairs] [16 rows] [2] values; cut: [units] [tiles]
+ * [pieces] [2] [16 pairs] [16 rows] [2] of bfloat16. */
 struct ov_tiled {
     enum ov_form form;
+    bool cut;
     int taps;
     size_t bytes;
     char *at;
@@ -86,35 +88,49 @@ order_row(const struct ov_tiles_weights *v, int row, int tile, char *to)
         }
 }
 
+/* Bytes of all tiles of weights, of so many each. */
+static size_t
+all_of(const struct ov_tiles_weights *v, size_t tile)
+{
+    size_t units = ((size_t)v->out + OV_UNIT - 1) / OV_UNIT;
+
+    return units * (size_t)v->tiles * tile;
+}
+
+/* Large pages where they fit; NULL: no memory. */
+static char *
+room_of(size_t bytes)
+{
+    char *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    uintptr_t a = ((uintptr_t)p + HUGE_PAGE - 1) / HUGE_PAGE;
+    uintptr_t b = ((uintptr_t)p + bytes) / HUGE_PAGE;
+
+    if (p != NULL && b > a)
+        madvise((void *)(a * HUGE_PAGE), (b - a) * HUGE_PAGE, MADV_HUGEPAGE);
+    return p;
+}
+
 static struct ov_tiled *
 make(const struct ov_tiles_weights *v, int taps)
 {
     struct ov_tiled *t = malloc(sizeof *t);
     size_t size = size_of(v->w->form), tile = OV_T * OV_TK * size;
-    int units = (v->out + OV_UNIT - 1) / OV_UNIT, o, k;
+    int o, k;
 
     if (t == NULL)
         return NULL;
-    t->form = v->w->form;
-    t->taps = taps;
-    t->bytes = (size_t)units * (size_t)v->tiles * 2 * tile;
-    t->at = aligned_alloc(64, t->bytes);
+    *t = (struct ov_tiled){.form = v->w->form, .taps = taps};
+    t->bytes = all_of(v, 2 * tile);
+    t->at = room_of(t->bytes);
     if (t->at == NULL) {
         free(t);
         return NULL;
     }
-    if (t->bytes >= HUGE_PAGE) { /* the whole pages within */
-        uintptr_t a = ((uintptr_t)t->at + HUGE_PAGE - 1) / HUGE_PAGE;
-        uintptr_t b = ((uintptr_t)t->at + t->bytes) / HUGE_PAGE;
-
-        if (b > a)
-            madvise((void *)(a * HUGE_PAGE), (b - a) * HUGE_PAGE,
-                    MADV_HUGEPAGE);
-    }
     memset(t->at, 0, t->bytes);
     for (o = 0; o < v->out; o++) {
         char *to = t->at + (size_t)(o / OV_UNIT) * (size_t)v->tiles * 2 * tile +
-                   (size_t)(o / OV_T % 2) * tile + (size_t)(o % OV_T) * 2 * size;
+                   (size_t)(o / OV_T % 2) * tile +
+                   (size_t)(o % OV_T) * 2 * size;
 
         for (k = 0; k < v->tiles; k++, to += 2 * tile)
             order_row(v, o, k, to);
@@ -144,31 +160,6 @@ ov_tiles_bytes(const struct ov_tiles_place *p)
     return t != NULL ? t->bytes : 0;
 }
 
-bool
-ov_tiles_weights(struct ov_tiles_weights *v, const struct ov_tensor *w,
-                 int taps)
-{
-    struct ov_tiled *t, *none = NULL;
-
-    *v = (struct ov_tiles_weights){.w = w, .out = w->rows};
-    v->run = w->cols / taps;
-    v->per = (v->run + OV_TK - 1) / OV_TK;
-    v->tiles = taps * v->per;
-    if (w->place == NULL)
-        return w->form != OV_FORM_I8_PANELS;
-    t = atomic_load(&w->place->tiled);
-    if (t == NULL) { /* who comes second throws his own away */
-        t = make(v, taps);
-        if (t != NULL && !atomic_compare_exchange_strong(&w->place->tiled,
-                                                         &none, t)) {
-            unmake(t);
-            t = none;
-        }
-    }
-    v->tiled = t;
-    return t != NULL && t->taps == taps;
-}
-
 /* --- pieces --- */
 
 /* A tile of values in order as pieces, two tiles apart. */
@@ -189,10 +180,10 @@ widen(const enum ov_form form, const char *p, char *to)
             hi = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p + 1));
             p += 64;
         } else {
-            lo = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(
-                _mm_loadu_si128((const __m128i *)p)));
-            hi = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(
-                _mm_loadu_si128((const __m128i *)p + 1)));
+            lo = _mm512_cvtepi32_ps(
+                _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+            hi = _mm512_cvtepi32_ps(
+                _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p + 1)));
             p += 32;
         }
         ov_cut_(pieces, lo, hi, to, 2 * OV_TILE);
@@ -213,8 +204,8 @@ from_copy(const struct ov_tiles_weights *v, int unit, int from, int n,
     if (form == OV_FORM_BF16)
         return p;
     for (i = 0; i < 2 * n; i++, p += tile) {
-        char *to = room + ((size_t)(i / 2) * pieces * 2 + (size_t)(i % 2)) *
-                              OV_TILE;
+        char *to =
+            room + ((size_t)(i / 2) * pieces * 2 + (size_t)(i % 2)) * OV_TILE;
 
         if (form == OV_FORM_REAL)
             widen(OV_FORM_REAL, p, to);
@@ -270,8 +261,7 @@ cut_tiles(const struct ov_tiles_weights *v, int unit, int tile, char *to)
         o = unit * OV_UNIT + r;
         left = o < v->out ? v->run - c : 0;
         if (left > 0)
-            from +=
-                ((size_t)o * (size_t)v->w->cols + at) * size_of(form);
+            from += ((size_t)o * (size_t)v->w->cols + at) * size_of(form);
         if (form == OV_FORM_BF16)
             cut_row(OV_FORM_BF16, from, left, line);
         else if (form == OV_FORM_I8)
@@ -285,6 +275,77 @@ cut_tiles(const struct ov_tiles_weights *v, int unit, int tile, char *to)
         ov_amx_turn(to + p * OV_TILE);
 }
 
+/* --- all of it --- */
+
+/* The copy as pieces instead; it stays as it is if there is no memory. */
+static void
+cut_copy(const struct ov_tiles_weights *v, struct ov_tiled *t)
+{
+    size_t each = 2 * (size_t)ov_tiles_pieces(t->form) * OV_TILE;
+    size_t bytes = all_of(v, each);
+    struct ov_tiles_weights from = *v;
+    char *to = room_of(bytes), *p = to;
+    int units = (v->out + OV_UNIT - 1) / OV_UNIT, i, k;
+
+    if (to == NULL)
+        return;
+    from.tiled = t;
+    for (i = 0; i < units; i++)
+        for (k = 0; k < v->tiles; k++, p += each)
+            from_copy(&from, i, k, 1, p);
+    free(t->at);
+    t->at = to;
+    t->bytes = bytes;
+    t->cut = true;
+}
+
+static void
+set_sizes(struct ov_tiles_weights *v, const struct ov_tensor *w, int taps)
+{
+    *v = (struct ov_tiles_weights){.w = w, .out = w->rows};
+    v->run = w->cols / taps;
+    v->per = (v->run + OV_TK - 1) / OV_TK;
+    v->tiles = taps * v->per;
+}
+
+/* What is in p, made if there is nothing. */
+static struct ov_tiled *
+in_place(struct ov_tiles_place *p, const struct ov_tiles_weights *v, int taps)
+{
+    struct ov_tiled *t = atomic_load(&p->tiled), *none = NULL;
+
+    if (t != NULL || (t = make(v, taps)) == NULL)
+        return t;
+    if (p->cut && t->form != OV_FORM_BF16)
+        cut_copy(v, t);
+    /* who comes second throws his own away */
+    if (!atomic_compare_exchange_strong(&p->tiled, &none, t)) {
+        unmake(t);
+        t = none;
+    }
+    return t;
+}
+
+bool
+ov_tiles_keep(struct ov_tiles_place *p, const struct ov_tensor *w, int taps)
+{
+    struct ov_tiles_weights v;
+
+    set_sizes(&v, w, taps);
+    return (ov_amx() & OV_AMX_BF16) != 0 && in_place(p, &v, taps) != NULL;
+}
+
+bool
+ov_tiles_weights(struct ov_tiles_weights *v, const struct ov_tensor *w,
+                 int taps)
+{
+    set_sizes(v, w, taps);
+    if (w->place == NULL)
+        return w->form != OV_FORM_I8_PANELS;
+    v->tiled = in_place(w->place, v, taps);
+    return v->tiled != NULL && v->tiled->taps == taps;
+}
+
 const char *
 ov_tiles_block(const struct ov_tiles_weights *v, int unit, int from, int n,
                char *room)
@@ -292,6 +353,9 @@ ov_tiles_block(const struct ov_tiles_weights *v, int unit, int from, int n,
     size_t each = 2 * (size_t)ov_tiles_pieces(v->w->form) * OV_TILE;
     int i;
 
+    if (v->tiled != NULL && v->tiled->cut)
+        return v->tiled->at +
+               ((size_t)unit * (size_t)v->tiles + (size_t)from) * each;
     if (v->tiled != NULL)
         return from_copy(v, unit, from, n, room);
     for (i = 0; i < n; i++)
@@ -310,12 +374,21 @@ ov_tiles_source(const struct ov_tiles_weights *v, int unit, int from, int n,
         unit * OV_UNIT >= v->out)
         return NULL;
     tile = 2 * OV_T * OV_TK * size_of(v->tiled->form);
+    if (v->tiled->cut)
+        tile = 2 * (size_t)ov_tiles_pieces(v->tiled->form) * OV_TILE;
     *bytes = (size_t)n * tile;
     return v->tiled->at +
            ((size_t)unit * (size_t)v->tiles + (size_t)from) * tile;
 }
 
 #else
+
+bool
+ov_tiles_keep(struct ov_tiles_place *p, const struct ov_tensor *w, int taps)
+{
+    (void)p, (void)w, (void)taps;
+    return false;
+}
 
 void
 ov_tiles_forget(struct ov_tiles_place *p)

@@ -7,11 +7,11 @@
 #include "math/tiles.h"
 
 enum {
-    OV_T = 16,       /* rows of a tile, and columns of sums */
-    OV_TK = 32,      /* inputs of a tile */
-    OV_TILE = 1024,  /* its bytes */
-    OV_UNIT = 32,    /* rows of weights: two tiles */
-    OV_T_PIECES = 3  /* of a factor, at most */
+    OV_T = 16,      /* rows of a tile, and columns of sums */
+    OV_TK = 32,     /* inputs of a tile */
+    OV_TILE = 1024, /* its bytes */
+    OV_UNIT = 32,   /* rows of weights: two tiles */
+    OV_T_PIECES = 3 /* of a factor, at most */
 };
 
 /* Pieces of a weight. */

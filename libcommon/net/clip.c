@@ -147,9 +147,8 @@ bind_openai_vision(struct ov_clip *c)
         ov_err_set(&b->err, OV_EMODEL,
                    "visual.conv1.weight and visual.positional_embedding do "
                    "not fit");
-    c->patches.w =
-        ov_bind_matrix(b, s->width, 3 * s->patch * s->patch,
-                       "visual.conv1.weight");
+    c->patches.w = ov_bind_matrix(b, s->width, 3 * s->patch * s->patch,
+                                  "visual.conv1.weight");
     c->class_token = ov_bind(b, 1, s->width, "visual.class_embedding");
     t->position =
         ov_bind(b, s->tokens, s->width, "visual.positional_embedding");

@@ -488,7 +488,7 @@ blocks(const struct ov_seanet *n, struct ov_arenas *a,
 
         y = conv(n, g, &k->in, elu(g, x), s, last);
         y = mix(g, &k->out, elu(g, y));
-        if (k->skip.c.w != NULL)
+        if (k->skip.c.out > 0)
             x = mix(g, &k->skip, x);
         x = ov_accumulate(y, x, 1);
     }

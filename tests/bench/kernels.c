@@ -22,6 +22,7 @@
 #include "math/gemm.h"
 #include "math/narrow.h"
 #include "math/packed.h"
+#include "math/tiles.h"
 #include "tests/bench/peer.h"
 
 enum { ROUNDS_MAX = 1000, CONTESTANTS = 20 };
@@ -282,7 +283,8 @@ run_dnnl(const struct contestant *c, int i)
 /* --- weights of fewer bits --- */
 
 struct narrow {
-    struct ov_tensor *w; /* [copies] */
+    struct ov_tensor *w;          /* [copies] */
+    struct ov_tiles_place *place; /* [copies], of linear maps; or NULL */
     float *scale;
     char *bytes;
     struct ov_graph *g;
@@ -321,7 +323,7 @@ run_dense(const struct contestant *c, int i)
 
 /* Values do not matter, but must be numbers. */
 static struct narrow *
-narrow_new(enum ov_form form, size_t bytes)
+narrow_new(enum ov_form form, size_t bytes, bool keeps)
 {
     struct narrow *n = malloc(sizeof *n);
     size_t i;
@@ -343,6 +345,9 @@ narrow_new(enum ov_form form, size_t bytes)
                                      .form = form,
                                      .narrow = n->bytes + i * bytes,
                                      .scale = n->scale};
+    n->place = keeps ? calloc((size_t)shape.copies, sizeof *n->place) : NULL;
+    for (i = 0; i < (size_t)shape.copies && n->place != NULL; i++)
+        n->w[i].place = &n->place[i];
     for (i = 0; i < (size_t)shape.copies && form == OV_FORM_I4_PANELS; i++)
         n->w[i].scale = NULL;
     for (i = 0; i < (size_t)shape.copies && form == OV_FORM_REAL; i++)
@@ -353,6 +358,11 @@ narrow_new(enum ov_form form, size_t bytes)
 static void
 narrow_free(struct narrow *n)
 {
+    int i;
+
+    for (i = 0; i < shape.copies && n->place != NULL; i++)
+        ov_tiles_forget(&n->place[i]);
+    free(n->place);
     ov_graph_free(n->g);
     free(n->w);
     free(n->scale);
@@ -559,6 +569,7 @@ contest(const struct shape *s, int rounds, bool first)
         {"fast bf16", 2, BF16S, false, run_dense, NULL, 0},
         {"fast f16", 2, BF16S, false, run_dense, NULL, 0},
         {"fast int8", 1, BYTES, false, run_dense, NULL, 0},
+        {"fast w8a8", 1, BYTES, false, run_dense, NULL, 0},
         {"BLIS", 4, FLOATS, true, run_blis, NULL, 0},
         {"OpenBLAS", 4, FLOATS, true, NULL, NULL, 0},
         {"oneDNN", 4, FLOATS, true, NULL, NULL, 0},
@@ -570,7 +581,8 @@ contest(const struct shape *s, int rounds, bool first)
         {"int4, one row", 0.5625, BYTES, false, NULL, NULL, 0}};
     static const enum ov_form forms[] = {
         OV_FORM_BF16, OV_FORM_I8,   OV_FORM_I8_PANELS, OV_FORM_I4_PANELS,
-        OV_FORM_REAL, OV_FORM_BF16, OV_FORM_F16,       OV_FORM_I8};
+        OV_FORM_REAL, OV_FORM_BF16, OV_FORM_F16,       OV_FORM_I8,
+        OV_FORM_I8_PANELS};
     double ops = 2.0 * s->m * s->n * s->k;
     size_t side;
     int i;
@@ -584,7 +596,7 @@ contest(const struct shape *s, int rounds, bool first)
     c[0].state = pack();
     if (s->m > 8)
         c[1].run = NULL;
-    for (i = 2; i < 10; i++) {
+    for (i = 2; i < 11; i++) {
         if (i >= 6 && s->m <= 8) { /* nothing else than the others */
             c[i].run = NULL;
             continue;
@@ -593,28 +605,29 @@ contest(const struct shape *s, int rounds, bool first)
             forms[i - 2], forms[i - 2] == OV_FORM_I8_PANELS ? side * OV_GROUP_I8
                           : forms[i - 2] == OV_FORM_I4_PANELS
                               ? side * OV_GROUP_I4
-                              : (size_t)c[i].bytes % 4 * weights());
+                              : (size_t)c[i].bytes % 4 * weights(),
+            i >= 6);
     }
-    c[11].state = find_openblas();
-    c[11].run = c[11].state != NULL ? run_openblas : NULL;
-    for (i = 12; i < 15; i++) {
-        c[i].state = peer_dnnl_open((enum peer_type)(i - 12), s->m, s->n, s->k,
+    c[12].state = find_openblas();
+    c[12].run = c[12].state != NULL ? run_openblas : NULL;
+    for (i = 13; i < 16; i++) {
+        c[i].state = peer_dnnl_open((enum peer_type)(i - 13), s->m, s->n, s->k,
                                     s->copies, x, w);
         c[i].run = c[i].state != NULL ? run_dnnl : NULL;
     }
     for (i = 2; i < 6 && s->m == 2; i++) {
-        c[i].one = i + 13;
-        c[i + 13].state = c[i].state;
-        c[i + 13].run = run_one;
+        c[i].one = i + 14;
+        c[i + 14].state = c[i].state;
+        c[i + 14].run = run_one;
     }
-    measure(c, 19, rounds, ops < 2e6 ? (int)(2e6 / ops) + 1 : 1);
-    tell(c, 15, rounds, first);
-    tell_pairs(c, 15, rounds);
+    measure(c, 20, rounds, ops < 2e6 ? (int)(2e6 / ops) + 1 : 1);
+    tell(c, 16, rounds, first);
+    tell_pairs(c, 16, rounds);
     unpack(c[0].state);
-    for (i = 2; i < 10; i++)
+    for (i = 2; i < 11; i++)
         if (c[i].run != NULL)
             narrow_free(c[i].state);
-    for (i = 12; i < 15; i++)
+    for (i = 13; i < 16; i++)
         if (c[i].run != NULL)
             peer_dnnl_close(c[i].state);
     free(x);

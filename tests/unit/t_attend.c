@@ -2,6 +2,7 @@
 /* math/attend, math/gelu, math/dense against their definitions in double.
  * In: numbers drawn here.  Out: TAP. */
 #include "math/attend.h"
+#include "math/gemm.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -89,6 +90,23 @@ static float q[MOST * WIDE], k[MOST * WIDE], v[MOST * WIDE], y[MOST * WIDE];
 static float z[MOST * WIDE], bias[4 * MOST * MOST];
 static double want[MOST * WIDE];
 
+/* With factors rounded to bfloat16, by two threads: as near as these are. */
+static void
+check_rounded(const char *what, struct ov_attend a, int nq, int nk)
+{
+    int dq = a.heads * a.hd, dk = a.kv_heads * a.hd;
+    size_t n = (size_t)nq * (size_t)dq;
+    struct ov_graph *g = ov_graph_new_fast();
+
+    a.rounded = true;
+    ov_gemm_threads(2);
+    ov_attend_run(g, &a, nq, q, dq, nk, k, dk, v, dk, y, dq);
+    ov_gemm_threads(1);
+    ok(differ(y, want, n) < 3e-2, "%s, rounded: %.1e off", what,
+       differ(y, want, n));
+    ov_graph_free(g);
+}
+
 /* All queries at once, and each alone; on a fast graph and on another. */
 static void
 check(const char *what, struct ov_attend a, int nq, int nk)
@@ -107,6 +125,7 @@ check(const char *what, struct ov_attend a, int nq, int nk)
            fast ? "fast" : "alone", differ(y, want, n));
         ov_graph_free(g);
     }
+    check_rounded(what, a, nq, nk);
 }
 
 /* More keys than are looked at at once. */

@@ -8,6 +8,7 @@
 
 #include "math/conv1d.h"
 #include "math/flow.h"
+#include "math/gemm.h"
 #include "math/lstm.h"
 #include "math/snake.h"
 #include "tests/unit/mutate.h"
@@ -96,9 +97,9 @@ far(const float *a, const double *b, size_t n)
     return worst;
 }
 
-/* Random sizes of one kind; false if some are off. */
+/* Random sizes of one kind, wide ones for tiles; false if some are off. */
 static bool
-one(struct ov_graph *g, bool up)
+one(struct ov_graph *g, bool up, bool wide)
 {
     static const int groups[] = {1, 1, 2, 4, 0};
     int n = groups[mutate_random(5)], t, left, right, m;
@@ -112,6 +113,11 @@ one(struct ov_graph *g, bool up)
     out = n == 0 ? in : 4 * (1 + (int)mutate_random(5));
     if (mutate_random(4) == 0 && n == 1) /* a few results a row */
         out = 1 + (int)mutate_random(3);
+    if (wide) {
+        in = 32 * (1 + (int)mutate_random(3));
+        out = 32 + (int)mutate_random(60);
+        n = 1;
+    }
     s = sizes(in, out, 1 + (int)mutate_random(9), 1, 1, n == 0 ? in : n);
     s.transposed = up;
     stride = 1 + (int)mutate_random(4);
@@ -154,6 +160,64 @@ one(struct ov_graph *g, bool up)
     free(want);
     ov_graph_reset(g);
     return d <= 1e-4;
+}
+
+/* Rows of wide ones, a few at a time and by three threads: the same bytes. */
+static void
+test_wide(struct ov_graph *g)
+{
+    enum { ROWS = 300, IN = 64, OUT = 40, K = 7, DIL = 3 };
+    struct ov_conv1d s = sizes(IN, OUT, K, 1, DIL, 1), c;
+    float *w = some(OUT * IN * K), *b = some(OUT), *x = some(ROWS * IN);
+    int span = (K - 1) * DIL, t, n;
+    struct ov_tensor *y, *z;
+    bool same;
+
+    if (ov_conv1d_init(&c, &s, w, b, NULL) != OV_OK)
+        exit(99);
+    y = ov_conv1d(g, &c, ov_tensor_const(g, x, ROWS, IN), 0, 0, OV_PAD_ZERO);
+    same = y->rows == ROWS - span;
+    for (t = 0; t < y->rows; t += n) {
+        n = 1 + t % 19;
+        n = n < y->rows - t ? n : y->rows - t;
+        z = ov_tensor_const(g, x + t * IN, n + span, IN);
+        z = ov_conv1d(g, &c, z, 0, 0, OV_PAD_ZERO);
+        same = same && memcmp(z->x, y->x + t * OUT,
+                              sizeof *y->x * (size_t)(n * OUT)) == 0;
+    }
+    ov_gemm_threads(3);
+    z = ov_conv1d(g, &c, ov_tensor_const(g, x, ROWS, IN), 0, 0, OV_PAD_ZERO);
+    ov_gemm_threads(1);
+    same = same && memcmp(z->x, y->x, sizeof *y->x * (ROWS - span) * OUT) == 0;
+    ok(same, "wide ones, row by row and by three threads: the same in bytes");
+    ov_conv1d_free(&c);
+    free(w);
+    free(b);
+    free(x);
+    ov_graph_reset(g);
+}
+
+static void
+test_snake(struct ov_graph *g)
+{
+    enum { ROWS = 70, COLS = 600 };
+    float *x = some(ROWS * COLS), *a = some(COLS);
+    struct ov_tensor *y;
+    double worst = 0;
+    int i;
+
+    ov_gemm_threads(3);
+    y = ov_snake(g, ov_tensor_const(g, x, ROWS, COLS), a);
+    ov_gemm_threads(1);
+    for (i = 0; i < ROWS * COLS; i++) {
+        double f = a[i % COLS], s = sin(f * x[i]);
+
+        worst = fmax(worst, fabs(x[i] + s * s / (f + 1e-9) - y->x[i]));
+    }
+    ok(worst < 1e-5, "snake: %g from its definition", worst);
+    free(x);
+    free(a);
+    ov_graph_reset(g);
 }
 
 /* A chain as the codecs have them: down, a residual beside a dilated
@@ -294,21 +358,24 @@ test_pad(struct ov_graph *g)
 
 /* Whole and step by step against the definition. */
 static void
-test_lstm(struct ov_graph *g)
+test_lstm(struct ov_graph *g, int IN, int H)
 {
-    enum { IN = 5, H = 7, T = 12 };
-    float *wx = some(4 * H * IN), *wh = some(4 * H * H), *b = some(4 * H);
-    float *x = some(T * IN), state[2 * H] = {0};
+    enum { T = 12, MOST = 300 };
+    float *wx = some((size_t)(4 * H * IN)), *wh = some((size_t)(4 * H * H));
+    float *b = some((size_t)(4 * H));
+    float *x = some((size_t)(T * IN)), state[2 * MOST] = {0};
     struct ov_lstm l;
-    double h[H] = {0}, c[H] = {0}, worst = 0;
+    double h[MOST] = {0}, c[MOST] = {0}, worst = 0;
     bool same = true;
     struct ov_tensor *y, *z;
     int t, i, j, k;
 
+    for (i = 0; i < 4 * H * H; i++)
+        wh[i] /= (float)H / 7;
     ok(ov_lstm_init(&l, IN, H, wx, wh, b) == OV_OK, "LSTM: there is memory");
     y = ov_lstm(g, &l, ov_tensor_const(g, x, T, IN), NULL);
     for (t = 0; t < T; t++) {
-        double a[4 * H];
+        double a[4 * MOST];
 
         for (i = 0; i < 4 * H; i++) {
             a[i] = b[i];
@@ -324,7 +391,8 @@ test_lstm(struct ov_graph *g)
             worst = fmax(worst, fabs(h[k] - y->x[t * H + k]));
         }
         z = ov_lstm(g, &l, ov_tensor_const(g, x + t * IN, 1, IN), state);
-        same = same && memcmp(z->x, y->x + t * H, sizeof(float[H])) == 0;
+        same =
+            same && memcmp(z->x, y->x + t * H, sizeof *y->x * (size_t)H) == 0;
     }
     ok(worst < 1e-5, "LSTM: %g from its definition", worst);
     ok(same, "LSTM step by step: the same in bytes");
@@ -391,17 +459,20 @@ main(void)
     int i;
 
     for (i = 0; i < 400; i++)
-        good = one(g, false) && good;
+        good = one(g, false, i % 8 == 0) && good;
     ok(good, "convolutions as defined");
     for (i = 0, good = true; i < 400; i++)
-        good = one(g, true) && good;
+        good = one(g, true, i % 8 == 0) && good;
     ok(good, "transposed convolutions as defined");
+    test_wide(g);
+    test_snake(g);
     for (i = 0; i < 3; i++)
         ok(causal(g, (enum ov_pad)i, false), "causal in pieces, padding %d", i);
     ok(causal(g, OV_PAD_ZERO, true), "causal and transposed in pieces");
     test_pieces(g);
     test_pad(g);
-    test_lstm(g);
+    test_lstm(g, 5, 7);
+    test_lstm(g, 32, 272);
     test_norms(g);
     test_refused();
     ov_graph_free(g);

@@ -214,8 +214,7 @@ test_windows(const struct ov_tiles_rows *rows, int out, enum ov_act act,
     int in = r.taps * r.in, m = ov_tiles_count(rows), i, j, c;
     float *n = malloc(sizeof *n * (size_t)r.n * (size_t)r.in);
     struct ov_tensor t = {.rows = out, .cols = in, .x = w};
-    struct ov_tiles_map map = {
-        .w = &t, .b = b, .add = y, .act = act, .y = y};
+    struct ov_tiles_map map = {.w = &t, .b = b, .add = y, .act = act, .y = y};
     double worst = 0, most = 1e-30;
 
     memcpy(n, x, sizeof *n * (size_t)r.n * (size_t)r.in);
@@ -245,9 +244,10 @@ test_windows(const struct ov_tiles_rows *rows, int out, enum ov_act act,
             float f;
 
             for (c = 0; c < in; c++)
-                s += (double)n[(i * r.stride + c / r.in * r.dil) * r.in +
-                               c % r.in] *
-                     w[j * in + c];
+                s +=
+                    (double)
+                        n[(i * r.stride + c / r.in * r.dil) * r.in + c % r.in] *
+                    w[j * in + c];
             f = (float)s;
             ov_act(act, &f, 1);
             worst = fmax(worst, fabs(y[i * out + j] - f - z[i * out + j]));
@@ -272,7 +272,8 @@ test_maps(void)
     bool same = true;
 
     for (i = 0; i < 3; i++) {
-        t[i] = (struct ov_tensor){.rows = out[i], .cols = 90, .x = w + i * 9000};
+        t[i] =
+            (struct ov_tensor){.rows = out[i], .cols = 90, .x = w + i * 9000};
         map[i] = (struct ov_tiles_map){
             .w = &t[i], .b = i == 1 ? b : NULL, .y = z + i * 7000};
     }
@@ -281,8 +282,8 @@ test_maps(void)
     ov_gemm_threads(1);
     for (i = 0; i < 3; i++) {
         ov_tiles_product(70, x, &t[i], map[i].b, to);
-        same = same && memcmp(to, map[i].y,
-                              sizeof *to * 70 * (size_t)out[i]) == 0;
+        same =
+            same && memcmp(to, map[i].y, sizeof *to * 70 * (size_t)out[i]) == 0;
     }
     ok(same, "three maps at once are the same as one after the other");
 }
