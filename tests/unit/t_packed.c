@@ -350,8 +350,9 @@ off_many(const struct ov_packed_job *job, const float *had)
             bound = gated ? 1.1 * all[0] * (fabs(s[1]) + all[1]) +
                                 fabs(silu(s[0])) * all[1]
                           : all[0];
-            bound += fabs(want) * 0x1p-20 +
-                     (had != NULL ? fabs((double)had[r * out + j]) * 0x1p-22 : 0);
+            bound += fabs(want) * 0x1p-20;
+            if (had != NULL)
+                bound += fabs((double)had[r * out + j]) * 0x1p-22;
             worst = fmax(worst,
                          fabs((double)my[r * out + j] - want) / bound);
         }
