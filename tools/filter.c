@@ -106,6 +106,19 @@ filter_declare(struct filter *f, const struct ov_channel *c, struct ov_err *err)
     return id;
 }
 
+void
+filter_gather(struct filter *f)
+{
+    if (f->w != NULL)
+        ov_writer_gather(f->w);
+}
+
+int
+filter_gathered(struct filter *f, struct ov_err *err)
+{
+    return f->w != NULL ? ov_writer_gathered(f->w, err) : 0;
+}
+
 int
 filter_data(struct filter *f, int channel, uint64_t pts, int flags,
             const void *p, size_t n, struct ov_err *err)

@@ -85,6 +85,10 @@ bool filter_held(struct filter *f);
  * channel.  The number, or negative. */
 int filter_declare(struct filter *f, const struct ov_channel *c,
                    struct ov_err *err);
+/* From now on DATA need not be written at once, until all that was gathered
+ * is: for many small frames that are ready together. */
+void filter_gather(struct filter *f);
+int filter_gathered(struct filter *f, struct ov_err *err);
 /* Write DATA of this turn; nothing happens if it is stale. */
 int filter_data(struct filter *f, int channel, uint64_t pts, int flags,
                 const void *p, size_t n, struct ov_err *err);

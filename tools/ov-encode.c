@@ -172,23 +172,31 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 /* Write the rows that are ready, a frame each: the bytes do not depend on
  * how the sound was cut. */
 static int
+write_row(struct encode *s, struct filter *f, struct ov_err *err)
+{
+    uint64_t pts = s->begin + s->rows * (uint64_t)s->hop;
+    size_t n = s->mode == OV_ENCODE_CODEC
+                   ? ov_encode_pull_codes(s->e, (int32_t *)s->row, 1)
+                   : ov_encode_pull(s->e, s->row, 1);
+    int r;
+
+    if (n == 0)
+        return 0;
+    r = filter_data(f, s->channel, pts, 0, s->row, (size_t)s->width * 4, err);
+    s->rows += r == 0;
+    return r == 0 ? 1 : r;
+}
+
+static int
 write_rows(struct encode *s, struct filter *f, struct ov_err *err)
 {
-    for (;;) {
-        uint64_t pts = s->begin + s->rows * (uint64_t)s->hop;
-        size_t n = s->mode == OV_ENCODE_CODEC
-                       ? ov_encode_pull_codes(s->e, (int32_t *)s->row, 1)
-                       : ov_encode_pull(s->e, s->row, 1);
-        int r;
+    int r, last;
 
-        if (n == 0)
-            return 0;
-        r = filter_data(f, s->channel, pts, 0, s->row, (size_t)s->width * 4,
-                        err);
-        if (r != 0)
-            return r;
-        s->rows++;
-    }
+    filter_gather(f);
+    while ((r = write_row(s, f, err)) > 0)
+        ;
+    last = filter_gathered(f, r == 0 ? err : NULL);
+    return r != 0 ? r : last;
 }
 
 /* The pictures of the turn: what they look like, and their rows. */

@@ -77,18 +77,17 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
     return s->channel < 0 ? s->channel : 0;
 }
 
-/* Write the positions that are ready, a frame each. */
+/* Write the positions that are ready, a frame each, in few writes. */
 static int
 write_positions(struct fuse *s, struct filter *f, struct ov_err *err)
 {
-    while (ov_fuse_pull(s->f, s->position, 1) > 0) {
-        int r =
-            filter_data(f, s->channel, s->pts, 0, s->position, s->bytes, err);
+    int r = 0, last;
 
-        if (r != 0)
-            return r;
-    }
-    return 0;
+    filter_gather(f);
+    while (r == 0 && ov_fuse_pull(s->f, s->position, 1) > 0)
+        r = filter_data(f, s->channel, s->pts, 0, s->position, s->bytes, err);
+    last = filter_gathered(f, r == 0 ? err : NULL);
+    return r != 0 ? r : last;
 }
 
 static int

@@ -73,23 +73,39 @@ turn_pairs(float *restrict x, const float *restrict c, const float *restrict s,
 }
 
 void
+ov_rotary_angles(const struct ov_rotary *r, int pos, float *turn)
+{
+    int i, half = r->dims / 2;
+
+    for (i = 0; i < half; i++) {
+        float angle = (float)pos * r->freq[i];
+
+        turn[i] = r->gain * cosf(angle);
+        turn[half + i] = r->gain * sinf(angle);
+    }
+}
+
+void
+ov_rotary_apply(const struct ov_rotary *r, const float *turn, float *x,
+                int heads, int hd)
+{
+    int h, half = r->dims / 2;
+
+    for (h = 0; h < heads; h++)
+        (r->interleaved ? turn_pairs : turn_half)(x + (size_t)h * hd, turn,
+                                                  turn + half, half);
+}
+
+void
 ov_rotary_turn(const struct ov_rotary *r, float *x, int n, int heads, int hd,
                int ld, int pos0)
 {
-    float c[OV_ROTARY_DIMS / 2], s[OV_ROTARY_DIMS / 2];
-    int t, h, i, half = r->dims / 2;
+    float turn[OV_ROTARY_DIMS];
+    int t;
 
     for (t = 0; t < n; t++, x += ld) {
-        for (i = 0; i < half; i++) {
-            float angle = (float)(pos0 + t) * r->freq[i];
-            c[i] = r->gain * cosf(angle);
-            s[i] = r->gain * sinf(angle);
-        }
-        for (h = 0; h < heads; h++)
-            if (r->interleaved)
-                turn_pairs(x + (size_t)h * hd, c, s, half);
-            else
-                turn_half(x + (size_t)h * hd, c, s, half);
+        ov_rotary_angles(r, pos0 + t, turn);
+        ov_rotary_apply(r, turn, x, heads, hd);
     }
 }
 

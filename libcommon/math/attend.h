@@ -35,6 +35,12 @@ void ov_rotary_init(struct ov_rotary *r, int dims, double theta,
 void ov_rotary_turn(const struct ov_rotary *r, float *x, int n, int heads,
                     int hd, int ld, int pos0);
 
+/* The same in two steps, for rows that many layers turn: turn [dims] are the
+ * cosines, then the sines, of a position; x [heads*hd] is one row. */
+void ov_rotary_angles(const struct ov_rotary *r, int pos, float *turn);
+void ov_rotary_apply(const struct ov_rotary *r, const float *turn, float *x,
+                     int heads, int hd);
+
 /* --- attention --- */
 
 struct ov_attend {

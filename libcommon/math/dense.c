@@ -10,6 +10,7 @@
 #include "math/gemm.h"
 #include "math/narrow.h"
 #include "math/ops.h"
+#include "math/packed.h"
 #include "math/tiles.h"
 #include "math/vec.h"
 
@@ -36,7 +37,9 @@ ov_dense_out(const struct ov_dense *m)
 bool
 ov_dense_rounds(const struct ov_dense *m)
 {
-    return !m->turned && ov_tiles_round(m->w);
+    return !m->turned &&
+           (m->w->form == OV_FORM_I8_PANELS ||
+            m->w->form == OV_FORM_I4_PANELS || ov_tiles_round(m->w));
 }
 
 /* y [out] = x [in] w [in, out] + b, in the order in which w lies. */
@@ -183,6 +186,33 @@ by_tiles(struct ov_graph *g, const struct ov_dense *const *m, int n,
     return ov_tiles_run(&rows, map, n);
 }
 
+static const float *
+bias_of(const struct ov_dense *m)
+{
+    return m->b != NULL ? m->b->x : NULL;
+}
+
+/* Panels by tiles, with RMS norm, or added where the result goes. */
+static bool
+by_panels(struct ov_graph *g, const struct ov_dense *m,
+          const struct ov_tensor *x, const struct ov_dense_how *how,
+          struct ov_tensor *y)
+{
+    struct ov_packed_job job = {.m = x->rows,
+                                .x = x->x,
+                                .eps = how->eps,
+                                .w = {m->w},
+                                .b = {bias_of(m)},
+                                .added = how->add != NULL,
+                                .y = y->x};
+
+    if (how->norm_w != NULL)
+        job.norm = how->norm_w->x;
+    return !m->turned && m->w->place == NULL && how->norm_b == NULL &&
+           how->act == OV_ACT_NONE && (how->add == NULL || how->add == y) &&
+           ov_packed_many(g, &job);
+}
+
 /* to = act(y) + add, n values. */
 OV_HOT static void
 finish(const struct ov_dense_how *how, float *restrict y, float *to, size_t n)
@@ -202,6 +232,7 @@ ov_dense_all(struct ov_graph *g, const struct ov_dense *const *m, int n,
              struct ov_tensor *x, const struct ov_dense_how *how,
              struct ov_tensor **y)
 {
+    struct ov_dense_how plain = *how;
     int i;
 
     assert(!ov_graph_records(g) && n <= OV_DENSE_MAPS &&
@@ -210,6 +241,15 @@ ov_dense_all(struct ov_graph *g, const struct ov_dense *const *m, int n,
         assert(x->cols == ov_dense_in(m[i]));
         y[i] = how->to != NULL ? how->to
                                : ov_tensor_new(g, x->rows, ov_dense_out(m[i]));
+    }
+    for (i = 0; i < n && by_panels(g, m[i], x, how, y[i]); i++)
+        ;
+    if (i == n)
+        return;
+    if (how->norm_w != NULL && how->norm_b == NULL) {
+        x = ov_rmsnorm(g, x, how->norm_w, how->eps);
+        plain.norm_w = NULL;
+        how = &plain;
     }
     if (by_tiles(g, m, n, x, how, y))
         return;
@@ -256,4 +296,36 @@ ov_dense_map(struct ov_graph *g, const struct ov_tensor *x,
     const struct ov_dense m = {.w = w, .b = b};
 
     return ov_dense_run(g, &m, x);
+}
+
+/* In one go where panels are multiplied by tiles. */
+struct ov_tensor *
+ov_dense_gated(struct ov_graph *g, const struct ov_dense *gate,
+               const struct ov_dense *up, struct ov_tensor *x,
+               const struct ov_dense_how *how)
+{
+    struct ov_packed_job job = {.m = x->rows,
+                                .x = x->x,
+                                .eps = how->eps,
+                                .w = {gate->w, up->w},
+                                .b = {bias_of(gate), bias_of(up)},
+                                .act = how->act};
+    const struct ov_dense *const maps[2] = {up, gate};
+    struct ov_dense_how plain = *how;
+    struct ov_tensor *y[2];
+
+    assert(how->add == NULL && how->to == NULL);
+    if (!gate->turned && !up->turned && gate->w->place == NULL &&
+        how->norm_b == NULL) {
+        y[1] = ov_tensor_new(g, x->rows, gate->w->rows);
+        job.y = y[1]->x;
+        job.norm = how->norm_w != NULL ? how->norm_w->x : NULL;
+        if (ov_packed_many(g, &job))
+            return y[1];
+    }
+    plain.act = OV_ACT_NONE;
+    ov_dense_all(g, maps, 2, x, &plain, y);
+    ov_act_gate(how->act, y[1]->x, y[0]->x,
+                (size_t)x->rows * (size_t)y[1]->cols);
+    return y[1];
 }

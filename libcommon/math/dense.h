@@ -22,7 +22,7 @@ struct ov_dense {
 };
 
 /* x [n, in] -> y [n, out]; g must not record.  On a graph that is not fast,
- * and where w is narrow and the rows are few or w lies in panels, every row is
+ * and where w is narrow and the rows are fewer than sixteen, every row is
  * computed alone. */
 struct ov_tensor *ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
                                const struct ov_tensor *x);
@@ -30,10 +30,10 @@ struct ov_tensor *ov_dense_run(struct ov_graph *g, const struct ov_dense *m,
 struct ov_tensor *ov_dense_map(struct ov_graph *g, const struct ov_tensor *x,
                                const struct ov_tensor *w,
                                const struct ov_tensor *b);
-
 /* What stands beside a linear map in a network. */
 struct ov_dense_how {
-    struct ov_tensor *norm_w, *norm_b; /* x is ov_layernorm's; NULL: as is */
+    /* x is ov_layernorm's, or without norm_b ov_rmsnorm's; NULL: as is */
+    struct ov_tensor *norm_w, *norm_b;
     float eps;
     enum ov_act act;
     const struct ov_tensor *add; /* NULL: nothing is added after it */
@@ -52,8 +52,15 @@ void ov_dense_all(struct ov_graph *g, const struct ov_dense *const *m, int n,
 struct ov_tensor *ov_dense_with(struct ov_graph *g, const struct ov_dense *m,
                                 struct ov_tensor *x,
                                 const struct ov_dense_how *how);
-/* May inputs of m be rounded to bfloat16?  Then what stands between such maps
- * may be, too. */
+/* act(gate norm(x)) * (up norm(x)), maps of the same size, x [n, in] ->
+ * [n, out]: the gate of GLU, SwiGLU, GEGLU.  Without add and to. */
+struct ov_tensor *ov_dense_gated(struct ov_graph *g,
+                                 const struct ov_dense *gate,
+                                 const struct ov_dense *up,
+                                 struct ov_tensor *x,
+                                 const struct ov_dense_how *how);
+/* May inputs of m be rounded to bfloat16 or less?  Then what stands between
+ * such maps may be, too. */
 bool ov_dense_rounds(const struct ov_dense *m);
 int ov_dense_in(const struct ov_dense *m);
 int ov_dense_out(const struct ov_dense *m);

@@ -24,7 +24,7 @@ enum {
     BLOCK = 256,     /* inputs */
     ROWS_NEAR = 192, /* a multiple of all kernels' rows */
     NEAR = 1 << 18,  /* bytes of inputs that stay there, of integers */
-    MANY = 16,       /* rows at once, of integers */
+    MANY = 16,       /* rows for which there are tiles */
     ALIGN = 64,
     LARGE = 2 << 20,
     ALONE = 1 << 17 /* products and sums that a thread is called for */
@@ -311,11 +311,8 @@ struct integers {
     const struct ov_kernels *by;
     char *x; /* [m, ldx], of by->inputs8, or of 8 bits */
     size_t ldx;
-    float *xs;                         /* [m, groups] */
-    int32_t *sum;                      /* [m, groups] */
-    const struct ov_kernel_many *many; /* or NULL, for few rows */
-    size_t room; /* of a part, where panels of 4 bits become wider */
-    char *wide;  /* [parts, room] */
+    float *xs;    /* [m, groups] */
+    int32_t *sum; /* [m, groups] */
 };
 
 /* n <= 32 values as integers and their factor: to is 32 long. */
@@ -444,32 +441,6 @@ streams(const struct integers *q, int from, int to)
     return from + OV_STREAMS * part;
 }
 
-/* Rows i..i+m-1 through panel j, sixteen at a time; room: for a panel of 4
- * bits. */
-static void
-pass_many(const struct integers *q, int i, int m, int j, char *room)
-{
-    bool four = q->w->form == OV_FORM_I4_PANELS;
-    size_t groups = (size_t)q->groups,
-           far = groups * (size_t)(four ? OV_GROUP_I4 : OV_GROUP_I8);
-    const char *w = (const char *)q->w->narrow + (size_t)j * far;
-    float t[MANY * OV_PANEL] __attribute__((aligned(ALIGN)));
-    float *factors = NULL;
-    int n;
-
-    if (four) {
-        factors = (float *)(void *)(room + groups * OV_GROUP_I8);
-        q->many->widen(q->groups, w, room, factors);
-        w = room;
-    }
-    for (; m > 0; i += n, m -= n) {
-        n = m < MANY ? m : MANY;
-        q->many->run(n, q->groups, q->x + (size_t)i * q->ldx, q->ldx,
-                     q->xs + (size_t)i * groups, groups, w, factors, t);
-        finish(q, t, i, n, j * OV_PANEL);
-    }
-}
-
 /* Rows of inputs, part by part. */
 struct rounding {
     const struct integers *q;
@@ -497,33 +468,26 @@ work_integers(void *arg, int part)
     int64_t np = (q->w->rows + OV_PANEL - 1) / OV_PANEL;
     int from = (int)(np * part / q->parts), i, m, j;
     int to = (int)(np * (part + 1) / q->parts);
-    int near = (int)(NEAR / q->ldx) / MANY * MANY;
+    int near = (int)(NEAR / q->ldx) / OV_TILE_ROWS * OV_TILE_ROWS;
 
-    near = near > 0 ? near : MANY;
+    near = near > 0 ? near : OV_TILE_ROWS;
     from = streams(q, from, to);
-    if (q->many != NULL)
-        q->many->begin();
     for (i = 0; i < q->m; i += m) {
         m = q->m - i < near ? q->m - i : near;
         for (j = from; j < to; j++)
-            if (q->many != NULL)
-                pass_many(q, i, m, j, q->wide + q->room * (size_t)part);
-            else
-                pass(q, i, m, j);
+            pass(q, i, m, j);
     }
-    if (q->many != NULL)
-        q->many->end();
 }
 
-/* How the inputs lie: bytes of a row. */
-static size_t
-row_bytes(const struct integers *q, enum ov_inputs as)
+bool
+ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job)
 {
-    size_t n = (size_t)q->groups * OV_GROUP * (as == OV_INPUTS_S16 ? 2 : 1);
-
-    /* sixteen rows at once, of which too few would fit into the same sets of
-     * a cache */
-    return q->many != NULL && n % 512 == 0 ? n + 64 : n;
+    pthread_once(&once, choose);
+    return ov_graph_fast(g) && job->m >= MANY && kernels->tiles &&
+           (job->w[1] == NULL || job->w[1]->form == job->w[0]->form) &&
+           (job->w[0]->form == OV_FORM_I8_PANELS ||
+            job->w[0]->form == OV_FORM_I4_PANELS) &&
+           ov_packed_tiles(g, job);
 }
 
 void
@@ -531,13 +495,15 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
                    const struct ov_tensor *w, const float *b, float *y)
 {
     struct integers q = {.w = w, .b = b, .y = y, .m = m};
+    const struct ov_packed_job job = {
+        .m = m, .x = x, .w = {w}, .b = {b}, .y = y};
     struct rounding rounding;
-    size_t groups, n, rows;
+    size_t groups, n;
     enum ov_inputs as;
 
-    pthread_once(&once, choose);
-    if (m <= 0)
+    if (m <= 0 || ov_packed_many(g, &job))
         return;
+    pthread_once(&once, choose);
     q.by = kernels;
 #if defined(__x86_64__) && defined(__GNUC__)
     if (q.by->rows8 == 0)
@@ -546,22 +512,13 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     q.groups = (w->cols + OV_GROUP - 1) / OV_GROUP;
     groups = (size_t)q.groups;
     n = (size_t)m * groups;
-    q.many = m >= MANY ? q.by->many : NULL;
-    as = w->form == OV_FORM_I4_PANELS || q.many != NULL ? OV_INPUTS_S8
-                                                        : q.by->inputs8;
-    q.ldx = row_bytes(&q, as);
-    rows = q.many == NULL ? (size_t)m : ((size_t)m + MANY - 1) / MANY * MANY;
-    q.x = ov_graph_alloc(g, rows * q.ldx);
-    if (rows > (size_t)m)
-        memset(q.x + (size_t)m * q.ldx, 0, (rows - (size_t)m) * q.ldx);
+    as = w->form == OV_FORM_I4_PANELS ? OV_INPUTS_S8 : q.by->inputs8;
+    q.ldx = groups * OV_GROUP * (as == OV_INPUTS_S16 ? 2 : 1);
+    q.x = ov_graph_alloc(g, (size_t)m * q.ldx);
     q.xs = ov_graph_alloc(g, n * sizeof *q.xs);
     q.sum = ov_graph_alloc(g, n * sizeof *q.sum);
     q.parts = threads(m, w->cols, w->rows);
     rounding = (struct rounding){&q, x, as, m < MANY ? 1 : q.parts};
     ov_pool_run(rounding.parts, work_rounding, &rounding);
-    if (q.many != NULL && w->form == OV_FORM_I4_PANELS) {
-        q.room = groups * (OV_GROUP_I8 + OV_PANEL * sizeof(float));
-        q.wide = ov_graph_alloc(g, q.room * (size_t)q.parts);
-    }
     ov_pool_run(q.parts, work_integers, &q);
 }

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "math/gelu.h"
 #include "math/graph.h"
 
 /* Weights [out, in], float32: panels [ceil(out/16), in, 16]. */
@@ -50,9 +51,36 @@ void ov_packed_windows(const struct ov_packed *p, int m, const float *x,
  * I8_PANELS or I4_PANELS (math/tensor.h).  Each 32 inputs of a row are
  * divided by the 127th part of the largest of them and rounded to the
  * nearest; products and sums of integers are exact within these groups, and
- * the sums of groups are added up in float32.  Memory is g's. */
+ * the sums of groups are added up in float32.  Memory is g's.  Many rows of a
+ * fast graph: see ov_packed_many. */
 void ov_packed_integers(struct ov_graph *g, int m, const float *x,
                         const struct ov_tensor *w, const float *b, float *y);
+
+/* y [m, rows] = x [m, cols] w[0]^T, plus b[0] [rows] if it is not NULL; or if
+ * there is a w[1] of the same form and size as w[0],
+ * act(x w[0]^T + b[0]) * (x w[1]^T + b[1]). */
+struct ov_packed_job {
+    int m;
+    const float *x;
+    const float *norm; /* [cols]: rows of x are normed first, as ov_rmsnorm */
+    float eps;         /* does it; NULL: as they are */
+    const struct ov_tensor *w[2]; /* I8_PANELS or I4_PANELS */
+    const float *b[2];
+    enum ov_act act;
+    bool added; /* to what is in y; without w[1] */
+    float *y;
+};
+
+/* Many rows by the tile unit, where rows need not be as single ones are: for
+ * sixteen and more of a fast graph.  false, and y is as it was: not here.
+ *
+ * With weights of 8 bits an input is rounded to an integer of 16 bits, a
+ * 32639th part of the largest of 1280 neighbours or less (2048, if there are
+ * no more), and sums of integers are exact; with weights of 4 bits it is
+ * rounded to bfloat16, and so is a weight.  So a result is nearer to the
+ * product than that of ov_packed_integers for a few rows.  A row is the same
+ * in bytes however many more there are, and whatever the number of threads. */
+bool ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job);
 
 /* What multiplies here: "amx" (many rows of integers by tiles), "avx512-vnni",
  * "avx512", "avx2", "plain". */

@@ -340,6 +340,6 @@ const struct ov_kernels ov_kernels_vnni = {
 
 /* many rows by the tile unit (math/packed_amx.c) */
 const struct ov_kernels ov_kernels_amx = {
-    .name = "amx", FLOATS, INTEGERS, .many = &ov_kernel_amx};
+    .name = "amx", FLOATS, INTEGERS, .tiles = true};
 
 #endif

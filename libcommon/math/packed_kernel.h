@@ -4,8 +4,11 @@
 #ifndef OV_MATH_PACKED_KERNEL_H
 #define OV_MATH_PACKED_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "math/packed.h"
 
 enum {
     OV_TILE_ROWS = 8,
@@ -35,20 +38,6 @@ enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16, OV_INPUTS_U8 /* plus 128 */ };
 typedef void ov_round(int groups, const float *x, enum ov_inputs as, char *to,
                       float *xs, int32_t *sum);
 
-/* Sixteen rows at once, of integers of 8 bits with a sign. */
-struct ov_kernel_many {
-    void (*begin)(void), (*end)(void); /* by each thread before and after */
-    /* y [16, 16], aligned to 64 bytes, of which rows rows are wanted; of x
-     * there are always sixteen.  factors: of a panel of 4 bits, [groups, 16],
-     * else NULL. */
-    void (*run)(int rows, int groups, const void *x, size_t ldx,
-                const float *xs, size_t lds, const void *w,
-                const float *factors, float *y);
-    /* A panel of 4 bits as one of 8 bits, and its factors, aligned to 64
-     * bytes. */
-    void (*widen)(int groups, const void *from, void *to, float *factors);
-};
-
 /* The kernels of one kind of processor. */
 struct ov_kernels {
     const char *name;
@@ -62,15 +51,17 @@ struct ov_kernels {
     /* Or NULL: for so many rows, of OV_STREAMS panels at once, which are far
      * bytes apart, to y [OV_STREAMS, rows, 16]. */
     ov_tile_int *streams8[OV_STREAM_ROWS + 1], *streams4[OV_STREAM_ROWS + 1];
-    ov_round *round;                   /* or NULL */
-    const struct ov_kernel_many *many; /* or NULL */
+    ov_round *round; /* or NULL */
+    bool tiles;      /* there is ov_packed_tiles */
 };
+
+/* ov_packed_many where the unit was found (math/packed_amx.c). */
+bool ov_packed_tiles(struct ov_graph *g, const struct ov_packed_job *job);
 
 extern const struct ov_kernels ov_kernels_plain;
 #if defined(__x86_64__) && defined(__GNUC__)
 extern const struct ov_kernels ov_kernels_avx2, ov_kernels_avx512,
     ov_kernels_vnni, ov_kernels_amx;
-extern const struct ov_kernel_many ov_kernel_amx;
 #endif
 
 #endif

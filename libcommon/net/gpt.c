@@ -10,6 +10,8 @@
 #include "math/narrow.h"
 #include "math/ops.h"
 
+enum { LOGITS = 128 /* rows of them at once */ };
+
 struct ov_gpt_state {
     const struct ov_gpt *net;
     struct ov_graph *g;
@@ -30,12 +32,33 @@ normed(struct ov_graph *g, const struct ov_gpt_config *c,
                         : ov_rmsnorm(g, x, n->w, (float)c->eps);
 }
 
-/* Columns from..from+cols-1 of all three, or a map of its own. */
-static struct ov_tensor *
-project(struct ov_graph *g, const struct ov_dense *m, struct ov_tensor *all,
-        int from, int cols, const struct ov_tensor *x)
+static struct ov_dense_how
+after_norm(const struct ov_gpt_config *c, const struct ov_gpt_norm *n,
+           enum ov_act act)
 {
-    return all != NULL ? ov_columns(g, all, from, cols) : ov_dense_run(g, m, x);
+    return (struct ov_dense_how){
+        .norm_w = n->w, .norm_b = n->b, .eps = (float)c->eps, .act = act};
+}
+
+/* Queries, keys and values of norm(x). */
+static void
+project(struct ov_gpt_state *s, const struct ov_gpt_layer *l,
+        struct ov_tensor *x, struct ov_tensor **y)
+{
+    const struct ov_gpt_config *c = &s->net->c;
+    const struct ov_dense_how how = after_norm(c, &l->norm1, OV_ACT_NONE);
+    const struct ov_dense *const maps[] = {&l->q, &l->k, &l->v};
+    int dq = c->heads * c->hd, dk = c->kv_heads * c->hd;
+    struct ov_tensor *all;
+
+    if (l->qkv.w == NULL) {
+        ov_dense_all(s->g, maps, 3, x, &how, y);
+        return;
+    }
+    all = ov_dense_with(s->g, &l->qkv, x, &how);
+    y[0] = ov_columns(s->g, all, 0, dq);
+    y[1] = ov_columns(s->g, all, dq, dk);
+    y[2] = ov_columns(s->g, all, dq + dk, dk);
 }
 
 /* Norm of each head alone. */
@@ -52,36 +75,34 @@ head_norm(struct ov_graph *g, const struct ov_gpt_config *c,
     return ov_view(g, y, x->rows, x->cols);
 }
 
+/* Of norm(x), before the last map. */
 static struct ov_tensor *
 attention(struct ov_gpt_state *s, const struct ov_gpt_layer *l, int i,
-          const struct ov_tensor *x)
+          struct ov_tensor *x)
 {
     const struct ov_gpt_config *c = &s->net->c;
-    struct ov_tensor *q, *k, *v, *all = NULL;
+    struct ov_tensor *y[3], *q, *k;
     struct ov_graph *g = s->g;
-    int dq = c->heads * c->hd, dk = c->kv_heads * c->hd;
     struct ov_attend a = {.heads = c->heads,
                           .kv_heads = c->kv_heads,
                           .hd = c->hd,
                           .causal = true};
 
+    a.rounded = ov_dense_rounds(l->qkv.w != NULL ? &l->qkv : &l->q);
     a.window = c->sliding[i] ? c->window : 0;
     a.scale = c->unscaled ? 1 : 1 / sqrtf((float)c->hd);
     if (c->scale_by_layer)
         a.scale /= (float)(i + 1);
-    if (l->qkv.w != NULL)
-        all = ov_dense_run(g, &l->qkv, x);
-    q = head_norm(g, c, l->q_norm, project(g, &l->q, all, 0, dq, x));
-    k = head_norm(g, c, l->k_norm, project(g, &l->k, all, dq, dk, x));
-    v = project(g, &l->v, all, dq + dk, dk, x);
+    project(s, l, x, y);
+    q = head_norm(g, c, l->q_norm, y[0]);
+    k = head_norm(g, c, l->k_norm, y[1]);
     if (!c->learned) {
         ov_rotary_turn(&c->rotary, q->x, q->rows, c->heads, c->hd, q->cols,
                        s->at);
         ov_rotary_turn(&c->rotary, k->x, k->rows, c->kv_heads, c->hd, k->cols,
                        s->at);
     }
-    q = ov_attend_cached(g, &a, &s->cache[i], q, k, v);
-    return q == NULL ? NULL : ov_dense_run(g, &l->o, q);
+    return ov_attend_cached(g, &a, &s->cache[i], q, k, y[2]);
 }
 
 static void
@@ -110,20 +131,17 @@ mixture(struct ov_gpt_state *s, const struct ov_moe *m, int i,
     return y;
 }
 
+/* Of norm(x), before the last map. */
 static struct ov_tensor *
-mlp(struct ov_gpt_state *s, const struct ov_gpt_layer *l, int i,
-    const struct ov_tensor *x)
+hidden(struct ov_gpt_state *s, const struct ov_gpt_layer *l,
+       const struct ov_gpt_norm *norm, struct ov_tensor *x)
 {
     const struct ov_gpt_config *c = &s->net->c;
-    struct ov_tensor *h;
+    const struct ov_dense_how how = after_norm(c, norm, c->act);
 
-    if (l->moe != NULL)
-        return mixture(s, l->moe, i, x);
-    if (c->gated)
-        return ov_gated_run(s->g, &l->gated, c->act, x);
-    h = ov_dense_run(s->g, &l->up, x);
-    ov_act(c->act, h->x, (size_t)h->rows * (size_t)h->cols);
-    return ov_dense_run(s->g, &l->down, h);
+    return c->gated ? ov_dense_gated(s->g, &l->gated.gate, &l->gated.up, x,
+                                     &how)
+                    : ov_dense_with(s->g, &l->up, x, &how);
 }
 
 /* Layer i over n rows of s->x, in place; -1: no memory. */
@@ -132,18 +150,26 @@ layer(struct ov_gpt_state *s, int i, int n)
 {
     const struct ov_gpt_config *c = &s->net->c;
     const struct ov_gpt_layer *l = &s->net->layer[i];
-    struct ov_tensor *x, *h, *y, *z;
+    const struct ov_gpt_norm *norm = c->parallel ? &l->norm1 : &l->norm2;
+    struct ov_dense_how add = {.act = OV_ACT_NONE};
+    struct ov_tensor *x, *y, *z;
 
     ov_graph_reset(s->g);
-    x = ov_tensor_const(s->g, s->x, n, c->d);
-    h = normed(s->g, c, &l->norm1, x);
-    y = attention(s, l, i, h);
+    add.add = add.to = x = ov_tensor_const(s->g, s->x, n, c->d);
+    y = attention(s, l, i, x);
     if (y == NULL)
         return -1;
-    x = ov_add(s->g, x, y);
-    z = mlp(s, l, i, c->parallel ? h : normed(s->g, c, &l->norm2, x));
-    x = ov_add(s->g, x, z);
-    memcpy(s->x, x->x, (size_t)n * (size_t)c->d * sizeof *s->x);
+    if (!c->parallel)
+        ov_dense_with(s->g, &l->o, y, &add);
+    z = l->moe != NULL ? mixture(s, l->moe, i, normed(s->g, c, norm, x))
+                       : hidden(s, l, norm, x);
+    if (c->parallel)
+        ov_dense_with(s->g, &l->o, y, &add);
+    if (l->moe == NULL)
+        ov_dense_with(s->g, c->gated ? &l->gated.down : &l->down, z, &add);
+    else
+        memcpy(s->x, ov_add(s->g, x, z)->x,
+               (size_t)n * (size_t)c->d * sizeof *s->x);
     return 0;
 }
 
@@ -247,6 +273,16 @@ room(const struct ov_gpt_state *s, int n, struct ov_err *err)
     return OV_OK;
 }
 
+/* Of n rows left, how many go through the layers next: as few pieces as may
+ * be, of equal size, so that none is small. */
+static int
+piece(int n)
+{
+    int pieces = (n + OV_GPT_CHUNK - 1) / OV_GPT_CHUNK;
+
+    return (n + pieces - 1) / pieces;
+}
+
 /* Add the rows of learned positions to n rows of s->x. */
 static void
 place(struct ov_gpt_state *s, int n)
@@ -270,7 +306,7 @@ ov_gpt_read_rows(struct ov_gpt_state *s, const float *x, int n, float *y,
     int i, m, rc = room(s, n, err);
 
     for (i = 0; rc == OV_OK && i < n; i += m) {
-        m = n - i < OV_GPT_CHUNK ? n - i : OV_GPT_CHUNK;
+        m = piece(n - i);
         memcpy(s->x, x + (size_t)i * d, (size_t)m * d * sizeof *x);
         place(s, m);
         rc = chunk(s, m, err);
@@ -289,7 +325,7 @@ ov_gpt_logits(const struct ov_gpt_state *s, const float *y, int n,
     int i, m;
 
     for (i = 0; i < n; i += m) {
-        m = n - i < OV_GPT_CHUNK ? n - i : OV_GPT_CHUNK;
+        m = n - i < LOGITS ? n - i : LOGITS;
         ov_graph_reset(s->g);
         z = ov_dense_run(s->g, &s->net->head,
                          ov_tensor_const(s->g, y + (size_t)i * d, m, (int)d));
@@ -310,7 +346,7 @@ ov_gpt_read(struct ov_gpt_state *s, const int32_t *ids, int n, float *logits,
             rc = ov_err_set(err, OV_ESTREAM, "token %d is not in 0..%d", ids[i],
                             s->net->c.vocab - 1);
     for (i = 0; rc == OV_OK && i < n; i += m) {
-        m = n - i < OV_GPT_CHUNK ? n - i : OV_GPT_CHUNK;
+        m = piece(n - i);
         for (k = 0; k < m; k++)
             ov_narrow_row(s->net->tokens, ids[i + k], s->x + (size_t)k * d);
         place(s, m);

@@ -27,7 +27,7 @@
 enum {
     OV_GPT_LAYERS = 512,
     OV_GPT_EOS = 8,
-    OV_GPT_CHUNK = 128 /* rows that go through the layers at once */
+    OV_GPT_CHUNK = 256 /* rows that go through the layers at once */
 };
 
 enum ov_gpt_kind {

@@ -9,12 +9,18 @@
 #include <string.h>
 
 #include "math/attend.h"
+#include "math/dense.h"
+#include "math/gemm.h"
 #include "math/narrow.h"
 #include "math/ops.h"
+#include "math/pool.h"
 #include "math/sample.h"
 #include "net/torchlayer.h"
 
-enum { CHUNK = 256 /* rows that go through the layers at once */ };
+enum {
+    CHUNK = 256, /* rows that go through the layers at once */
+    MANY = 16    /* which threads share */
+};
 
 /* fc_1 gates fc_2; without a gate there is only fc, in up. */
 struct mlp {
@@ -215,20 +221,13 @@ ov_miniomni_sizes(const struct ov_miniomni *m)
 
 /* embeddings --------------------------------------------------------------- */
 
+/* What stands between: act(gate norm(x)) * (up norm(x)), or act(up norm(x)). */
 static struct ov_tensor *
-run_mlp(struct ov_graph *g, const struct mlp *l, enum ov_act act,
-        const struct ov_tensor *x)
+run_hidden(struct ov_graph *g, const struct mlp *l,
+           const struct ov_dense_how *how, struct ov_tensor *x)
 {
-    struct ov_tensor *h = ov_dense_run(g, &l->up, x), *a;
-    size_t n = (size_t)h->rows * (size_t)h->cols;
-
-    if (l->gate.w == NULL) {
-        ov_act(act, h->x, n);
-        return ov_dense_run(g, &l->down, h);
-    }
-    a = ov_dense_run(g, &l->gate, x);
-    ov_act_gate(act, a->x, h->x, n);
-    return ov_dense_run(g, &l->down, a);
+    return l->gate.w != NULL ? ov_dense_gated(g, &l->gate, &l->up, x, how)
+                             : ov_dense_with(g, &l->up, x, how);
 }
 
 /* x [d] += the embedding of id; room [d]. */
@@ -296,12 +295,15 @@ static struct ov_tensor *
 adapt(struct ov_graph *g, const struct ov_miniomni *m, bool image,
       const float *x, int n)
 {
+    const struct ov_dense_how how = {.act = OV_ACT_SILU};
     struct ov_tensor *t =
         ov_tensor_const(g, x, n, image ? m->c.vision_dim : m->c.whisper_dim);
+    const struct mlp *l;
 
     if (!image && m->c.adapter_mlp)
         return ov_dense_run(g, &m->whisper_map, t);
-    return run_mlp(g, image ? &m->vision : &m->whisper, OV_ACT_SILU, t);
+    l = image ? &m->vision : &m->whisper;
+    return ov_dense_run(g, &l->down, run_hidden(g, l, &how, t));
 }
 
 int
@@ -390,6 +392,7 @@ struct ov_miniomni_state {
     struct ov_graph *g;
     struct ov_cache *cache; /* [2, all layers] */
     float *x;               /* [CHUNK, d]: rows on their way */
+    float *turn;            /* [CHUNK, rotary dims]: their positions */
     float *normed, *heard;  /* [2, d]: last rows, for text and for audio */
     float *logits;          /* [text_vocab + 7 * audio_vocab] */
     int seqs, at;
@@ -419,13 +422,14 @@ ov_miniomni_state_new(const struct ov_miniomni *m)
     s->g = ov_graph_new_fast();
     s->cache = calloc((size_t)n, sizeof *s->cache);
     s->x = malloc(CHUNK * d * sizeof *s->x);
+    s->turn = malloc((CHUNK * (size_t)m->rotary.dims + 1) * sizeof *s->turn);
     s->normed = calloc(OV_MINIOMNI_SEQS * d, sizeof *s->normed);
     s->heard = calloc(OV_MINIOMNI_SEQS * d, sizeof *s->heard);
     s->logits = malloc(((size_t)c->text_vocab +
                         (size_t)OV_MINIOMNI_LAYERS * (size_t)c->audio_vocab) *
                        sizeof *s->logits);
-    if (s->g == NULL || s->cache == NULL || s->x == NULL || s->normed == NULL ||
-        s->heard == NULL || s->logits == NULL) {
+    if (s->g == NULL || s->cache == NULL || s->x == NULL || s->turn == NULL ||
+        s->normed == NULL || s->heard == NULL || s->logits == NULL) {
         ov_miniomni_state_free(s);
         return NULL;
     }
@@ -446,6 +450,7 @@ ov_miniomni_state_free(struct ov_miniomni_state *s)
         ov_cache_free(&s->cache[i]);
     free(s->cache);
     free(s->x);
+    free(s->turn);
     free(s->normed);
     free(s->heard);
     free(s->logits);
@@ -513,54 +518,93 @@ normed(struct ov_graph *g, const struct ov_miniomni_config *c,
                         : ov_rmsnorm(g, x, n->w, (float)c->eps);
 }
 
-/* Heads from..from+n-1 of each group in all: its queries, its key, its
- * value. */
-static struct ov_tensor *
-of_groups(struct ov_miniomni_state *s, const struct ov_tensor *all, int from,
-          int n)
+static struct ov_dense_how
+after_norm(const struct ov_miniomni_config *c, const struct ov_norm *n,
+           enum ov_act act)
 {
-    const struct ov_miniomni_config *c = &s->m->c;
-    size_t hd = (size_t)c->hd, part = (size_t)n * hd;
-    size_t group = (size_t)(c->heads / c->groups + 2) * hd;
-    struct ov_tensor *y = ov_tensor_new(s->g, all->rows, c->groups * n * c->hd);
-    int t, i;
-
-    for (t = 0; t < all->rows; t++)
-        for (i = 0; i < c->groups; i++)
-            memcpy(y->x + ((size_t)t * (size_t)c->groups + (size_t)i) * part,
-                   all->x + (size_t)t * (size_t)all->cols + (size_t)i * group +
-                       (size_t)from * hd,
-                   part * sizeof *y->x);
-    return y;
+    return (struct ov_dense_how){
+        .norm_w = n->w, .norm_b = n->b, .eps = (float)c->eps, .act = act};
 }
 
-/* Rows from..from+n-1 of sequence seq, at position at, through layer i's
- * attention, to the same rows of y.  -1: no memory. */
+/* Rows of all [n, groups * (queries, key, value)], as queries, keys and values
+ * side by side, at these positions. */
+struct splitting {
+    const struct ov_miniomni_state *s;
+    const struct ov_tensor *all;
+    struct ov_tensor *q, *k, *v;
+    const float *turn; /* [n, dims]: cosines, sines */
+    int parts;
+};
+
+static void
+split_rows(void *arg, int part)
+{
+    const struct splitting *w = arg;
+    const struct ov_miniomni_config *c = &w->s->m->c;
+    const struct ov_rotary *r = &w->s->m->rotary;
+    int n = w->all->rows, t = n * part / w->parts, i;
+    size_t hd = (size_t)c->hd, heads = (size_t)(c->heads / c->groups);
+
+    for (; t < n * (part + 1) / w->parts; t++) {
+        const float *from = w->all->x + (size_t)t * (size_t)w->all->cols;
+        const float *turn = w->turn + (size_t)t * (size_t)r->dims;
+        float *q = w->q->x + (size_t)t * (size_t)w->q->cols;
+        float *k = w->k->x + (size_t)t * (size_t)w->k->cols;
+        float *v = w->v->x + (size_t)t * (size_t)w->v->cols;
+
+        for (i = 0; i < c->groups; i++, from += (heads + 2) * hd) {
+            memcpy(q + (size_t)i * heads * hd, from, heads * hd * sizeof *q);
+            memcpy(k + (size_t)i * hd, from + heads * hd, hd * sizeof *k);
+            memcpy(v + (size_t)i * hd, from + (heads + 1) * hd,
+                   hd * sizeof *v);
+        }
+        ov_rotary_apply(r, turn, q, c->heads, c->hd);
+        ov_rotary_apply(r, turn, k, c->groups, c->hd);
+    }
+}
+
+/* Position of row t of n. */
+static int
+position(const struct ov_miniomni_state *s, int t, int n)
+{
+    if (s->pair)
+        return s->at + (t == n - 1 ? n - 2 : t);
+    return s->seqs > 1 ? s->at : s->at + t;
+}
+
+/* Cosines and sines of n rows; they serve all layers. */
+static void
+turn_rows(struct ov_miniomni_state *s, int n)
+{
+    int dims = s->m->rotary.dims, t;
+
+    for (t = 0; t < n; t++)
+        ov_rotary_angles(&s->m->rotary, position(s, t, n),
+                         s->turn + (size_t)t * (size_t)dims);
+}
+
+/* Rows from..from+n-1 of sequence seq through layer i's attention, to the
+ * same rows of y.  -1: no memory. */
 static int
 attend_rows(struct ov_miniomni_state *s, int i, int seq, int from, int n,
-            int at, struct ov_tensor *const qkv[3], struct ov_tensor *y)
+            const struct splitting *w, struct ov_tensor *y)
 {
     const struct ov_miniomni_config *c = &s->m->c;
     const struct ov_attend how = {
-        .heads = c->heads, .kv_heads = c->groups, .hd = c->hd, .causal = true};
-    struct ov_tensor *part[3];
-    int j;
+        .heads = c->heads,
+        .kv_heads = c->groups,
+        .hd = c->hd,
+        .causal = true,
+        .rounded = ov_dense_rounds(&s->m->block[i].qkv)};
+    struct ov_cache *cache = &s->cache[seq * all_layers(s->m) + i];
+    size_t at = (size_t)from;
 
-    for (j = 0; j < 3; j++)
-        part[j] = ov_tensor_const(
-            s->g, qkv[j]->x + (size_t)from * (size_t)qkv[j]->cols, n,
-            qkv[j]->cols);
-    ov_rotary_turn(&s->m->rotary, part[0]->x, n, c->heads, c->hd, part[0]->cols,
-                   at);
-    ov_rotary_turn(&s->m->rotary, part[1]->x, n, c->groups, c->hd,
-                   part[1]->cols, at);
-    part[0] =
-        ov_attend_cached(s->g, &how, &s->cache[seq * all_layers(s->m) + i],
-                         part[0], part[1], part[2]);
-    if (part[0] == NULL)
+    if (ov_cache_put(cache, n, w->k->x + at * (size_t)w->k->cols, w->k->cols,
+                     w->v->x + at * (size_t)w->v->cols, w->v->cols) != 0)
         return -1;
-    memcpy(y->x + (size_t)from * (size_t)y->cols, part[0]->x,
-           (size_t)n * (size_t)y->cols * sizeof *y->x);
+    ov_attend_run(s->g, &how, n, w->q->x + at * (size_t)w->q->cols,
+                  w->q->cols, cache->len, cache->k, cache->width, cache->v,
+                  cache->width, y->x + at * (size_t)y->cols, y->cols);
     return 0;
 }
 
@@ -568,38 +612,43 @@ attend_rows(struct ov_miniomni_state *s, int i, int seq, int from, int n,
  * last of them, too, its own last one. */
 static int
 attend_pair(struct ov_miniomni_state *s, int i, int n,
-            struct ov_tensor *const qkv[3], struct ov_tensor *y)
+            const struct splitting *w, struct ov_tensor *y)
 {
     struct ov_cache *one = &s->cache[i], *two = one + all_layers(s->m);
-    int at = s->at + n - 2;
 
-    if (attend_rows(s, i, 0, 0, n - 1, s->at, qkv, y) != 0 ||
+    if (attend_rows(s, i, 0, 0, n - 1, w, y) != 0 ||
         ov_cache_copy(two, one) != 0)
         return -1;
-    ov_cache_cut(two, at);
-    return attend_rows(s, i, 1, n - 1, 1, at, qkv, y);
+    ov_cache_cut(two, s->at + n - 2);
+    return attend_rows(s, i, 1, n - 1, 1, w, y);
 }
 
+/* NULL: no memory. */
 static struct ov_tensor *
 attention(struct ov_miniomni_state *s, const struct block *l, int i,
           struct ov_tensor *x)
 {
     const struct ov_miniomni_config *c = &s->m->c;
-    struct ov_tensor *all = ov_dense_run(s->g, &l->qkv, x), *y;
-    struct ov_tensor *const qkv[3] = {
-        of_groups(s, all, 0, c->heads / c->groups),
-        of_groups(s, all, c->heads / c->groups, 1),
-        of_groups(s, all, c->heads / c->groups + 1, 1)};
+    const struct ov_dense_how how = after_norm(c, &l->norm1, OV_ACT_NONE);
     int n = x->rows, b, r = 0;
+    struct splitting w = {.s = s, .turn = s->turn};
+    struct ov_tensor *y;
 
+    w.all = ov_dense_with(s->g, &l->qkv, x, &how);
+    w.q = ov_tensor_new(s->g, n, c->heads * c->hd);
+    w.k = ov_tensor_new(s->g, n, c->groups * c->hd);
+    w.v = ov_tensor_new(s->g, n, c->groups * c->hd);
+    w.parts = n >= MANY ? ov_gemm_threads_now() : 1;
+    w.parts = w.parts < OV_POOL_MAX ? w.parts : OV_POOL_MAX;
+    ov_pool_run(w.parts, split_rows, &w);
     y = ov_tensor_new(s->g, n, c->heads * c->hd);
     if (s->pair)
-        r = attend_pair(s, i, n, qkv, y);
+        r = attend_pair(s, i, n, &w, y);
     else if (s->seqs == 1)
-        r = attend_rows(s, i, 0, 0, n, s->at, qkv, y);
+        r = attend_rows(s, i, 0, 0, n, &w, y);
     for (b = 0; s->seqs > 1 && b < n && r == 0; b++)
-        r = attend_rows(s, i, b, b, 1, s->at, qkv, y);
-    return r == 0 ? ov_dense_run(s->g, &l->out, y) : NULL;
+        r = attend_rows(s, i, b, b, 1, &w, y);
+    return r == 0 ? y : NULL;
 }
 
 /* Block i over n rows of s->x, in place. */
@@ -608,24 +657,24 @@ run_block(struct ov_miniomni_state *s, int i, int n, struct ov_err *err)
 {
     const struct ov_miniomni_config *c = &s->m->c;
     const struct block *l = &s->m->block[i];
-    struct ov_tensor *x, *h, *a;
+    const struct ov_dense_how how =
+        after_norm(c, c->shared_norm ? &l->norm1 : &l->norm2,
+                   (enum ov_act)c->act);
+    struct ov_tensor *x, *y, *h = NULL;
+    struct ov_dense_how add = {.act = OV_ACT_NONE};
 
     tell(s, "in", i, n, s->x);
     ov_graph_reset(s->g);
-    x = ov_tensor_const(s->g, s->x, n, c->d);
-    h = normed(s->g, c, &l->norm1, x);
-    a = attention(s, l, i, h);
-    if (a == NULL)
+    add.add = add.to = x = ov_tensor_const(s->g, s->x, n, c->d);
+    y = attention(s, l, i, x);
+    if (y == NULL)
         return ov_err_set(err, OV_ERUN, "no memory for the context");
-    if (!c->parallel)
-        x = ov_add(s->g, x, a);
-    if (!c->shared_norm)
-        h = normed(s->g, c, &l->norm2, x);
-    h = run_mlp(s->g, &l->mlp, (enum ov_act)c->act, h);
     if (c->parallel)
-        h = ov_add(s->g, h, a);
-    x = ov_add(s->g, h, x);
-    memcpy(s->x, x->x, (size_t)n * (size_t)c->d * sizeof *s->x);
+        h = run_hidden(s->g, &l->mlp, &how, x);
+    ov_dense_with(s->g, &l->out, y, &add);
+    if (!c->parallel)
+        h = run_hidden(s->g, &l->mlp, &how, x);
+    ov_dense_with(s->g, &l->mlp.down, h, &add);
     tell(s, "out", i, n, s->x);
     return OV_OK;
 }
@@ -654,6 +703,7 @@ run_rows(struct ov_miniomni_state *s, int n, struct ov_err *err)
     size_t bytes = OV_MINIOMNI_SEQS * (size_t)m->c.d * sizeof *s->x;
     int i, rc = OV_OK;
 
+    turn_rows(s, n);
     for (i = 0; rc == OV_OK && i < m->c.layers; i++)
         rc = run_block(s, i, n, err);
     keep_last(s, &m->last, n, s->normed);
@@ -680,7 +730,9 @@ ov_miniomni_read(struct ov_miniomni_state *s, const float *x, int n,
                           "%d positions after %d: the context has %d", n, s->at,
                           c->context);
     for (i = 0; rc == OV_OK && i < n; i += k) {
-        k = n - i < CHUNK ? n - i : CHUNK;
+        /* pieces of equal size, so that none is small */
+        k = (n - i + CHUNK - 1) / CHUNK;
+        k = (n - i + k - 1) / k;
         memcpy(s->x, x + (size_t)i * d, (size_t)(k * s->seqs) * d * sizeof *x);
         rc = run_rows(s, k * s->seqs, err);
         s->at += k;
@@ -700,9 +752,9 @@ read_pair(struct ov_miniomni_state *s, const float *x, int n,
           const float *other, struct ov_err *err)
 {
     size_t d = (size_t)s->m->c.d;
-    int k = n / CHUNK * CHUNK, i, rc = OV_OK;
+    int pieces = (n + CHUNK) / CHUNK; /* with room for one row more */
+    int k = n - n / pieces, i, rc = OV_OK;
 
-    k -= k == n ? CHUNK / 2 : 0; /* some are left, and room for one more */
     if (k > 0)
         rc = ov_miniomni_read(s, x, k, err);
     if (rc != OV_OK)

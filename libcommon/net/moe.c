@@ -62,11 +62,11 @@ struct ov_tensor *
 ov_gated_run(struct ov_graph *g, const struct ov_gated *m, enum ov_act act,
              const struct ov_tensor *x)
 {
-    struct ov_tensor *a = ov_dense_run(g, &m->gate, x);
-    struct ov_tensor *b = ov_dense_run(g, &m->up, x);
+    const struct ov_dense_how how = {.act = act};
+    struct ov_tensor in = *x;
 
-    ov_act_gate(act, a->x, b->x, (size_t)a->rows * (size_t)a->cols);
-    return ov_dense_run(g, &m->down, a);
+    return ov_dense_run(g, &m->down,
+                        ov_dense_gated(g, &m->gate, &m->up, &in, &how));
 }
 
 /* The top most likely of p [n], the earlier one where two are alike. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Writing a stream.
- * In: frames.  Out: their bytes, each frame with one write. */
+ * In: frames.  Out: their bytes, each frame with one write unless they are
+ * held. */
 #include "stream/writer.h"
 
 #include <stdlib.h>
@@ -11,15 +12,17 @@
 #include "stream/turns.h"
 #include "stream/zip.h"
 
+enum { HOLD = 1 << 15 /* bytes that are held, and a frame more */ };
+
 struct ov_writer {
     ov_write_fn *fn;
     void *ctx;
     int fd;
     char *name;
-    bool compress, in_stream;
+    bool compress, in_stream, hold;
     uint64_t frames; /* of this stream */
     struct ov_turns turns;
-    struct ov_buf out; /* one frame, reused */
+    struct ov_buf out; /* one frame, or those that are held; reused */
     uint32_t seq[OV_CHANNELS];
     struct ov_channel *channels[OV_CHANNELS];
 };
@@ -179,6 +182,18 @@ assemble(struct ov_writer *w, const struct ov_frame *f, const void *p)
     return 0;
 }
 
+/* Write what was assembled. */
+static int
+write_out(struct ov_writer *w, struct ov_err *err)
+{
+    size_t n = w->out.n;
+
+    w->out.n = 0;
+    if (n > 0 && w->fn(w->ctx, w->out.p, n) != 0)
+        return ov_err_errno(err, "%s: write error", w->name);
+    return 0;
+}
+
 /* Number the frame, assemble and write it. */
 static int
 emit(struct ov_writer *w, const struct ov_frame *f, const void *payload,
@@ -187,7 +202,7 @@ emit(struct ov_writer *w, const struct ov_frame *f, const void *payload,
     struct ov_frame g = *f;
     unsigned char *zipped = NULL;
     const void *p = payload;
-    size_t z = 0;
+    size_t z = 0, held = w->out.n;
     int r = 0;
 
     g.seq = w->seq[f->channel];
@@ -198,13 +213,13 @@ emit(struct ov_writer *w, const struct ov_frame *f, const void *payload,
         g.flags |= OV_FLAG_ZSTD;
         p = zipped;
     }
-    w->out.n = 0;
     if ((f->type == OV_HEAD &&
          ov_buf_put(&w->out, ov_preamble, sizeof ov_preamble) != 0) ||
-        assemble(w, &g, p) != 0)
+        assemble(w, &g, p) != 0) {
+        w->out.n = held;
         r = ov_err_set(err, OV_ERUN, "%s: no memory for a frame", w->name);
-    else if (w->fn(w->ctx, w->out.p, w->out.n) != 0)
-        r = ov_err_errno(err, "%s: write error", w->name);
+    } else if (!w->hold || w->out.n >= HOLD)
+        r = write_out(w, err);
     free(zipped);
     w->seq[f->channel]++;
     w->frames++;
@@ -254,6 +269,19 @@ put_head(struct ov_writer *w, const struct ov_frame *f, struct ov_err *err)
     return r;
 }
 
+void
+ov_writer_gather(struct ov_writer *w)
+{
+    w->hold = true;
+}
+
+int
+ov_writer_gathered(struct ov_writer *w, struct ov_err *err)
+{
+    w->hold = false;
+    return write_out(w, err);
+}
+
 int
 ov_writer_put(struct ov_writer *w, const struct ov_frame *f, struct ov_err *err)
 {
@@ -269,6 +297,7 @@ ov_writer_put(struct ov_writer *w, const struct ov_frame *f, struct ov_err *err)
         return 0;
     if (f->type == OV_HEAD)
         return put_head(w, f, err);
+    w->hold = w->hold && f->type != OV_END && f->type != OV_ERROR;
     if (f->type != OV_END)
         r = emit(w, &g, f->payload, err);
     else {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Writing a stream.
- * In: frames.  Out: their bytes, each frame with one write. */
+ * In: frames.  Out: their bytes, each frame with one write unless they are
+ * held. */
 #ifndef OV_STREAM_WRITER_H
 #define OV_STREAM_WRITER_H
 
@@ -43,6 +44,12 @@ int ov_writer_data(struct ov_writer *w, uint16_t channel, uint32_t turn,
                    uint64_t pts, int flags, const void *p, size_t n,
                    struct ov_err *err);
 int ov_writer_end(struct ov_writer *w, struct ov_err *err);
+
+/* From now on several frames in one write, of as many bytes as a pipe takes
+ * at once: for who has many small ones ready; until what was gathered
+ * is written.  END and ERROR write it, too. */
+void ov_writer_gather(struct ov_writer *w);
+int ov_writer_gathered(struct ov_writer *w, struct ov_err *err);
 
 /* Whether HEAD was written and END was not. */
 bool ov_writer_in_stream(const struct ov_writer *w);

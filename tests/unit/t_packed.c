@@ -247,6 +247,281 @@ test_integers(enum ov_form form, int m, int in, int out)
     ov_graph_free(g);
 }
 
+/* --- many rows of a fast graph --- */
+
+enum { MANY_ROWS = 150, MANY_OUT = 100, MANY_IN = 5000 };
+
+static float mx[MANY_ROWS * MANY_IN], mw[2][MANY_OUT * MANY_IN],
+    mwide[2][MANY_OUT * MANY_IN], my[(MANY_ROWS + 16) * MANY_OUT],
+    mz[(MANY_ROWS + 16) * MANY_OUT], msteps[2][MANY_OUT], mb[MANY_OUT],
+    mnorm[MANY_IN];
+static char mpanels[2][MANY_OUT * MANY_IN * 2];
+
+static void
+make_many(struct ov_tensor *t, int which, enum ov_form form, int rows, int cols)
+{
+    int i;
+
+    *t = (struct ov_tensor){.rows = rows,
+                            .cols = cols,
+                            .form = form,
+                            .narrow = mpanels[which]};
+    memset(mpanels[which], 0, ov_panels_bytes(form, rows, cols));
+    for (i = 0; i < rows; i++)
+        ov_panels_put(form, i, cols, mw[which] + i * cols, mpanels[which],
+                      &msteps[which][i]);
+    if (form == OV_FORM_I8_PANELS)
+        t->scale = msteps[which];
+    for (i = 0; i < rows; i++)
+        ov_narrow_row(t, i, mwide[which] + i * cols);
+}
+
+/* The largest of those inputs that have a factor with input i: of 2048 and
+ * less all, else of blocks of at most 1280 (math/packed.h). */
+static double
+largest_near(const double *v, int n, int i)
+{
+    int tiles = (n + 63) / 64, blocks = n <= 2048 ? 1 : (n + 1279) / 1280;
+    int near = (tiles + blocks - 1) / blocks * 64, j = i / near * near;
+    double most = 0;
+
+    for (near += j; j < n && j < near; j++)
+        most = fmax(most, fabs(v[j]));
+    return most;
+}
+
+/* Row r of the inputs, normed if they are; and what each may be off by. */
+static void
+inputs_of(const struct ov_packed_job *job, int r, double *v, double *may)
+{
+    int k = job->w[0]->cols, i;
+    double s = 0;
+
+    for (i = 0; i < k; i++)
+        s += (double)job->x[r * k + i] * (double)job->x[r * k + i];
+    for (i = 0; i < k; i++)
+        v[i] = (double)job->x[r * k + i] *
+               (job->norm != NULL
+                    ? (double)job->norm[i] / sqrt(s / k + (double)job->eps)
+                    : 1);
+    for (i = 0; i < k; i++)
+        if (job->w[0]->form == OV_FORM_I8_PANELS && (i == 0 || i % 64 != 0))
+            may[i] = i > 0 ? may[i - 1] : largest_near(v, k, 0) / 32639 / 2;
+        else if (job->w[0]->form == OV_FORM_I8_PANELS)
+            may[i] = largest_near(v, k, i) / 32639 / 2;
+        else /* two roundings to bfloat16, of the input and the weight */
+            may[i] = fabs(v[i]) * (0x1p-8 + 0x1p-16);
+    for (i = 0; i < k; i++)
+        may[i] = may[i] * 1.001 + fabs(v[i]) * 0x1p-21;
+}
+
+static double
+silu(double v)
+{
+    return v / (1 + exp(-v));
+}
+
+/* my against the definition, in what it may be off by; had: what was there,
+ * or NULL. */
+static double
+off_many(const struct ov_packed_job *job, const float *had)
+{
+    static double v[MANY_IN], may[MANY_IN];
+    double worst = 0, s[2], all[2], want, bound;
+    int r, j, i, c, k = job->w[0]->cols, out = job->w[0]->rows;
+    bool gated = job->w[1] != NULL;
+
+    for (r = 0; r < job->m; r++) {
+        inputs_of(job, r, v, may);
+        for (j = 0; j < out; j++) {
+            for (c = 0; c < (gated ? 2 : 1); c++) {
+                s[c] = job->b[c] != NULL ? (double)job->b[c][j] : 0;
+                all[c] = 1e-30 + fabs(s[c]) * 0x1p-22;
+                for (i = 0; i < k; i++) {
+                    double u = mwide[c][j * k + i];
+
+                    s[c] += u * v[i];
+                    all[c] += fabs(u) * (may[i] + fabs(v[i]) * 0x1p-20);
+                }
+            }
+            want = gated ? silu(s[0]) * s[1] : s[0];
+            want += had != NULL ? (double)had[r * out + j] : 0;
+            /* the slope of silu is at most 1.1 */
+            bound = gated ? 1.1 * all[0] * (fabs(s[1]) + all[1]) +
+                                fabs(silu(s[0])) * all[1]
+                          : all[0];
+            bound += fabs(want) * 0x1p-20;
+            if (had != NULL)
+                bound += fabs((double)had[r * out + j]) * 0x1p-22;
+            worst = fmax(worst,
+                         fabs((double)my[r * out + j] - want) / bound);
+        }
+    }
+    return worst;
+}
+
+/* All rows at once, n at a time, and by three threads. */
+static bool
+same_many(struct ov_graph *g, struct ov_packed_job job, const float *had)
+{
+    static const int chunks[] = {16, 17, 31, 33, 64, MANY_ROWS};
+    int m = job.m, k = job.w[0]->cols, out = job.w[0]->rows, r, n;
+    const float *from = job.x;
+    size_t i;
+
+    for (i = 0; i < sizeof chunks / sizeof *chunks; i++) {
+        ov_gemm_threads(i % 2 == 0 ? 1 : 3);
+        memcpy(mz, had, sizeof mz);
+        for (r = 0; r < m; r += n) {
+            n = m - r < chunks[i] ? m - r : chunks[i];
+            n = m - r - n < 16 ? m - r : n;
+            job.m = n;
+            job.x = from + r * k;
+            job.y = mz + r * out;
+            if (!ov_packed_many(g, &job))
+                return false;
+        }
+        if (memcmp(my, mz, sizeof *my * (size_t)m * (size_t)out) != 0)
+            return false;
+    }
+    ov_gemm_threads(1);
+    return true;
+}
+
+static void
+test_many(enum ov_form form, int m, int in, int out)
+{
+    static const char *const names[] = {"plain", "bias", "normed", "added",
+                                        "gated", "gated and normed"};
+    struct ov_graph *g = ov_graph_new_fast();
+    static float had[(MANY_ROWS + 16) * MANY_OUT];
+    struct ov_tensor t[2];
+    int i, bits = form == OV_FORM_I8_PANELS ? 8 : 4;
+    double d;
+
+    make_many(&t[0], 0, form, out, in);
+    make_many(&t[1], 1, form, out, in);
+    for (i = 0; i < (MANY_ROWS + 16) * MANY_OUT; i++)
+        had[i] = noise();
+    for (i = 0; i < 6; i++) {
+        struct ov_packed_job job = {.m = m, .x = mx, .y = my, .eps = 1e-6f};
+
+        job.w[0] = &t[0];
+        job.w[1] = i >= 4 ? &t[1] : NULL;
+        job.b[0] = job.b[1] = i > 0 ? mb : NULL;
+        job.norm = i == 2 || i == 5 ? mnorm : NULL;
+        job.added = i == 3;
+        job.act = OV_ACT_SILU;
+        memcpy(my, had, sizeof my);
+        if (!ov_packed_many(g, &job)) {
+            ok(i >= 4 && in > 2048, "int%d, %d -> %d, %s: not in one go", bits,
+               in, out, names[i]);
+            continue;
+        }
+        d = off_many(&job, i == 3 ? had : NULL);
+        ok(d <= 1 && memcmp(my + m * out, had + m * out,
+                            sizeof *my * (size_t)(16 * out)) == 0,
+           "int%d, %d rows, %d -> %d, %s: near (%.3f of the bound)", bits, m,
+           in, out, names[i], d);
+        ok(same_many(g, job, had), "the same bytes in chunks, by threads");
+    }
+    ov_graph_free(g);
+}
+
+/* What cannot be rounded, and what is largest. */
+static void
+test_many_extremes(enum ov_form form)
+{
+    struct ov_graph *g = ov_graph_new_fast();
+    struct ov_packed_job job = {.m = 20, .x = mx, .y = my};
+    struct ov_tensor t;
+    int i, k = 4864, bad = 0;
+    float was = mx[3 * k + 7];
+
+    for (i = 0; i < 16 * k; i++)
+        mw[0][i] = form == OV_FORM_I8_PANELS ? 127 : -8;
+    make_many(&t, 0, form, 16, k);
+    job.w[0] = &t;
+    for (i = 0; i < k; i++)
+        mx[i] = -127;
+    memset(mx + k, 0, sizeof *mx * (size_t)k);
+    mx[3 * k + 7] = NAN;
+    mx[4 * k + 7] = INFINITY;
+    for (i = 0; i < k; i++)
+        mx[5 * k + i] = 1e-42f;
+    ov_packed_many(g, &job);
+    for (i = 0; i < 16; i++) {
+        float want = -127 * (float)k * (form == OV_FORM_I8_PANELS ? 127 : -8);
+
+        bad += !(fabsf(my[i] - want) <= fabsf(want) * 1e-6f);
+        bad += my[16 + i] != 0 || !isfinite(my[2 * 16 + i]);
+        bad += !isnan(my[3 * 16 + i]) || isfinite(my[4 * 16 + i]);
+        bad += !(fabsf(my[5 * 16 + i]) < 1e-30f);
+        bad += !isfinite(my[6 * 16 + i]);
+    }
+    ok(bad == 0, "many rows: what is large, nothing, and no number (%d)", bad);
+    mx[3 * k + 7] = mx[4 * k + 7] = was;
+    ov_graph_free(g);
+}
+
+/* Nearer to the product than groups of 8 bits are. */
+static void
+test_nearer(enum ov_form form)
+{
+    struct ov_graph *g[2] = {ov_graph_new(false), ov_graph_new_fast()};
+    int m = 100, k = 896, out = 96, way, r, j, i;
+    double e[2] = {0, 0}, all = 0;
+    struct ov_tensor t;
+
+    make_many(&t, 0, form, out, k);
+    for (way = 0; way < 2; way++) {
+        ov_narrow_product(g[way], m, mx, &t, false, NULL, my);
+        for (r = 0; r < m; r++)
+            for (j = 0; j < out; j++) {
+                double s = 0;
+
+                for (i = 0; i < k; i++)
+                    s += (double)mx[r * k + i] * (double)mwide[0][j * k + i];
+                e[way] += ((double)my[r * out + j] - s) *
+                          ((double)my[r * out + j] - s);
+                all += s * s;
+            }
+        ov_graph_free(g[way]);
+    }
+    ok(e[1] < e[0] / (form == OV_FORM_I8_PANELS ? 1000 : 4),
+       "int%d: many rows are off by %.1e of the root mean square, few by %.1e",
+       form == OV_FORM_I8_PANELS ? 8 : 4, sqrt(2 * e[1] / all),
+       sqrt(2 * e[0] / all));
+}
+
+static void
+test_all_many(void)
+{
+    static const int sizes[][3] = {{16, 64, 32},    {17, 100, 47},
+                                   {33, 896, 16},   {150, 160, 100},
+                                   {40, 2080, 33},  {31, 4864, 50},
+                                   {16, 2500, 20}};
+    enum ov_form f;
+    size_t i;
+
+    for (i = 0; i < MANY_IN; i++)
+        mnorm[i] = 1 + noise();
+    for (i = 0; i < MANY_OUT; i++)
+        mb[i] = noise();
+    for (f = OV_FORM_I8_PANELS; f <= OV_FORM_I4_PANELS; f++) {
+        for (i = 0; i < sizeof mx / sizeof *mx; i++)
+            mx[i] = noise() * noise();
+        for (i = 0; i < MANY_OUT * MANY_IN; i++) {
+            mw[0][i] = noise();
+            mw[1][i] = noise();
+        }
+        for (i = 0; i < sizeof sizes / sizeof *sizes; i++)
+            test_many(f, sizes[i][0], sizes[i][1], sizes[i][2]);
+        test_nearer(f);
+        test_many_extremes(f);
+    }
+}
+
 /* The largest integers of all: sums must not run over. */
 static void
 test_extremes(enum ov_form form)
@@ -361,6 +636,10 @@ main(void)
             test_all();
         else
             skip(names[i], "this processor has not got it");
+    if (ov_packed_use("amx"))
+        test_all_many();
+    else
+        skip("many rows", "this processor has no tile unit");
     for (i = OV_FORM_I8_PANELS; i <= OV_FORM_I4_PANELS; i++) {
         test_same((enum ov_form)i, 1, 300, 150);
         test_same((enum ov_form)i, 2, 97, 150);

@@ -323,6 +323,54 @@ test_compressed(void)
     ov_buf_free(&b);
 }
 
+static int writes;
+
+static int
+count_writes(void *ctx, const void *p, size_t n)
+{
+    writes++;
+    return mem_write(ctx, p, n);
+}
+
+/* Held frames are the same bytes, in few writes. */
+static void
+test_held(void)
+{
+    struct ov_buf b[2] = {{NULL, 0, 0}, {NULL, 0, 0}};
+    static char pcm[2000];
+    struct ov_writer *w;
+    int i, j, few = 0, none = 0, turn;
+
+    for (i = 0; i < 2; i++) {
+        ov_writer_open_fn(&w, count_writes, &b[i], "mem", &err);
+        ov_writer_text(w, OV_HEAD, 0, 0, 0, "", &err);
+        ov_writer_channel(w, 1, &sound, &err);
+        for (turn = 1; turn <= 2; turn++) {
+            ov_writer_text(w, OV_TURN_BEGIN, 0, (uint32_t)turn, 0, "", &err);
+            writes = 0;
+            if (i == 1)
+                ov_writer_gather(w);
+            for (j = 0; j < (turn == 1 ? 3 : 50); j++)
+                ov_writer_data(w, 1, (uint32_t)turn, (uint64_t)j, 0, pcm,
+                               sizeof pcm, &err);
+            if (turn == 1)
+                none = writes;
+            few = writes;
+            if (turn == 1 && ov_writer_gathered(w, &err) != 0)
+                exit(99);
+            ov_writer_text(w, OV_TURN_END, 0, (uint32_t)turn, 0, "", &err);
+        }
+        ov_writer_end(w, &err);
+        ov_writer_close(w);
+    }
+    ok(none == 0 && few > 0 && few < 10,
+       "held frames are not written (%d), many are in %d writes", none, few);
+    ok(b[0].n == b[1].n && memcmp(b[0].p, b[1].p, b[0].n) == 0,
+       "and are the same bytes");
+    ov_buf_free(&b[0]);
+    ov_buf_free(&b[1]);
+}
+
 static void
 test_writer_refuses(void)
 {
@@ -393,6 +441,7 @@ main(void)
     test_rules();
     test_ancillary();
     test_compressed();
+    test_held();
     test_writer_refuses();
     test_salvage();
     return tap_done();
