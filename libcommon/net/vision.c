@@ -364,16 +364,16 @@ ov_vision_name(const struct ov_vision *v, struct ov_graph *g,
     return ov_linear(g, whole, v->name_w, v->name_b);
 }
 
-/* Of probabilities [n, names] the last, for each joined patch. */
+/* A number of each picture, x [n,1], for each of its joined patches. */
 static struct ov_tensor *
-none_of(const struct ov_vision *v, struct ov_graph *g, struct ov_tensor *p)
+each_join(const struct ov_vision *v, struct ov_graph *g, struct ov_tensor *x)
 {
-    int each = ov_vision_rows(&v->c) / OV_VISION_JOIN, n = p->rows, i;
+    int each = ov_vision_rows(&v->c) / OV_VISION_JOIN, n = x->rows, i;
     int32_t *idx = ov_graph_alloc(g, sizeof *idx * (size_t)(n * each));
 
     for (i = 0; i < n * each; i++)
         idx[i] = i / each;
-    return ov_gather(g, ov_columns(g, p, v->c.names - 1, 1), idx, n * each);
+    return ov_gather(g, x, idx, n * each);
 }
 
 struct ov_tensor *
@@ -398,8 +398,10 @@ ov_vision_adapt(const struct ov_vision *v, struct ov_graph *g,
     whole = ov_linear(g, whole, v->all_down, v->all_db);
     if (v->c.names > 0) {
         struct ov_tensor *p = ov_softmax(g, ov_vision_name(v, g, rows), SHARP);
+        struct ov_tensor *none = ov_columns(g, p, v->c.names - 1, 1);
+        x = ov_rows_times(g, x, each_join(v, g, none));
+        whole = ov_rows_times(g, whole, none);
         whole = ov_add(g, whole, ov_linear(g, p, v->name_say, NULL));
-        x = ov_rows_times(g, x, none_of(v, g, p));
     }
     return ov_scatter(g, ov_gather(g, x, from, n * all), whole, last);
 }

@@ -10,11 +10,12 @@
  * (Dosovitskiy et al. 2021), and its neighbours within the feed-forward layer
  * (Li et al. 2021, LocalViT).  The adapter joins 2 x 2 patches into one
  * position; behind them comes one of the whole picture, from the mean of its
- * patches, as a class token would say it.  To that is added what thing it may
- * be: the mean of one embedding for each thing there is a name for, by how
- * probable it is (Lu et al. 2024, Ovis: visual tokens of a vocabulary, by their
- * probabilities).  The joined patches are shown as much as it is probable that
- * there is no single thing: what a drawing of one is, is said once. */
+ * patches, as a class token would say it.  Where the adapter knows names, it
+ * also says there what thing it may be: the mean of one embedding for each
+ * thing, by how probable it is (Lu et al. 2024, Ovis: visual tokens of a
+ * vocabulary, by their probabilities).  All else is then shown as much as it is
+ * probable that there is no single thing: what a drawing of one is, is said
+ * once, and in one way. */
 #ifndef OV_NET_VISION_H
 #define OV_NET_VISION_H
 

@@ -138,7 +138,7 @@ def run():
                    "adapter.image.all.down")
     if "adapter.image.name.weight" in w:
         p = (4 * linear(mean, "adapter.image.name")).softmax(-1)
-        whole = whole + F.linear(p, w["adapter.image.name.say"])
+        whole = whole * p[0, -1] + F.linear(p, w["adapter.image.name.say"])
         x = x * p[0, -1]
     x = torch.cat([x, whole])
     t = w["lm.text.embed"][w["prompt"][0].long()]

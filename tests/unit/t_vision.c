@@ -89,8 +89,8 @@ t_network(void)
     ov_graph_free(rec);
 }
 
-/* To the position of the whole the mean of the embeddings of names is added, by
- * their probability; the joins are shown by that of the last, which is none. */
+/* All is shown by the probability of the last name, which is none; and to the
+ * position of the whole the mean of the embeddings of names is added. */
 static void
 t_names(void)
 {
@@ -120,8 +120,7 @@ t_names(void)
             sum += p[k] = exp(4 * (double)(l[k] - l[0]));
         for (j = 0; j < d; j++) {
             double want = (double)plain->x[i * d + j], off;
-            if (i % all < all - 1)
-                want *= p[named.names - 1] / sum;
+            want *= p[named.names - 1] / sum;
             for (k = 0; k < named.names && i % all == all - 1; k++)
                 want += p[k] / sum *
                         (double)v.name_say->x[j * named.names + k];
