@@ -82,9 +82,10 @@ static const struct tool_option options[] = {
     {"lead", 0, TOOL_INT, &lead_ms, 0, 60000, NULL, "MS",
      "do not get further ahead of the answer's sound"},
     {"format", 0, TOOL_CHOICE, &format, 0, 0, subtitles_formats, "FORMAT",
-     "print what was said with its times: txt, srt, vtt, json; no stream"},
+     "print what was said with its times: txt, srt, vtt, json, jsonl; "
+     "no stream"},
     {"words", 0, TOOL_FLAG, &words, 0, 0, NULL, NULL,
-     "find the times of words (json always does)"},
+     "find the times of words (json and jsonl always do)"},
     {"beams", 0, TOOL_STRING, &beams, 0, 0, NULL, "N",
      "search with N beams (1)"},
     {"patience", 0, TOOL_STRING, &patience, 0, 0, NULL, "X",
@@ -660,7 +661,7 @@ set_options(struct generate *s)
                {"previous", no_previous ? "no" : NULL},
                {"audio-context",
                 audio_context < 0 ? NULL : contexts[audio_context]},
-               {"words", words || (format == SUBTITLES_JSON &&
+               {"words", words || (format >= SUBTITLES_JSON &&
                                    ov_generate_has_times(s->g))
                              ? "yes"
                              : NULL}};
@@ -702,7 +703,7 @@ main(int argc, char **argv)
         !ov_generate_has_times(s.g))
         tool_die(OV_EUSAGE,
                  "this model tells no times: --format %s is not "
-                 "for it (txt and json are)",
+                 "for it (txt, json and jsonl are)",
                  subtitles_formats[format]);
     set_options(&s);
     s.words = ov_generate_words(s.g);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What was said, as text, SubRip, WebVTT or JSON.
+/* What was said, as text, SubRip, WebVTT, JSON or lines of JSON.
  * In: segments with times.  Out: text on a file. */
 #include "tools/subtitles.h"
 
@@ -9,7 +9,21 @@
 #include "base/json.h"
 #include "stage/transcribe.h"
 
-const char *const subtitles_formats[] = {"txt", "srt", "vtt", "json", NULL};
+const char *const subtitles_formats[] = {"txt", "srt", "vtt", "json",
+                                          "jsonl", NULL};
+
+static bool
+is_json(const struct subtitles *s)
+{
+    return s->format == SUBTITLES_JSON || s->format == SUBTITLES_JSONL;
+}
+
+/* Before a part of a segment that json has on a line of its own. */
+static const char *
+line(const struct subtitles *s)
+{
+    return s->format == SUBTITLES_JSON ? "\n  " : "";
+}
 
 void
 subtitles_begin(struct subtitles *s, FILE *f, enum subtitles_format format)
@@ -71,15 +85,17 @@ put_number(FILE *f, const char *name, double v, int decimals)
 }
 
 static void
-put_words(FILE *f, const struct ov_transcribe_segment *g, double offset_s)
+put_words(const struct subtitles *s, const struct ov_transcribe_segment *g,
+          double offset_s)
 {
+    FILE *f = s->f;
     size_t i;
 
     fputs(",\"words\":[", f);
     for (i = 0; i < g->n_words; i++) {
         const struct ov_transcribe_word *w = &g->words[i];
 
-        fputs(i > 0 ? ",\n  {\"word\":" : "\n  {\"word\":", f);
+        fprintf(f, "%s%s{\"word\":", i > 0 ? "," : "", line(s));
         ov_json_quote(f, w->text, w->text_n);
         put_number(f, "start", offset_s + w->begin_s, 2);
         put_number(f, "end", offset_s + w->end_s, 2);
@@ -103,8 +119,15 @@ put_tokens(FILE *f, const int32_t *tokens, size_t n)
 static void
 begin_json(const struct subtitles *s, unsigned turn)
 {
-    fprintf(s->f, "%s\n{\"id\":%lu,\"turn\":%u", s->count > 0 ? "," : "",
-            s->count, turn);
+    if (s->format == SUBTITLES_JSON)
+        fputs(s->count > 0 ? ",\n" : "\n", s->f);
+    fprintf(s->f, "{\"id\":%lu,\"turn\":%u", s->count, turn);
+}
+
+static void
+end_json(const struct subtitles *s)
+{
+    fputs(s->format == SUBTITLES_JSON ? "}" : "}\n", s->f);
 }
 
 static void
@@ -125,15 +148,15 @@ put_json(const struct subtitles *s, const struct ov_transcribe_segment *g,
     put_number(f, "avg_logprob", g->avg_logprob, 6);
     put_number(f, "compression_ratio", g->compression, 6);
     put_number(f, "no_speech_prob", g->no_speech, 9);
-    put_words(f, g, offset_s);
-    fputc('}', f);
+    put_words(s, g, offset_s);
+    end_json(s);
 }
 
 void
 subtitles_put(struct subtitles *s, const struct ov_transcribe_segment *g,
               unsigned turn, double offset_s)
 {
-    if (s->format == SUBTITLES_JSON)
+    if (is_json(s))
         put_json(s, g, turn, offset_s);
     s->count++;
     if (s->format == SUBTITLES_SRT)
@@ -144,7 +167,7 @@ subtitles_put(struct subtitles *s, const struct ov_transcribe_segment *g,
         put_time(s, offset_s + g->end_s);
         fputc('\n', s->f);
     }
-    if (s->format != SUBTITLES_JSON)
+    if (!is_json(s))
         put_text(s, g->text, g->text_n);
     if (s->format == SUBTITLES_SRT || s->format == SUBTITLES_VTT)
         fputc('\n', s->f);
@@ -155,12 +178,12 @@ void
 subtitles_plain(struct subtitles *s, unsigned turn, const char *text, size_t n,
                 const int32_t *tokens, size_t n_tokens)
 {
-    if (s->format == SUBTITLES_JSON) {
+    if (is_json(s)) {
         begin_json(s, turn);
         fputs(",\"text\":", s->f);
         ov_json_quote(s->f, text, n);
         put_tokens(s->f, tokens, n_tokens);
-        fputc('}', s->f);
+        end_json(s);
     } else {
         put_text(s, text, n);
     }

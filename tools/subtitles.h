@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What was said, as text, SubRip, WebVTT or JSON.
+/* What was said, as text, SubRip, WebVTT, JSON or lines of JSON.
  * In: segments with times.  Out: text on a file. */
 #ifndef OV_TOOLS_SUBTITLES_H
 #define OV_TOOLS_SUBTITLES_H
@@ -14,7 +14,8 @@ enum subtitles_format {
     SUBTITLES_TXT, /* a line for each segment */
     SUBTITLES_SRT,
     SUBTITLES_VTT, /* W3C WebVTT */
-    SUBTITLES_JSON /* {"segments": [...]}, times in seconds */
+    SUBTITLES_JSON, /* {"segments": [...]}, times in seconds */
+    SUBTITLES_JSONL /* such a segment on each line */
 };
 
 /* For TOOL_CHOICE. */

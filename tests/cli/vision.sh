@@ -87,7 +87,9 @@ caption() {
         enc --image-list - <list | fuse --task caption |
         gen -q --text | cmp captions - &&
         enc --image-list list | fuse --task caption |
-        gen -q --format json | grep -c '"turn":[123],"text":' | grep -qx 3
+        gen -q --format json | grep -c '"turn":[123],"text":' | grep -qx 3 &&
+        enc --image-list list | fuse --task caption |
+        gen -q --format jsonl | grep -c '^{"id":[012],"turn":.*]}$' | grep -qx 3
 }
 ok "a list of pictures: a caption each" caption
 
