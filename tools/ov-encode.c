@@ -169,8 +169,7 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     return 0;
 }
 
-/* Write the rows that are ready, a frame each: the bytes do not depend on
- * how the sound was cut. */
+/* The next row as a frame: 1, or 0 if none is ready, or negative. */
 static int
 write_row(struct encode *s, struct filter *f, struct ov_err *err)
 {
@@ -187,6 +186,8 @@ write_row(struct encode *s, struct filter *f, struct ov_err *err)
     return r == 0 ? 1 : r;
 }
 
+/* Write the rows that are ready, a frame each, in few writes: the bytes do not
+ * depend on how the sound was cut. */
 static int
 write_rows(struct encode *s, struct filter *f, struct ov_err *err)
 {

@@ -9,7 +9,7 @@
 #include "math/vec.h"
 #include "net/codec.h"
 
-enum { PATHS = 16 }; /* kept after each stage; twice as many gain little */
+enum { PATHS = 16 }; /* kept after each stage */
 
 /* Paths of frames through the stages so far, `paths` of each frame. */
 struct beam {

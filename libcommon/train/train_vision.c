@@ -65,9 +65,8 @@ ov_vision_heads_run(const struct ov_vision_heads *h, struct ov_graph *g,
         ov_linear(g, rows, h->colour_w, h->colour_b)};
 }
 
-/* The column of a thing among the name logits; thing -1: a scene. */
-static int32_t
-name_of(const struct ov_vision_config *c, int thing)
+int32_t
+ov_vision_name_of(const struct ov_vision_config *c, int thing)
 {
     int told = c->names > 0 ? c->names - 1 : 0;
 
@@ -155,7 +154,7 @@ draw(const struct ov_vision_task *t, struct ov_graph *g, struct ov_rng *r,
         else
             ov_picture_thing(im, r, choose(t, r),
                              i % 4 == 0 ? OV_LOOK_PLAIN : OV_LOOK_LEARN, &p);
-        b->name[i] = name_of(c, p.thing);
+        b->name[i] = ov_vision_name_of(c, p.thing);
         b->count[i] = p.thing < 0 ? p.n - 1 : -1;
         if (p.thing < 0)
             labels(c, &p, b->shape + (size_t)i * (size_t)rows,
@@ -455,8 +454,10 @@ ov_vision_test(const struct ov_vision_config *c, const struct ov_images *im,
     struct ov_rng r = ov_rng_at(seed, 0, 0, 5);
     struct ov_weights *w;
     struct ov_params ps;
-    int rows = 0, rc = ov_weights_open(&w, path, err);
+    int rows = 0, rc = ov_vision_names_fit(c, im, err);
 
+    if (rc == OV_OK)
+        rc = ov_weights_open(&w, path, err);
     if (rc != OV_OK)
         return rc;
     ov_params_init(&ps, NULL, NULL, 0, false);

@@ -63,6 +63,9 @@ int ov_vision_test(const struct ov_vision_config *c, const struct ov_images *im,
                    void (*confused)(const char *style, const char *is,
                                     const char *said),
                    struct ov_err *err);
+/* The column of a thing among the name logits; thing -1: a scene, which has one
+ * (else -1) if the adapter has names. */
+int32_t ov_vision_name_of(const struct ov_vision_config *c, int thing);
 /* Whether the adapter's names, if there are any, are those of the pictures:
  * OV_EMODEL. */
 int ov_vision_names_fit(const struct ov_vision_config *c,

@@ -153,7 +153,7 @@ lay_picture(const struct ov_voice_task *t, const struct ov_turn *e,
     size_t values = (size_t)ov_vision_cells(c) * (size_t)ov_vision_values(c);
     int i;
 
-    b->thing[b->pictures] = e->thing < 0 ? c->names - 1 : e->thing;
+    b->thing[b->pictures] = ov_vision_name_of(c, e->thing);
     memcpy(b->seen->x + values * (size_t)b->pictures++, e->seen,
            sizeof *e->seen * values);
     lay_token(&t->o.net, b, row++, t->m.token[OV_TOKEN_IMAGE]);

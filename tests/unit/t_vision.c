@@ -537,6 +537,9 @@ t_learns(bool names_too)
     o.net = named;
     ok(ov_vision_task_open(&t, &o, &im, &task, &err) == OV_EMODEL,
        "names of other things: %s", err.text);
+    ok(ov_vision_test(&named, &im, path, 1, 1, score, 8, NULL, &err) ==
+           OV_EMODEL,
+       "nor are they shown: %s", err.text);
     ov_images_close(&im);
     unlink(path);
 }
