@@ -16,6 +16,7 @@
 #define AVX __attribute__((target("avx512f")))
 
 static int can;
+static enum ov_unit has, unit;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void
@@ -30,6 +31,7 @@ ask(void)
         !__builtin_cpu_supports("avx512dq") ||
         !__builtin_cpu_supports("avx512bf16"))
         return;
+    has = unit = OV_UNIT_VECTORS;
     /* AMX-BF16, AMX-TILE, AMX-INT8 of leaf 7; the system gives the registers
      * on demand (ARCH_REQ_XCOMP_PERM, XTILEDATA) */
     __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
@@ -37,6 +39,8 @@ ask(void)
         return;
     can = ((d >> 22 & 1) != 0 ? OV_AMX_BF16 : 0) |
           ((d >> 25 & 1) != 0 ? OV_AMX_INT8 : 0);
+    if ((can & OV_AMX_BF16) != 0)
+        has = unit = OV_UNIT_TILES;
 }
 
 int
@@ -44,6 +48,23 @@ ov_amx(void)
 {
     pthread_once(&once, ask);
     return can;
+}
+
+enum ov_unit
+ov_bf16_unit(void)
+{
+    pthread_once(&once, ask);
+    return unit;
+}
+
+bool
+ov_bf16_use(enum ov_unit u)
+{
+    pthread_once(&once, ask);
+    if (u > has)
+        return false;
+    unit = u;
+    return true;
 }
 
 /* How palette 1 is asked for. */
@@ -115,6 +136,18 @@ int
 ov_amx(void)
 {
     return 0;
+}
+
+enum ov_unit
+ov_bf16_unit(void)
+{
+    return OV_UNIT_NONE;
+}
+
+bool
+ov_bf16_use(enum ov_unit u)
+{
+    return u == OV_UNIT_NONE;
 }
 
 void

@@ -32,6 +32,7 @@ ov_attend_sees(const struct ov_attend *a, int i, int nq, int nk, int *lo,
 #include <string.h>
 
 #include "math/tiles_multiply.h"
+#include "math/tiles_vectors.h"
 
 enum {
     T = OV_T,
@@ -59,6 +60,7 @@ struct desk {
 struct size {
     int pieces, units, spans, wide; /* of keys; of hd: units */
     size_t unit, span;              /* bytes: of keys, of values */
+    bool vectors;                   /* multiply, there is no tile unit */
 };
 
 static struct size
@@ -66,6 +68,7 @@ size_of(const struct ov_attend *a, int nk)
 {
     struct size s = {.pieces = a->rounded ? 1 : PIECES};
 
+    s.vectors = ov_bf16_unit() != OV_UNIT_TILES;
     s.wide = (a->hd + 31) / 32;
     s.spans = (nk + SPAN - 1) / SPAN;
     s.units = s.spans * SPAN / 32;
@@ -79,7 +82,8 @@ ov_attend_tiles_room(const struct ov_attend *a, int nk)
 {
     struct size s = size_of(a, nk);
 
-    if ((ov_amx() & OV_AMX_BF16) == 0 || a->hd > HD)
+    if (ov_bf16_unit() < (a->rounded ? OV_UNIT_VECTORS : OV_UNIT_TILES) ||
+        a->hd > HD)
         return 0;
     return sizeof(struct desk) + (size_t)s.units * s.unit +
            (size_t)s.spans * s.span;
@@ -291,6 +295,23 @@ weigh(const int pieces, struct desk *d, int r, int from, int to, float scale,
 
 /* --- a block of queries --- */
 
+/* Sums of 32 rows and 32 columns; first: of nothing else. */
+OV_TILE_INLINE void
+sums(const int pieces, bool vectors, const struct ov_tile_rows *x, bool first,
+     const char *w, int n, float *sum, size_t ld)
+{
+    if (pieces == 1 && vectors) {
+        ov_tiles_by_vectors(x, ROWS, first, w, n, NULL, sum, ld);
+        return;
+    }
+    if (first)
+        ov_tile_zero_();
+    else
+        ov_tile_load_(sum, ld);
+    ov_tile_multiply_(pieces, pieces, false, x, w, n, NULL);
+    ov_tile_store_(sum, ld);
+}
+
 /* Scores of a span, then what it adds to the mixed values; units: of keys
  * that anyone sees. */
 OV_TILE_INLINE void
@@ -300,11 +321,9 @@ score(const int pieces, const struct size *s, struct desk *d, const char *keys,
     struct ov_tile_rows x = {d->q, LINE_Q, 2 * HD, d->off};
     int u;
 
-    for (u = 0; u < units; u++, keys += s->unit) {
-        ov_tile_zero_();
-        ov_tile_multiply_(pieces, pieces, false, &x, keys, s->wide, NULL);
-        ov_tile_store_(d->scores + u * 32, LD);
-    }
+    for (u = 0; u < units; u++, keys += s->unit)
+        sums(pieces, s->vectors, &x, true, keys, s->wide, d->scores + u * 32,
+             LD);
 }
 
 OV_TILE_INLINE void
@@ -314,11 +333,9 @@ mix(const int pieces, const struct size *s, struct desk *d, const char *values,
     struct ov_tile_rows x = {d->p, LINE_P, 2 * SPAN, d->off};
     int u;
 
-    for (u = 0; u < s->wide; u++, values += s->span / (size_t)s->wide) {
-        ov_tile_load_(d->mixed + u * 32, HD);
-        ov_tile_multiply_(pieces, pieces, false, &x, values, units, NULL);
-        ov_tile_store_(d->mixed + u * 32, HD);
-    }
+    for (u = 0; u < s->wide; u++, values += s->span / (size_t)s->wide)
+        sums(pieces, s->vectors, &x, false, values, units, d->mixed + u * 32,
+             HD);
 }
 
 /* Queries i..i+n-1. */
@@ -384,7 +401,8 @@ ov_attend_tiles_run(const struct ov_attend *a, const struct ov_attend_head *h,
     struct desk *d = room;
     int i, n;
 
-    ov_amx_begin(64);
+    if (!s.vectors)
+        ov_amx_begin(64);
     memset(d->p, 0, sizeof d->p); /* rows that are not there are numbers */
     for (i = 0; i < nq; i += n) {
         n = nq - i < ROWS ? nq - i : ROWS;
@@ -394,7 +412,8 @@ ov_attend_tiles_run(const struct ov_attend *a, const struct ov_attend_head *h,
             block(PIECES, a, h, &s, d, i, n, nq, nk);
         put(h, d, i, n, a->hd);
     }
-    ov_amx_end();
+    if (!s.vectors)
+        ov_amx_end();
 }
 
 #else

@@ -51,6 +51,7 @@ libov_a_SOURCES += \
 	libcommon/math/tiles.c libcommon/math/tiles.h \
 	libcommon/math/tiles_weights.c libcommon/math/tiles_weights.h \
 	libcommon/math/tiles_cut.h libcommon/math/tiles_multiply.h \
+	libcommon/math/tiles_vectors.c libcommon/math/tiles_vectors.h \
 	libcommon/math/pool.c libcommon/math/pool.h
 OV_TESTS += tests/unit/t_packed tests/unit/t_pool tests/unit/t_vec \
 	tests/unit/t_tiles

@@ -364,7 +364,7 @@ round_row(const struct integers *q, const float *x, int r, int n,
 
     if (q->by->round != NULL && as != OV_INPUTS_S16) {
         g = n / OV_GROUP;
-        q->by->round(g, x, as, to, xs, sum);
+        q->by->round(g, x, to, xs, sum);
         x += OV_GROUP * g;
         n -= OV_GROUP * g;
     }
@@ -376,8 +376,7 @@ round_row(const struct integers *q, const float *x, int r, int n,
                 ((int16_t *)(void *)to)[g * OV_GROUP + i] = (int16_t)v[i];
         else
             for (i = 0; i < OV_GROUP; i++)
-                to[g * OV_GROUP + i] =
-                    (char)((int)v[i] + (as == OV_INPUTS_U8 ? 128 : 0));
+                to[g * OV_GROUP + i] = (char)(int)v[i];
     }
 }
 
@@ -403,7 +402,7 @@ pass(const struct integers *q, int i, int m, int j)
            groups = (size_t)q->groups;
     ov_tile_int *const *run = four ? q->by->int4 : q->by->int8;
     int tiles, n, most = four ? q->by->rows4 : q->by->rows8;
-    float t[OV_TILE_ROWS * OV_PANEL];
+    float t[OV_INT_ROWS * OV_PANEL];
 
     for (tiles = (m + most - 1) / most; tiles > 0; tiles--, i += n, m -= n) {
         n = (m + tiles - 1) / tiles;
@@ -468,9 +467,9 @@ work_integers(void *arg, int part)
     int64_t np = (q->w->rows + OV_PANEL - 1) / OV_PANEL;
     int from = (int)(np * part / q->parts), i, m, j;
     int to = (int)(np * (part + 1) / q->parts);
-    int near = (int)(NEAR / q->ldx) / OV_TILE_ROWS * OV_TILE_ROWS;
+    int near = (int)(NEAR / q->ldx) / OV_INT_ROWS * OV_INT_ROWS;
 
-    near = near > 0 ? near : OV_TILE_ROWS;
+    near = near > 0 ? near : OV_INT_ROWS;
     from = streams(q, from, to);
     for (i = 0; i < q->m; i += m) {
         m = q->m - i < near ? q->m - i : near;

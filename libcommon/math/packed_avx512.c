@@ -38,48 +38,62 @@ TILE(8, 1)
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vnni")))
 #define INLINE VNNI static inline __attribute__((always_inline))
 
+typedef int32_t four __attribute__((may_alias, aligned(1)));
+
 INLINE __m512i
 four_times(const void *p) /* 4 bytes, in all places */
 {
-    int32_t v;
-
-    memcpy(&v, p, sizeof v);
-    return _mm512_set1_epi32(v);
+    return _mm512_set1_epi32(*(const four *)p);
 }
 
-/* Inputs are 0..255 here, by 128 too large: so much of the weights' sums is
- * taken off again. */
+/* s += sums of four of u, which have no sign, times the four bytes at p.
+ * gcc 12 would copy s before and after. */
+INLINE __m512i
+dot_four(__m512i s, __m512i u, const char *p)
+{
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0"
+            : "+v"(s)
+            : "v"(u), "m"(*(const four *)(const void *)p));
+    return s;
+}
+
+INLINE __m512i
+dot(__m512i s, __m512i u, __m512i v)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(s) : "v"(u), "v"(v));
+    return s;
+}
+
+/* Weights become 0..255, by 128 too large, since of the two it is they that
+ * have no sign here: so much of the inputs' sum is taken off before. */
 INLINE void
 int8_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
-          size_t lds, const char *w, size_t far, float *y)
+          const int32_t *sum, size_t lds, const char *w, size_t far, float *y)
 {
     const __m512i more = _mm512_set1_epi8((char)128);
-    __m512i s[OV_TILE_ROWS], over, u;
-    __m512 f[OV_TILE_ROWS];
+    __m512i s[OV_INT_ROWS], u;
+    __m512 f[OV_INT_ROWS];
     int g, l, r;
 
     UNROLL
     for (r = 0; r < R; r++)
         f[r] = _mm512_setzero_ps();
     for (g = 0; g < groups; g++) {
-        over = _mm512_setzero_si512();
         UNROLL
         for (r = 0; r < R; r++)
-            s[r] = _mm512_setzero_si512();
+            s[r] = _mm512_set1_epi32(-16 * sum[(size_t)r * lds + (size_t)g]);
         for (l = 0; l < OV_GROUP / 4; l++, x += 4, w += 64) {
             __builtin_prefetch(w + far);
-            u = _mm512_loadu_si512(w);
-            over = _mm512_dpbusd_epi32(over, more, u);
+            u = _mm512_xor_si512(_mm512_loadu_si512(w), more);
             UNROLL
             for (r = 0; r < R; r++)
-                s[r] = _mm512_dpbusd_epi32(s[r],
-                                           four_times(x + (size_t)r * ldx), u);
+                s[r] = dot_four(s[r], u, x + (size_t)r * ldx);
         }
         UNROLL
         for (r = 0; r < R; r++)
             f[r] = _mm512_fmadd_ps(
                 _mm512_set1_ps(xs[(size_t)r * lds + (size_t)g]),
-                _mm512_cvtepi32_ps(_mm512_sub_epi32(s[r], over)), f[r]);
+                _mm512_cvtepi32_ps(s[r]), f[r]);
     }
     UNROLL
     for (r = 0; r < R; r++)
@@ -91,8 +105,8 @@ int4_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
           const int32_t *sum, size_t lds, const char *w, size_t far, float *y)
 {
     const __m512i low = _mm512_set1_epi8(15);
-    __m512i s[OV_TILE_ROWS], u, lo, hi;
-    __m512 f[OV_TILE_ROWS], factor;
+    __m512i s[OV_INT_ROWS], u, lo, hi;
+    __m512 f[OV_INT_ROWS], factor;
     int g, l, r;
 
     UNROLL
@@ -114,8 +128,8 @@ int4_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
             for (r = 0; r < R; r++) {
                 const char *at = x + (size_t)r * ldx;
 
-                s[r] = _mm512_dpbusd_epi32(s[r], lo, four_times(at));
-                s[r] = _mm512_dpbusd_epi32(s[r], hi, four_times(at + 4));
+                s[r] = dot_four(s[r], lo, at);
+                s[r] = dot_four(s[r], hi, at + 4);
             }
         }
         factor = (__m512)_mm512_slli_epi32(
@@ -140,10 +154,11 @@ enum { AHEAD = 1024 /* bytes that a stream is asked for in advance */ };
  * for of a far one has left the first cache before it is used. */
 INLINE void
 int8_streams(const int R, int groups, const char *x, size_t ldx,
-             const float *xs, size_t lds, const char *w, size_t far, float *y)
+             const float *xs, const int32_t *sum, size_t lds, const char *w,
+             size_t far, float *y)
 {
     const __m512i more = _mm512_set1_epi8((char)128);
-    __m512i s[OV_STREAM_ROWS][OV_STREAMS], over[OV_STREAMS], u[OV_STREAMS], v;
+    __m512i s[OV_STREAM_ROWS][OV_STREAMS], u[OV_STREAMS], v;
     __m512 f[OV_STREAM_ROWS][OV_STREAMS], by;
     int g, l, r, c;
 
@@ -154,21 +169,23 @@ int8_streams(const int R, int groups, const char *x, size_t ldx,
         f[r][c] = _mm512_setzero_ps();
     for (g = 0; g < groups; g++) {
         UNROLL
+        for (r = 0; r < R; r++)
+            UNROLL
         for (c = 0; c < OV_STREAMS; c++)
-            over[c] = s[0][c] = s[R - 1][c] = _mm512_setzero_si512();
+            s[r][c] = _mm512_set1_epi32(-16 * sum[(size_t)r * lds + (size_t)g]);
         for (l = 0; l < OV_GROUP / 4; l++, x += 4, w += 64) {
             UNROLL
             for (c = 0; c < OV_STREAMS; c++) {
                 __builtin_prefetch(w + (size_t)c * far + AHEAD);
-                u[c] = _mm512_loadu_si512(w + (size_t)c * far);
-                over[c] = _mm512_dpbusd_epi32(over[c], more, u[c]);
+                u[c] = _mm512_xor_si512(
+                    _mm512_loadu_si512(w + (size_t)c * far), more);
             }
             UNROLL
             for (r = 0; r < R; r++) {
                 v = four_times(x + (size_t)r * ldx);
                 UNROLL
                 for (c = 0; c < OV_STREAMS; c++)
-                    s[r][c] = _mm512_dpbusd_epi32(s[r][c], v, u[c]);
+                    s[r][c] = dot(s[r][c], u[c], v);
             }
         }
         UNROLL
@@ -176,9 +193,8 @@ int8_streams(const int R, int groups, const char *x, size_t ldx,
             by = _mm512_set1_ps(xs[(size_t)r * lds + (size_t)g]);
             UNROLL
             for (c = 0; c < OV_STREAMS; c++)
-                f[r][c] = _mm512_fmadd_ps(
-                    by, _mm512_cvtepi32_ps(_mm512_sub_epi32(s[r][c], over[c])),
-                    f[r][c]);
+                f[r][c] =
+                    _mm512_fmadd_ps(by, _mm512_cvtepi32_ps(s[r][c]), f[r][c]);
         }
     }
     UNROLL
@@ -222,9 +238,8 @@ int4_streams(const int R, int groups, const char *x, size_t ldx,
                 for (r = 0; r < R; r++) {
                     const char *at = x + (size_t)r * ldx;
 
-                    s[r][c] = _mm512_dpbusd_epi32(s[r][c], lo, four_times(at));
-                    s[r][c] =
-                        _mm512_dpbusd_epi32(s[r][c], hi, four_times(at + 4));
+                    s[r][c] = dot_four(s[r][c], lo, at);
+                    s[r][c] = dot_four(s[r][c], hi, at + 4);
                 }
             }
         }
@@ -255,8 +270,7 @@ int4_streams(const int R, int groups, const char *x, size_t ldx,
         int groups, const void *x, size_t ldx, const float *xs,                \
         const int32_t *sum, size_t lds, const void *w, size_t far, float *y)   \
     {                                                                          \
-        (void)sum;                                                             \
-        int8_##kind(R, groups, x, ldx, xs, lds, w, far, y);                    \
+        int8_##kind(R, groups, x, ldx, xs, sum, lds, w, far, y);               \
     }                                                                          \
     VNNI static void int4_##kind##_##R(                                        \
         int groups, const void *x, size_t ldx, const float *xs,                \
@@ -274,6 +288,10 @@ INTS(5)
 INTS(6)
 INTS(7)
 INTS(8)
+INTS(9)
+INTS(10)
+INTS(11)
+INTS(12)
 INTS_OF(1, streams)
 INTS_OF(2, streams)
 
@@ -281,10 +299,8 @@ INTS_OF(2, streams)
 
 /* As math/packed.c does it, in the same steps. */
 VNNI static void
-round_groups(int groups, const float *x, enum ov_inputs as, char *to, float *xs,
-             int32_t *sum)
+round_groups(int groups, const float *x, char *to, float *xs, int32_t *sum)
 {
-    const __m512i low = _mm512_set1_epi32(as == OV_INPUTS_U8 ? 128 : 0);
     const __m512 magic = _mm512_set1_ps(12582912.0f);
     int g, i;
 
@@ -307,7 +323,7 @@ round_groups(int groups, const float *x, enum ov_inputs as, char *to, float *xs,
             v[i] = _mm512_sub_ps(_mm512_add_ps(v[i], magic), magic);
             n[i] = _mm512_cvttps_epi32(v[i]);
             _mm_storeu_si128((__m128i *)(to + 16 * i),
-                             _mm512_cvtepi32_epi8(_mm512_add_epi32(n[i], low)));
+                             _mm512_cvtepi32_epi8(n[i]));
         }
         xs[g] = most / 127 + none;
         sum[g] = 8 * _mm512_reduce_add_epi32(_mm512_add_epi32(n[0], n[1]));
@@ -327,11 +343,15 @@ round_groups(int groups, const float *x, enum ov_inputs as, char *to, float *xs,
 const struct ov_kernels ov_kernels_avx512 = {.name = "avx512", FLOATS};
 
 #define INTEGERS                                                               \
-    .inputs8 = OV_INPUTS_U8, .rows8 = 8, .rows4 = 8,                           \
-    .int8 = {NULL,        int8_tile_1, int8_tile_2, int8_tile_3, int8_tile_4,  \
-             int8_tile_5, int8_tile_6, int8_tile_7, int8_tile_8},              \
-    .int4 = {NULL,        int4_tile_1, int4_tile_2, int4_tile_3, int4_tile_4,  \
-             int4_tile_5, int4_tile_6, int4_tile_7, int4_tile_8},              \
+    .inputs8 = OV_INPUTS_S8, .rows8 = 12, .rows4 = 12,                         \
+    .int8 = {NULL,         int8_tile_1,  int8_tile_2,  int8_tile_3,            \
+             int8_tile_4,  int8_tile_5,  int8_tile_6,  int8_tile_7,            \
+             int8_tile_8,  int8_tile_9,  int8_tile_10, int8_tile_11,           \
+             int8_tile_12},                                                    \
+    .int4 = {NULL,         int4_tile_1,  int4_tile_2,  int4_tile_3,            \
+             int4_tile_4,  int4_tile_5,  int4_tile_6,  int4_tile_7,            \
+             int4_tile_8,  int4_tile_9,  int4_tile_10, int4_tile_11,           \
+             int4_tile_12},                                                    \
     .streams8 = {NULL, int8_streams_1, int8_streams_2},                        \
     .streams4 = {NULL, int4_streams_1, int4_streams_2}, .round = round_groups
 

@@ -12,6 +12,7 @@
 
 enum {
     OV_TILE_ROWS = 8,
+    OV_INT_ROWS = 12,
     OV_TILE_PANELS = 4,
     OV_STREAMS = 4,
     OV_STREAM_ROWS = 2
@@ -25,18 +26,17 @@ typedef void ov_tile(int k, const float *x, size_t ldx, const float *w,
 /* y [rows, 16] = sums of a panel of integers, over groups of 32 inputs:
  * factors xs times sums of integer products; rows of x are ldx bytes apart,
  * those of xs and sum lds values.  sum: 8 times the sum of the inputs of a
- * group, for weights of 4 bits.  far: bytes to the next panel. */
+ * group.  far: bytes to the next panel. */
 typedef void ov_tile_int(int groups, const void *x, size_t ldx, const float *xs,
                          const int32_t *sum, size_t lds, const void *w,
                          size_t far, float *y);
 
 /* Integers of the inputs that a kernel reads. */
-enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16, OV_INPUTS_U8 /* plus 128 */ };
+enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16 };
 
-/* Groups of 32 inputs as integers, their factors, and 8 times their sums; as
- * is S8 or U8. */
-typedef void ov_round(int groups, const float *x, enum ov_inputs as, char *to,
-                      float *xs, int32_t *sum);
+/* Groups of 32 inputs as S8, their factors, and 8 times their sums. */
+typedef void ov_round(int groups, const float *x, char *to, float *xs,
+                      int32_t *sum);
 
 /* The kernels of one kind of processor. */
 struct ov_kernels {
@@ -47,7 +47,7 @@ struct ov_kernels {
     ov_tile *last[OV_TILE_ROWS + 1]; /* one */
     enum ov_inputs inputs8;          /* of weights of 8 bits; of 4: S8 */
     int rows8, rows4;
-    ov_tile_int *int8[OV_TILE_ROWS + 1], *int4[OV_TILE_ROWS + 1];
+    ov_tile_int *int8[OV_INT_ROWS + 1], *int4[OV_INT_ROWS + 1];
     /* Or NULL: for so many rows, of OV_STREAMS panels at once, which are far
      * bytes apart, to y [OV_STREAMS, rows, 16]. */
     ov_tile_int *streams8[OV_STREAM_ROWS + 1], *streams4[OV_STREAM_ROWS + 1];

@@ -58,6 +58,8 @@ struct ov_tensor {
     /* A weight that is multiplied with many rows again and again: where a
      * copy for the tile unit is kept (math/tiles.h).  NULL: none is. */
     struct ov_tiles_place *place;
+    bool rounds; /* BF16 that somebody made of more: inputs may be rounded to
+                  * bfloat16 as well */
 };
 
 /* Several sequences packed one behind the other into the rows of a tensor.

@@ -22,6 +22,7 @@
 #include "math/gemm.h"
 #include "math/pool.h"
 #include "math/tiles_multiply.h"
+#include "math/tiles_vectors.h"
 
 enum {
     T = OV_T,
@@ -146,14 +147,14 @@ cut_part(void *arg, int part)
 /* One for each kind, so that each is a loop without questions. */
 #define KIND(px, pw)                                                           \
     OV_TILE_CODE static void sums_##px##_##pw(                                 \
-        const struct ov_tile_rows *x, bool first, const char *w, int n,        \
-        bool half, struct ov_tile_ahead *a, float *sum)                        \
+        const struct ov_tile_rows *x, int rows, bool first, const char *w,     \
+        int n, struct ov_tile_ahead *a, float *sum)                            \
     {                                                                          \
         if (first)                                                             \
             ov_tile_zero_();                                                   \
         else                                                                   \
             ov_tile_load_(sum, UNIT);                                          \
-        if (half)                                                              \
+        if (rows <= OV_T)                                                      \
             ov_tile_multiply_(px, pw, true, x, w, n, a);                       \
         else                                                                   \
             ov_tile_multiply_(px, pw, false, x, w, n, a);                      \
@@ -164,12 +165,21 @@ KIND(3, 1)
 KIND(3, 2)
 KIND(3, 3)
 
-typedef void sums(const struct ov_tile_rows *x, bool first, const char *w,
-                  int n, bool half, struct ov_tile_ahead *a, float *sum);
+static void
+sums_vectors(const struct ov_tile_rows *x, int rows, bool first, const char *w,
+             int n, struct ov_tile_ahead *a, float *sum)
+{
+    ov_tiles_by_vectors(x, rows, first, w, n, a, sum, UNIT);
+}
+
+typedef void sums(const struct ov_tile_rows *x, int rows, bool first,
+                  const char *w, int n, struct ov_tile_ahead *a, float *sum);
 
 static sums *
 kind_of(int px, int pw)
 {
+    if (ov_bf16_unit() == OV_UNIT_VECTORS)
+        return sums_vectors;
     return px == 1   ? sums_1_1
            : pw == 1 ? sums_3_1
            : pw == 2 ? sums_3_2
@@ -294,13 +304,14 @@ work_units(const struct product *q, int k, int from, int n, int first, int end,
 
             for (t = first; t < end; t++) {
                 bool last = at + tiles == q->tiles;
+                int rows = q->rows - t * UNIT;
 
                 x.at = q->cut + (size_t)(t * UNIT) * x.ld;
                 x.off = q->off + at;
                 sum = all + (size_t)(o * q->pairs + t) * TILE;
                 if (last)
                     ask_results(q, &q->map[k], (from + o) * UNIT, t);
-                run(&x, at == 0, b, tiles, q->rows - t * UNIT <= T, &a, sum);
+                run(&x, rows < UNIT ? rows : UNIT, at == 0, b, tiles, &a, sum);
                 if (last)
                     put(q, &q->map[k], (from + o) * UNIT, t, sum);
             }
@@ -334,8 +345,10 @@ work(void *arg, int part)
     struct product *q = arg;
     char *room = q->room + (size_t)part * q->each;
     int all = q->by_rows ? q->pairs : q->units, at, end;
+    bool unit = ov_bf16_unit() == OV_UNIT_TILES;
 
-    ov_amx_begin(64);
+    if (unit)
+        ov_amx_begin(64);
     while ((at = atomic_fetch_add(&q->next, q->step)) < all) {
         end = all - at < q->step ? all : at + q->step;
         if (q->by_rows)
@@ -343,7 +356,8 @@ work(void *arg, int part)
         else
             work_some(q, at, end, 0, q->pairs, room);
     }
-    ov_amx_end();
+    if (unit)
+        ov_amx_end();
 }
 
 /* --- memory: kept by the thread --- */
@@ -384,7 +398,11 @@ keep(size_t bytes)
 bool
 ov_tiles_can(const struct ov_tensor *w)
 {
-    return (ov_amx() & OV_AMX_BF16) != 0 && w->form != OV_FORM_I4_PANELS &&
+    enum ov_unit unit = ov_bf16_unit();
+
+    if (unit == OV_UNIT_VECTORS) /* more pieces are slower than float32 */
+        return ov_tiles_round(w);
+    return unit == OV_UNIT_TILES && w->form != OV_FORM_I4_PANELS &&
            (w->form != OV_FORM_I8_PANELS || w->place != NULL);
 }
 
@@ -512,8 +530,9 @@ ov_tiles_count(const struct ov_tiles_rows *x)
 bool
 ov_tiles_round(const struct ov_tensor *w)
 {
-    return w->place != NULL &&
-           (w->form == OV_FORM_BF16 || w->form == OV_FORM_I8_PANELS);
+    return (w->place != NULL &&
+            (w->form == OV_FORM_BF16 || w->form == OV_FORM_I8_PANELS)) ||
+           w->rounds;
 }
 
 bool

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Products of many rows by the tile unit (AMX), and what stands beside them
- * in a network: norms before, activations and sums after.
+ * in a network: norms before, activations and sums after.  Where there is no
+ * such unit, but vdpbf16ps, those products whose inputs are rounded go the
+ * same way (math/tiles_vectors.h).
  * In: rows of float32, weights as they are stored.  Out: rows of float32. */
 #ifndef OV_MATH_TILES_H
 #define OV_MATH_TILES_H
@@ -59,15 +61,16 @@ bool ov_tiles_round(const struct ov_tensor *w);
 
 /* All n maps (at most OV_TILES_MAPS) of the same rows, which are cut into
  * pieces once.  As many threads as ov_gemm_threads said.  false, and y is as
- * it was: there is no tile unit here, or no memory, or a form it cannot take.
+ * it was: nothing here multiplies so, or no memory, or a form it cannot take.
  *
  * Factors are cut into pieces of bfloat16, which the unit multiplies and adds
- * up in float32.  With weights BF16 or I8_PANELS that have a place an input
- * is rounded to one piece, the nearest bfloat16; else it is cut into three,
- * which are all of it, and a weight into one (BF16, I8), two (F16) or three
- * (REAL).  Products of pieces below 2^-26 of the whole are left out (as
- * in Henry, Tang and Heinecke 2019, Leveraging the bfloat16 Artificial
- * Intelligence Datatype For Higher-Precision Computations).  What is below
+ * up in float32.  With weights BF16 or I8_PANELS that have a place, or BF16
+ * of which it is said (rounds), an input is rounded to one piece, the nearest
+ * bfloat16; else it is cut into three, which are all of it, and a weight into
+ * one (BF16, I8), two (F16) or three (REAL).  Products of pieces below 2^-26
+ * of the whole are left out (as in Henry, Tang and Heinecke 2019, Leveraging
+ * the bfloat16 Artificial Intelligence Datatype For Higher-Precision
+ * Computations).  What is below
  * 2^-126 counts as zero, and an infinite factor may give what is no number.
  * A row of y is the same in bytes however many there are and whatever the
  * number of threads. */

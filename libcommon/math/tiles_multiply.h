@@ -33,7 +33,7 @@ struct ov_tile_ahead {
     int lines;           /* of each, at a step */
 };
 
-OV_TILE_INLINE void
+OV_AVX_INLINE void
 ov_tile_ask_(struct ov_tile_ahead *a)
 {
     int i;

@@ -397,7 +397,10 @@ ov_tiles_keep(struct ov_tiles_place *p, const struct ov_tensor *w, int taps)
     struct ov_tiles_weights v;
 
     set_sizes(&v, w, taps);
-    return (ov_amx() & OV_AMX_BF16) != 0 && in_place(p, &v, taps) != NULL;
+    return (ov_bf16_unit() == OV_UNIT_TILES ||
+            (ov_bf16_unit() == OV_UNIT_VECTORS &&
+             ov_tiles_pieces(w->form) == 1)) &&
+           in_place(p, &v, taps) != NULL;
 }
 
 bool

@@ -192,14 +192,20 @@ plan_metadata(struct job *j, struct ov_err *err)
 
     while (ov_weights_scalar(j->w, scalars) != NULL)
         scalars++;
-    room = scalars + ov_json_size(meta) + 1;
+    room = scalars + ov_json_size(meta) + 2;
     j->meta = calloc(room, sizeof *j->meta);
     j->texts = calloc(room, sizeof *j->texts);
     if (j->meta == NULL || j->texts == NULL)
         return no_memory(err);
     while (ov_json_next(meta, &at, &key, &v)) {
+        if (strcmp(key, OV_QUANTISE_KEY) == 0)
+            continue;
         j->meta[j->meta_n][0] = key;
         j->meta[j->meta_n++][1] = ov_json_string(v);
+    }
+    if (j->as == OV_QUANTISE_BF16) {
+        j->meta[j->meta_n][0] = OV_QUANTISE_KEY;
+        j->meta[j->meta_n++][1] = "bf16";
     }
     for (; j->texts_n < scalars; j->texts_n++) {
         key = ov_weights_scalar(j->w, j->texts_n);

@@ -11,13 +11,17 @@
 
 #include "math/narrow.h"
 #include "math/tiles.h"
+#include "model/quantise.h"
 
 enum { NAME = 256, DIM_MAX = 1 << 24 };
 
 void
 ov_bind_init(struct ov_bind *b, const struct ov_weights *w, const char *prefix)
 {
+    const char *type = w != NULL ? ov_weights_meta(w, OV_QUANTISE_KEY) : NULL;
+
     *b = (struct ov_bind){.w = w, .prefix = prefix};
+    b->rounds = type != NULL && strcmp(type, "bf16") == 0;
 }
 
 void
@@ -187,6 +191,7 @@ stay_narrow(struct ov_bind *b, struct ov_tensor *t, const struct ov_array *a)
               : a->dtype == OV_F16 ? OV_FORM_F16
                                    : OV_FORM_BF16;
     t->narrow = a->data;
+    t->rounds = b->rounds && t->form == OV_FORM_BF16;
     if (t->form == OV_FORM_I8)
         t->scale = scale_of(b, a, t->rows);
     return t->form != OV_FORM_I8 || t->scale != NULL;
@@ -206,6 +211,7 @@ widen(struct ov_bind *b, struct ov_tensor *t)
     t->form = OV_FORM_REAL;
     t->narrow = NULL;
     t->scale = NULL;
+    t->rounds = false;
     return true;
 }
 
@@ -378,6 +384,7 @@ ov_bind_rows(struct ov_bind *b, const struct ov_tensor *t, int from, int rows)
     }
     y->narrow = (const char *)t->narrow + row_bytes(t) * (size_t)from;
     y->scale = t->scale != NULL ? t->scale + from : NULL;
+    y->rounds = t->rounds;
     return y;
 }
 

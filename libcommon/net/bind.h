@@ -24,6 +24,7 @@ struct ov_bind {
      * place where its first product with many rows keeps a copy for the tile
      * unit, if there is one (math/tiles.h): as many bytes as it has. */
     bool keeps;
+    bool rounds; /* BF16 in w was made by ov_weights_quantise */
     struct ov_err err; /* the first thing that went wrong */
 };
 

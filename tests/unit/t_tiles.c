@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Products of many rows by the tile unit: as near the definition as float32
+/* Products of many rows by the tile unit, or by vectors of bfloat16 where
+ * inputs are rounded: as near the definition as float32
  * is (with weights of bfloat16: when inputs are rounded, too), and the same
  * bytes for any number of rows and threads, with weights kept in order or
  * not; windows, norms, activations and sums beside them.
@@ -160,17 +161,49 @@ test(enum ov_form form, int m, int in, int out)
     ok(d <= 1, "and without a bias (%.3f)", d);
 }
 
+/* Weights of bfloat16 that are put in order once, inputs rounded. */
+static void
+test_rounded(int m, int in, int out)
+{
+    struct ov_tiles_place place = {NULL};
+    struct ov_tensor t;
+    double d;
+    int r, n;
+
+    make(&t, OV_FORM_BF16, out, in);
+    t.place = &place;
+    y[m * out] = 1234;
+    if (!ov_tiles_product(m, x, &t, b, y))
+        exit(99);
+    d = off(true, m, in, out, b);
+    ok(d <= 1 && y[m * out] == 1234,
+       "rounded, %d rows, %d -> %d: near (%.3f of the bound)", m, in, out, d);
+    ov_gemm_threads(2);
+    for (r = 0; r < m; r += n) {
+        n = m - r < 33 ? m - r : 33;
+        ov_tiles_product(n, x + r * in, &t, b, z + r * out);
+    }
+    ov_gemm_threads(1);
+    ok(memcmp(y, z, sizeof *y * (size_t)m * (size_t)out) == 0,
+       "the same bytes in chunks and by two threads");
+    ov_tiles_forget(&place);
+}
+
 /* What is no number stays in its row. */
 static void
 test_nan(void)
 {
+    struct ov_tiles_place place = {NULL};
     struct ov_tensor t;
     float was = x[40 * 64 + 5];
     int i, bad = 0;
 
     make(&t, OV_FORM_BF16, 48, 64);
+    t.place = &place;
     x[40 * 64 + 5] = NAN;
-    ov_tiles_product(64, x, &t, NULL, y);
+    if (!ov_tiles_product(64, x, &t, NULL, y))
+        exit(99);
+    ov_tiles_forget(&place);
     for (i = 0; i < 64 * 48; i++)
         bad += isnan(y[i]) != (i / 48 == 40);
     ok(bad == 0, "what is no number stays in its row (%d)", bad);
@@ -288,32 +321,48 @@ test_maps(void)
     ok(same, "three maps at once are the same as one after the other");
 }
 
-int
-main(void)
-{
-    static const int sizes[][3] = {
-        {1, 1, 1},        {48, 64, 64},    {50, 768, 100}, {155, 896, 37},
-        {33, 1030, 16},   {161, 100, 128}, {64, 31, 33},   {330, 65, 17},
-        {16, 2080, 1090}, {17, 2077, 40}};
-    enum ov_form f;
-    size_t i;
+static const int sizes[][3] = {
+    {1, 1, 1},        {48, 64, 64},    {50, 768, 100}, {155, 896, 37},
+    {33, 1030, 16},   {161, 100, 128}, {64, 31, 33},   {330, 65, 17},
+    {16, 2080, 1090}, {17, 2077, 40}};
 
-    if ((ov_amx() & OV_AMX_BF16) == 0) {
-        skip("tiles", "this processor has not got them");
-        return tap_done();
-    }
-    for (i = 0; i < sizeof x / sizeof *x; i++)
-        x[i] = noise();
-    for (i = 0; i < SIZE; i++)
-        w[i] = noise();
-    for (i = 0; i < OUT; i++)
-        b[i] = noise();
-    for (f = OV_FORM_REAL; f <= OV_FORM_I8; f++)
-        for (i = 0; i < sizeof sizes / sizeof *sizes; i++)
-            test(f, sizes[i][0], sizes[i][1], sizes[i][2]);
+enum { SIZES = sizeof sizes / sizeof *sizes };
+
+/* By both. */
+static void
+test_one_piece(void)
+{
+    int i;
+
+    for (i = 0; i < SIZES; i++)
+        test_rounded(sizes[i][0], sizes[i][1], sizes[i][2]);
     test_nan();
     test_panels(75, 96, 48);
     test_panels(20, 101, 70);
+}
+
+static void
+test_vectors(void)
+{
+    struct ov_tensor t;
+
+    make(&t, OV_FORM_BF16, 48, 64);
+    ok(!ov_tiles_product(64, x, &t, NULL, y), "vectors: not in more pieces");
+    make(&t, OV_FORM_REAL, 48, 64);
+    ok(!ov_tiles_product(64, x, &t, NULL, y), "nor float32");
+    test_one_piece();
+}
+
+static void
+test_unit(void)
+{
+    enum ov_form f;
+    int i;
+
+    for (f = OV_FORM_REAL; f <= OV_FORM_I8; f++)
+        for (i = 0; i < SIZES; i++)
+            test(f, sizes[i][0], sizes[i][1], sizes[i][2]);
+    test_one_piece();
     test_maps();
     for (i = 0; i < 2; i++) {
         bool keeps = i == 1;
@@ -331,5 +380,26 @@ main(void)
             &(struct ov_tiles_rows){NULL, 270, 768, 1, 1, 1, w, b, 1e-5f}, 48,
             OV_ACT_NONE, keeps);
     }
+}
+
+int
+main(void)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof x / sizeof *x; i++)
+        x[i] = noise();
+    for (i = 0; i < SIZE; i++)
+        w[i] = noise();
+    for (i = 0; i < OUT; i++)
+        b[i] = noise();
+    if (ov_bf16_use(OV_UNIT_TILES))
+        test_unit();
+    else
+        skip("tiles", "this processor has not got them");
+    if (ov_bf16_use(OV_UNIT_VECTORS))
+        test_vectors();
+    else
+        skip("vectors of bfloat16", "this processor has not got them");
     return tap_done();
 }
