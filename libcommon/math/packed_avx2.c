@@ -106,7 +106,7 @@ int8_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
  * which 16 bits hold the sums of all 16 that a group adds up. */
 INLINE void
 int4_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
-          const int32_t *sum, size_t lds, const char *w, size_t far, float *y)
+          const int32_t *less, size_t lds, const char *w, size_t far, float *y)
 {
     const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
     __m256 f[4][2], factor;
@@ -152,7 +152,7 @@ int4_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
                 size_t at = (size_t)r * lds + (size_t)g;
 
                 t = _mm256_madd_epi16(s[r][c], ones);
-                t = _mm256_sub_epi32(t, _mm256_set1_epi32(sum[at]));
+                t = _mm256_add_epi32(t, _mm256_set1_epi32(less[at]));
                 f[r][c] = _mm256_fmadd_ps(
                     _mm256_mul_ps(_mm256_set1_ps(xs[at]), factor),
                     _mm256_cvtepi32_ps(t), f[r][c]);
@@ -168,18 +168,19 @@ int4_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
 
 #define INT8(R)                                                                \
     TARGET static void int8_##R(                                               \
-        int groups, const void *x, size_t ldx, const float *xs,                \
-        const int32_t *sum, size_t lds, const void *w, size_t far, float *y)   \
+        int groups, int span, const void *x, size_t ldx, const float *xs,      \
+        const int32_t *less, size_t lds, const void *w, size_t far, float *y)  \
     {                                                                          \
-        (void)sum;                                                             \
+        (void)less, (void)span;                                                \
         int8_tile(R, groups, x, ldx, xs, lds, w, far, y);                      \
     }
 #define INT4(R)                                                                \
     TARGET static void int4_##R(                                               \
-        int groups, const void *x, size_t ldx, const float *xs,                \
-        const int32_t *sum, size_t lds, const void *w, size_t far, float *y)   \
+        int groups, int span, const void *x, size_t ldx, const float *xs,      \
+        const int32_t *less, size_t lds, const void *w, size_t far, float *y)  \
     {                                                                          \
-        int4_tile(R, groups, x, ldx, xs, sum, lds, w, far, y);                 \
+        (void)span;                                                            \
+        int4_tile(R, groups, x, ldx, xs, less, lds, w, far, y);                \
     }
 
 INT8(1)

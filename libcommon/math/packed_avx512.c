@@ -64,11 +64,17 @@ dot(__m512i s, __m512i u, __m512i v)
     return s;
 }
 
+/* Bytes to four more inputs of a row, and to the next row: of more rows than
+ * streams take they are woven (math/packed_kernel.h). */
+#define NEXT(R) ((R) > OV_STREAM_ROWS ? 4 * (size_t)(R) : 4)
+#define BELOW(R) ((R) > OV_STREAM_ROWS ? 4 : ldx)
+
 /* Weights become 0..255, by 128 too large, since of the two it is they that
  * have no sign here: so much of the inputs' sum is taken off before. */
 INLINE void
-int8_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
-          const int32_t *sum, size_t lds, const char *w, size_t far, float *y)
+int8_tile(const int R, int groups, int span, const char *x, size_t ldx,
+          const float *xs, const int32_t *less, size_t lds, const char *w,
+          size_t far, float *y)
 {
     const __m512i more = _mm512_set1_epi8((char)128);
     __m512i s[OV_INT_ROWS], u;
@@ -78,22 +84,23 @@ int8_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
     UNROLL
     for (r = 0; r < R; r++)
         f[r] = _mm512_setzero_ps();
-    for (g = 0; g < groups; g++) {
+    for (g = 0; groups > 0; g++, groups -= span) {
         UNROLL
         for (r = 0; r < R; r++)
-            s[r] = _mm512_set1_epi32(-16 * sum[(size_t)r * lds + (size_t)g]);
-        for (l = 0; l < OV_GROUP / 4; l++, x += 4, w += 64) {
+            s[r] = _mm512_set1_epi32(less[(size_t)r * lds + (size_t)g]);
+        span = span < groups ? span : groups;
+        for (l = 0; l < span * OV_GROUP / 4; l++, x += NEXT(R), w += 64) {
             __builtin_prefetch(w + far);
             u = _mm512_xor_si512(_mm512_loadu_si512(w), more);
             UNROLL
             for (r = 0; r < R; r++)
-                s[r] = dot_four(s[r], u, x + (size_t)r * ldx);
+                s[r] = dot_four(s[r], u, x + (size_t)r * BELOW(R));
         }
         UNROLL
         for (r = 0; r < R; r++)
-            f[r] = _mm512_fmadd_ps(
-                _mm512_set1_ps(xs[(size_t)r * lds + (size_t)g]),
-                _mm512_cvtepi32_ps(s[r]), f[r]);
+            f[r] =
+                _mm512_fmadd_ps(_mm512_set1_ps(xs[(size_t)r * lds + (size_t)g]),
+                                _mm512_cvtepi32_ps(s[r]), f[r]);
     }
     UNROLL
     for (r = 0; r < R; r++)
@@ -101,14 +108,16 @@ int8_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
 }
 
 INLINE void
-int4_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
-          const int32_t *sum, size_t lds, const char *w, size_t far, float *y)
+int4_tile(const int R, int groups, int span, const char *x, size_t ldx,
+          const float *xs, const int32_t *less, size_t lds, const char *w,
+          size_t far, float *y)
 {
     const __m512i low = _mm512_set1_epi8(15);
     __m512i s[OV_INT_ROWS], u, lo, hi;
     __m512 f[OV_INT_ROWS], factor;
     int g, l, r;
 
+    (void)span;
     UNROLL
     for (r = 0; r < R; r++)
         f[r] = _mm512_setzero_ps();
@@ -117,19 +126,19 @@ int4_tile(const int R, int groups, const char *x, size_t ldx, const float *xs,
 
         UNROLL
         for (r = 0; r < R; r++)
-            s[r] = _mm512_set1_epi32(-sum[(size_t)r * lds + (size_t)g]);
+            s[r] = _mm512_set1_epi32(less[(size_t)r * lds + (size_t)g]);
         __builtin_prefetch(w + far);
-        for (l = 0; l < OV_GROUP / 8; l++, x += 8, p += 64) {
+        for (l = 0; l < OV_GROUP / 8; l++, x += 2 * NEXT(R), p += 64) {
             __builtin_prefetch(p + far);
             u = _mm512_loadu_si512(p);
             lo = _mm512_and_si512(u, low);
             hi = _mm512_and_si512(_mm512_srli_epi16(u, 4), low);
             UNROLL
             for (r = 0; r < R; r++) {
-                const char *at = x + (size_t)r * ldx;
+                const char *at = x + (size_t)r * BELOW(R);
 
                 s[r] = dot_four(s[r], lo, at);
-                s[r] = dot_four(s[r], hi, at + 4);
+                s[r] = dot_four(s[r], hi, at + NEXT(R));
             }
         }
         factor = (__m512)_mm512_slli_epi32(
@@ -153,8 +162,8 @@ enum { AHEAD = 1024 /* bytes that a stream is asked for in advance */ };
 /* One stream is over before as much is under way as may be, and what is asked
  * for of a far one has left the first cache before it is used. */
 INLINE void
-int8_streams(const int R, int groups, const char *x, size_t ldx,
-             const float *xs, const int32_t *sum, size_t lds, const char *w,
+int8_streams(const int R, int groups, int span, const char *x, size_t ldx,
+             const float *xs, const int32_t *less, size_t lds, const char *w,
              size_t far, float *y)
 {
     const __m512i more = _mm512_set1_epi8((char)128);
@@ -162,6 +171,7 @@ int8_streams(const int R, int groups, const char *x, size_t ldx,
     __m512 f[OV_STREAM_ROWS][OV_STREAMS], by;
     int g, l, r, c;
 
+    (void)span;
     UNROLL
     for (r = 0; r < R; r++)
         UNROLL
@@ -172,13 +182,13 @@ int8_streams(const int R, int groups, const char *x, size_t ldx,
         for (r = 0; r < R; r++)
             UNROLL
         for (c = 0; c < OV_STREAMS; c++)
-            s[r][c] = _mm512_set1_epi32(-16 * sum[(size_t)r * lds + (size_t)g]);
+            s[r][c] = _mm512_set1_epi32(less[(size_t)r * lds + (size_t)g]);
         for (l = 0; l < OV_GROUP / 4; l++, x += 4, w += 64) {
             UNROLL
             for (c = 0; c < OV_STREAMS; c++) {
-                __builtin_prefetch(w + (size_t)c * far + AHEAD);
-                u[c] = _mm512_xor_si512(
-                    _mm512_loadu_si512(w + (size_t)c * far), more);
+                __builtin_prefetch(w + (size_t)c * far + AHEAD, 0, 2);
+                u[c] = _mm512_xor_si512(_mm512_loadu_si512(w + (size_t)c * far),
+                                        more);
             }
             UNROLL
             for (r = 0; r < R; r++) {
@@ -205,8 +215,8 @@ int8_streams(const int R, int groups, const char *x, size_t ldx,
 }
 
 INLINE void
-int4_streams(const int R, int groups, const char *x, size_t ldx,
-             const float *xs, const int32_t *sum, size_t lds, const char *w,
+int4_streams(const int R, int groups, int span, const char *x, size_t ldx,
+             const float *xs, const int32_t *less, size_t lds, const char *w,
              size_t far, float *y)
 {
     const __m512i low = _mm512_set1_epi8(15);
@@ -214,6 +224,7 @@ int4_streams(const int R, int groups, const char *x, size_t ldx,
     __m512 f[OV_STREAM_ROWS][OV_STREAMS], factor;
     int g, l, r, c;
 
+    (void)span;
     UNROLL
     for (r = 0; r < R; r++)
         UNROLL
@@ -224,13 +235,13 @@ int4_streams(const int R, int groups, const char *x, size_t ldx,
         for (r = 0; r < R; r++)
             UNROLL
         for (c = 0; c < OV_STREAMS; c++)
-            s[r][c] = _mm512_set1_epi32(-sum[(size_t)r * lds + (size_t)g]);
+            s[r][c] = _mm512_set1_epi32(less[(size_t)r * lds + (size_t)g]);
         for (l = 0; l < OV_GROUP / 8; l++, x += 8) {
             UNROLL
             for (c = 0; c < OV_STREAMS; c++) {
                 const char *p = w + OV_FACTORS_I4 + 64 * l + (size_t)c * far;
 
-                __builtin_prefetch(p + AHEAD);
+                __builtin_prefetch(p + AHEAD, 0, 2);
                 u = _mm512_loadu_si512(p);
                 lo = _mm512_and_si512(u, low);
                 hi = _mm512_and_si512(_mm512_srli_epi16(u, 4), low);
@@ -267,16 +278,16 @@ int4_streams(const int R, int groups, const char *x, size_t ldx,
 
 #define INTS_OF(R, kind)                                                       \
     VNNI static void int8_##kind##_##R(                                        \
-        int groups, const void *x, size_t ldx, const float *xs,                \
-        const int32_t *sum, size_t lds, const void *w, size_t far, float *y)   \
+        int groups, int span, const void *x, size_t ldx, const float *xs,      \
+        const int32_t *less, size_t lds, const void *w, size_t far, float *y)  \
     {                                                                          \
-        int8_##kind(R, groups, x, ldx, xs, sum, lds, w, far, y);               \
+        int8_##kind(R, groups, span, x, ldx, xs, less, lds, w, far, y);        \
     }                                                                          \
     VNNI static void int4_##kind##_##R(                                        \
-        int groups, const void *x, size_t ldx, const float *xs,                \
-        const int32_t *sum, size_t lds, const void *w, size_t far, float *y)   \
+        int groups, int span, const void *x, size_t ldx, const float *xs,      \
+        const int32_t *less, size_t lds, const void *w, size_t far, float *y)  \
     {                                                                          \
-        int4_##kind(R, groups, x, ldx, xs, sum, lds, w, far, y);               \
+        int4_##kind(R, groups, span, x, ldx, xs, less, lds, w, far, y);        \
     }
 #define INTS(R) INTS_OF(R, tile)
 
@@ -297,36 +308,38 @@ INTS_OF(2, streams)
 
 /* --- inputs --- */
 
-/* As math/packed.c does it, in the same steps. */
+/* As math/packed.c does it, and with the same results. */
 VNNI static void
-round_groups(int groups, const float *x, char *to, float *xs, int32_t *sum)
+round_groups(int groups, int span, const float *x, int times, char *to,
+             float *xs, int32_t *less)
 {
-    const __m512 magic = _mm512_set1_ps(12582912.0f);
-    int g, i;
+    int n, i;
 
-    for (g = 0; g < groups; g++, x += OV_GROUP, to += OV_GROUP) {
-        __m512 v[2] = {_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16)}, by;
-        __m512i n[2];
-        float most = _mm512_reduce_max_ps(_mm512_max_ps(
-            _mm512_abs_ps(v[0]),
-            _mm512_max_ps(_mm512_abs_ps(v[1]), _mm512_setzero_ps())));
-        /* 0, or no number */
-        float none = _mm512_reduce_add_ps(_mm512_mul_ps(
-            _mm512_add_ps(_mm512_abs_ps(v[0]), _mm512_abs_ps(v[1])),
-            _mm512_setzero_ps()));
+    for (; groups > 0; groups -= span, xs++, less++) {
+        __m512 most = _mm512_setzero_ps(), none = most, by, v;
+        __m512i sum = _mm512_setzero_si512(), k;
+        float max;
 
-        by = _mm512_set1_ps(most > 0 ? 127 / most : 0);
-        for (i = 0; i < 2; i++) {
-            v[i] = _mm512_mul_ps(v[i], by);
-            v[i] = _mm512_min_ps(v[i], _mm512_set1_ps(127));
-            v[i] = _mm512_max_ps(v[i], _mm512_set1_ps(-127));
-            v[i] = _mm512_sub_ps(_mm512_add_ps(v[i], magic), magic);
-            n[i] = _mm512_cvttps_epi32(v[i]);
-            _mm_storeu_si128((__m128i *)(to + 16 * i),
-                             _mm512_cvtepi32_epi8(n[i]));
+        n = (span < groups ? span : groups) * OV_GROUP;
+        for (i = 0; i < n; i += 16) {
+            v = _mm512_abs_ps(_mm512_loadu_ps(x + i));
+            most = _mm512_max_ps(v, most);
+            /* 0, or no number */
+            none = _mm512_fmadd_ps(v, _mm512_setzero_ps(), none);
         }
-        xs[g] = most / 127 + none;
-        sum[g] = 8 * _mm512_reduce_add_epi32(_mm512_add_epi32(n[0], n[1]));
+        max = _mm512_reduce_max_ps(most);
+        by = _mm512_set1_ps(max > 0 ? 127 / max : 0);
+        for (i = 0; i < n; i += 16, to += 16) {
+            v = _mm512_mul_ps(_mm512_loadu_ps(x + i), by);
+            v = _mm512_min_ps(v, _mm512_set1_ps(127));
+            v = _mm512_max_ps(v, _mm512_set1_ps(-127));
+            k = _mm512_cvtps_epi32(v); /* to the nearest */
+            _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(k));
+            sum = _mm512_add_epi32(sum, k);
+        }
+        *xs = max / 127 + _mm512_reduce_add_ps(none);
+        *less = times * _mm512_reduce_add_epi32(sum);
+        x += n;
     }
 }
 
@@ -343,15 +356,16 @@ round_groups(int groups, const float *x, char *to, float *xs, int32_t *sum)
 const struct ov_kernels ov_kernels_avx512 = {.name = "avx512", FLOATS};
 
 #define INTEGERS                                                               \
-    .inputs8 = OV_INPUTS_S8, .rows8 = 12, .rows4 = 12,                         \
-    .int8 = {NULL,         int8_tile_1,  int8_tile_2,  int8_tile_3,            \
-             int8_tile_4,  int8_tile_5,  int8_tile_6,  int8_tile_7,            \
-             int8_tile_8,  int8_tile_9,  int8_tile_10, int8_tile_11,           \
-             int8_tile_12},                                                    \
-    .int4 = {NULL,         int4_tile_1,  int4_tile_2,  int4_tile_3,            \
-             int4_tile_4,  int4_tile_5,  int4_tile_6,  int4_tile_7,            \
-             int4_tile_8,  int4_tile_9,  int4_tile_10, int4_tile_11,           \
-             int4_tile_12},                                                    \
+    .inputs8 = OV_INPUTS_S8, .rows8 = 12, .rows4 = 12, .span8 = 4,             \
+    .weave = true, .int8 = {NULL,        int8_tile_1,  int8_tile_2,            \
+                            int8_tile_3, int8_tile_4,  int8_tile_5,            \
+                            int8_tile_6, int8_tile_7,  int8_tile_8,            \
+                            int8_tile_9, int8_tile_10, int8_tile_11,           \
+                            int8_tile_12},                                     \
+    .int4 =                                                                    \
+        {NULL,         int4_tile_1,  int4_tile_2, int4_tile_3, int4_tile_4,    \
+         int4_tile_5,  int4_tile_6,  int4_tile_7, int4_tile_8, int4_tile_9,    \
+         int4_tile_10, int4_tile_11, int4_tile_12},                            \
     .streams8 = {NULL, int8_streams_1, int8_streams_2},                        \
     .streams4 = {NULL, int4_streams_1, int4_streams_2}, .round = round_groups
 

@@ -23,20 +23,23 @@ enum {
 typedef void ov_tile(int k, const float *x, size_t ldx, const float *w,
                      size_t far, float *y, size_t ldy);
 
-/* y [rows, 16] = sums of a panel of integers, over groups of 32 inputs:
- * factors xs times sums of integer products; rows of x are ldx bytes apart,
- * those of xs and sum lds values.  sum: 8 times the sum of the inputs of a
- * group.  far: bytes to the next panel. */
-typedef void ov_tile_int(int groups, const void *x, size_t ldx, const float *xs,
-                         const int32_t *sum, size_t lds, const void *w,
-                         size_t far, float *y);
+/* y [rows, 16] = sums of a panel of integers, over groups of 32 inputs, span
+ * of which have one factor (1 with weights of 4 bits): factors xs times sums
+ * of integer products; rows of x are ldx bytes apart,
+ * those of xs and less lds values.  less: what the sums of a group begin with
+ * where weights are counted from their lowest value on: the sum of its inputs
+ * times -8 (4 bits) or -128.  far: bytes to the next panel. */
+typedef void ov_tile_int(int groups, int span, const void *x, size_t ldx,
+                         const float *xs, const int32_t *less, size_t lds,
+                         const void *w, size_t far, float *y);
 
 /* Integers of the inputs that a kernel reads. */
 enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16 };
 
-/* Groups of 32 inputs as S8, their factors, and 8 times their sums. */
-typedef void ov_round(int groups, const float *x, char *to, float *xs,
-                      int32_t *sum);
+/* Groups of 32 inputs as S8, the factors of each span of them, and so many
+ * times their sums. */
+typedef void ov_round(int groups, int span, const float *x, int times, char *to,
+                      float *xs, int32_t *less);
 
 /* The kernels of one kind of processor. */
 struct ov_kernels {
@@ -47,6 +50,10 @@ struct ov_kernels {
     ov_tile *last[OV_TILE_ROWS + 1]; /* one */
     enum ov_inputs inputs8;          /* of weights of 8 bits; of 4: S8 */
     int rows8, rows4;
+    int span8; /* of many rows of a fast graph */
+    /* More than OV_STREAM_ROWS rows of bytes are woven: four inputs of the
+     * first row of a tile, four of the next, ... and then the next four. */
+    bool weave;
     ov_tile_int *int8[OV_INT_ROWS + 1], *int4[OV_INT_ROWS + 1];
     /* Or NULL: for so many rows, of OV_STREAMS panels at once, which are far
      * bytes apart, to y [OV_STREAMS, rows, 16]. */

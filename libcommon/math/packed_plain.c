@@ -16,14 +16,14 @@ TILE(1, 1)
 TILE(2, 1)
 
 static void
-int8_1(int groups, const void *x, size_t ldx, const float *xs,
-       const int32_t *sum, size_t lds, const void *w, size_t far, float *y)
+int8_1(int groups, int span, const void *x, size_t ldx, const float *xs,
+       const int32_t *less, size_t lds, const void *w, size_t far, float *y)
 {
     const int8_t *v = x, *u = w;
     int32_t s[OV_PANEL];
     int g, l, c, i;
 
-    (void)ldx, (void)sum, (void)lds, (void)far;
+    (void)span, (void)ldx, (void)less, (void)lds, (void)far;
     memset(y, 0, OV_PANEL * sizeof *y);
     for (g = 0; g < groups; g++) {
         memset(s, 0, sizeof s);
@@ -37,8 +37,8 @@ int8_1(int groups, const void *x, size_t ldx, const float *xs,
 }
 
 static void
-int4_1(int groups, const void *x, size_t ldx, const float *xs,
-       const int32_t *sum, size_t lds, const void *w, size_t far, float *y)
+int4_1(int groups, int span, const void *x, size_t ldx, const float *xs,
+       const int32_t *less, size_t lds, const void *w, size_t far, float *y)
 {
     const int8_t *v = x;
     const uint8_t *u = w;
@@ -46,7 +46,7 @@ int4_1(int groups, const void *x, size_t ldx, const float *xs,
     int32_t s[OV_PANEL];
     int g, l, c, i;
 
-    (void)ldx, (void)lds, (void)far;
+    (void)span, (void)ldx, (void)lds, (void)far;
     memset(y, 0, OV_PANEL * sizeof *y);
     for (g = 0; g < groups; g++) {
         for (c = 0; c < OV_PANEL; c++, u += 2) {
@@ -54,7 +54,7 @@ int4_1(int groups, const void *x, size_t ldx, const float *xs,
 
             memcpy(&h, u, sizeof h);
             factor[c] = (uint32_t)h << 16;
-            s[c] = -sum[g];
+            s[c] = less[g];
         }
         for (l = 0; l < OV_GROUP; l += 8, v += 8)
             for (c = 0; c < OV_PANEL; c++)

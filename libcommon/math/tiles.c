@@ -400,8 +400,9 @@ ov_tiles_can(const struct ov_tensor *w)
 {
     enum ov_unit unit = ov_bf16_unit();
 
-    if (unit == OV_UNIT_VECTORS) /* more pieces are slower than float32 */
-        return ov_tiles_round(w);
+    /* more pieces are slower than float32, bytes by panels are faster */
+    if (unit == OV_UNIT_VECTORS)
+        return w->form == OV_FORM_BF16 && ov_tiles_round(w);
     return unit == OV_UNIT_TILES && w->form != OV_FORM_I4_PANELS &&
            (w->form != OV_FORM_I8_PANELS || w->place != NULL);
 }

@@ -2,7 +2,7 @@
 /* What the tile unit does, by vdpbf16ps, where there is no such unit.
  * In: rows as one piece, weights as tiles.  Out: sums.
  *
- * Eight rows by 32 columns are in registers, and every line of a tile of
+ * Twelve rows by 32 columns are in registers, and every line of a tile of
  * weights, 16 columns of a pair of inputs, meets the pair of each row. */
 #include "math/tiles_vectors.h"
 
@@ -10,47 +10,53 @@
 
 #include "math/tiles_multiply.h"
 
-enum { EIGHT = 8 };
+enum { MOST = 12 };
 
-#define ROW(r)                                                                 \
-    v = (__m512bh)_mm512_set1_epi32(                                           \
-        *(const int32_t *)(const void *)(u + (r)*ld + 4 * p));                 \
-    s[r] = _mm512_dpbf16_ps(s[r], v, lo);                                      \
-    s[r + EIGHT] = _mm512_dpbf16_ps(s[r + EIGHT], v, hi);
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 12")
+#endif
 
-/* Rows at u, and after them. */
+/* R rows from number from on. */
 OV_AVX_INLINE void
-eight(const struct ov_tile_rows *x, size_t from, bool first, const char *w,
-      int n, struct ov_tile_ahead *a, float *sum, size_t far)
+some(const int R, const struct ov_tile_rows *x, int from, bool first,
+     const char *w, int n, struct ov_tile_ahead *a, float *sum, size_t far)
 {
     const size_t ld = x->ld;
-    __m512 s[2 * EIGHT];
+    __m512 s[MOST], t[MOST];
     __m512bh lo, hi, v;
-    int i, k, p;
+    int r, k, p;
 
-#pragma GCC unroll 8
-    for (i = 0; i < EIGHT; i++) {
-        s[i] = first ? _mm512_setzero_ps()
-                     : _mm512_loadu_ps(sum + (size_t)i * far);
-        s[i + EIGHT] = first ? _mm512_setzero_ps()
-                             : _mm512_loadu_ps(sum + (size_t)i * far + OV_T);
+    sum += (size_t)from * far;
+    UNROLL
+    for (r = 0; r < R; r++) {
+        float *at = sum + (size_t)r * far;
+
+        s[r] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(at);
+        t[r] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(at + OV_T);
     }
     for (k = 0; k < n; k++, w += 2 * OV_TILE) {
-        const char *u = x->at + from * ld + x->off[k];
+        const char *u = x->at + (size_t)from * ld + x->off[k];
 
-#pragma GCC unroll 2
-        for (p = 0; p < OV_T; p++) {
+        for (p = 0; p < OV_T; p++, u += 4) {
             lo = (__m512bh)_mm512_loadu_si512(w + 64 * p);
             hi = (__m512bh)_mm512_loadu_si512(w + 64 * p + OV_TILE);
-            ROW(0) ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7)
+            UNROLL
+            for (r = 0; r < R; r++) {
+                v = (__m512bh)_mm512_set1_epi32(
+                    *(const int32_t *)(const void *)(u + (size_t)r * ld));
+                s[r] = _mm512_dpbf16_ps(s[r], v, lo);
+                t[r] = _mm512_dpbf16_ps(t[r], v, hi);
+            }
         }
         if (a != NULL)
             ov_tile_ask_(a);
     }
-#pragma GCC unroll 8
-    for (i = 0; i < EIGHT; i++) {
-        _mm512_storeu_ps(sum + (size_t)i * far, s[i]);
-        _mm512_storeu_ps(sum + (size_t)i * far + OV_T, s[i + EIGHT]);
+    UNROLL
+    for (r = 0; r < R; r++) {
+        _mm512_storeu_ps(sum + (size_t)r * far, s[r]);
+        _mm512_storeu_ps(sum + (size_t)r * far + OV_T, t[r]);
     }
 }
 
@@ -59,10 +65,16 @@ ov_tiles_by_vectors(const struct ov_tile_rows *x, int rows, bool first,
                     const char *w, int n, struct ov_tile_ahead *a, float *sum,
                     size_t ld)
 {
-    int r;
+    int r, left;
 
-    for (r = 0; r < rows; r += EIGHT, sum += EIGHT * ld, a = NULL)
-        eight(x, (size_t)r, first, w, n, a, sum, ld);
+    for (r = 0; (left = rows - r) > 0; a = NULL)
+        if (left > 8) {
+            some(12, x, r, first, w, n, a, sum, ld);
+            r += 12;
+        } else {
+            some(8, x, r, first, w, n, a, sum, ld);
+            r += 8;
+        }
 }
 
 #endif

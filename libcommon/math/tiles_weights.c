@@ -32,7 +32,11 @@ struct ov_tiled {
     struct slab *slab; /* it lies in, or NULL */
 };
 
-enum { HUGE_PAGE = 2 << 20, SLAB = 32 << 20 };
+enum {
+    HUGE_PAGE = 2 << 20,
+    SLAB = 32 << 20,
+    AHEAD = 512 /* bytes of a row that is cut as it lies */
+};
 
 int
 ov_tiles_pieces(enum ov_form form)
@@ -323,6 +327,8 @@ cut_tiles(const struct ov_tiles_weights *v, int unit, int tile, char *to)
         left = o < v->out ? v->run - c : 0;
         if (left > 0)
             from += ((size_t)o * (size_t)v->w->cols + at) * size_of(form);
+        /* more rows side by side than a processor sees by itself */
+        __builtin_prefetch(from + AHEAD);
         if (form == OV_FORM_BF16)
             cut_row(OV_FORM_BF16, from, left, line);
         else if (form == OV_FORM_I8)
