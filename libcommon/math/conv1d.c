@@ -187,7 +187,7 @@ ov_conv1d_init(struct ov_conv1d *c, const struct ov_conv1d *sizes,
     *c = *sizes;
     c->w = c->b = NULL;
     c->panels = (struct ov_packed){0};
-    c->tiles = (struct ov_tiles_place){NULL, false};
+    c->tiles = (struct ov_tiles_place){.cut = false};
     c->wide_b = NULL;
     n = weights(c);
     if (n == 0)

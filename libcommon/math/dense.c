@@ -111,8 +111,14 @@ widened(const struct ov_dense *m, const struct ov_tensor *x,
     return true;
 }
 
+static const float *
+bias_of(const struct ov_dense *m)
+{
+    return m->b != NULL ? m->b->x : NULL;
+}
+
 /* What multiplies. */
-enum way { TILES, WIDENED, NARROW, FEW, PRODUCT };
+enum way { TILES, PANELS, WIDENED, NARROW, FEW, PRODUCT };
 
 static enum way
 way_of(const struct ov_graph *g, const struct ov_dense *m, int rows)
@@ -123,8 +129,10 @@ way_of(const struct ov_graph *g, const struct ov_dense *m, int rows)
 
     if (fast && !m->turned && rows >= many && ov_tiles_can(m->w))
         return TILES;
+    if (real && fast && rows >= MANY)
+        return !m->turned && ov_packed_kept(m->w) != NULL ? PANELS : PRODUCT;
     if (real)
-        return fast && rows >= MANY ? PRODUCT : FEW;
+        return FEW;
     return fast && rows >= MANY_NARROW && form != OV_FORM_I8_PANELS &&
                    form != OV_FORM_I4_PANELS
                ? WIDENED
@@ -144,6 +152,9 @@ otherwise(struct ov_graph *g, const struct ov_dense *m,
         return;
     if (way == FEW)
         few(m, x, y);
+    else if (way == PANELS)
+        ov_packed_product(ov_packed_kept(m->w), x->rows, x->x, (size_t)x->cols,
+                          bias_of(m), y->x, (size_t)y->cols);
     else if (way == PRODUCT) {
         put_bias(m, y);
         ov_gemm(false, !m->turned, x->rows, y->cols, x->cols, 1, x->x, x->cols,
@@ -184,12 +195,6 @@ by_tiles(struct ov_graph *g, const struct ov_dense *const *m, int n,
                                   .y = y[i]->x};
     }
     return ov_tiles_run(&rows, map, n);
-}
-
-static const float *
-bias_of(const struct ov_dense *m)
-{
-    return m->b != NULL ? m->b->x : NULL;
 }
 
 /* Panels by tiles, with RMS norm, or added where the result goes. */

@@ -9,6 +9,7 @@
 #include "math/packed.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "math/gemm.h"
 #include "math/packed_kernel.h"
 #include "math/pool.h"
+#include "math/tiles.h"
 #include "math/vec.h"
 
 enum {
@@ -161,6 +163,42 @@ ov_packed_free(struct ov_packed *p)
 {
     free(p->w);
     p->w = NULL;
+}
+
+const struct ov_packed *
+ov_packed_kept(const struct ov_tensor *w)
+{
+    struct ov_packed *p, *none = NULL;
+
+    pthread_once(&once, choose);
+    if (w->place == NULL || w->form != OV_FORM_REAL || !kernels->best)
+        return NULL;
+    p = atomic_load(&w->place->panels);
+    if (p != NULL)
+        return p;
+    p = malloc(sizeof *p);
+    if (p == NULL ||
+        ov_packed_init(p, w->rows, w->cols, w->x, w->cols, false) != 0) {
+        free(p);
+        return NULL;
+    }
+    /* who comes second throws his own away */
+    if (!atomic_compare_exchange_strong(&w->place->panels, &none, p)) {
+        ov_packed_free(p);
+        free(p);
+        p = none;
+    }
+    return p;
+}
+
+void
+ov_packed_forget(struct ov_tiles_place *place)
+{
+    struct ov_packed *p = atomic_exchange(&place->panels, NULL);
+
+    if (p != NULL)
+        ov_packed_free(p);
+    free(p);
 }
 
 /* --- products --- */

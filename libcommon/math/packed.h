@@ -34,6 +34,14 @@ size_t ov_packed_values(int out, int in);
 void ov_packed_put(struct ov_packed *p, float *room, int out, int in,
                    const float *w, int ldw, bool turned);
 
+/* The panels of w, float32 [out, in], that are kept in w->place, made if there
+ * are none; NULL: w has no place, there is no memory, or this processor has
+ * something quicker for many rows. */
+const struct ov_packed *ov_packed_kept(const struct ov_tensor *w);
+/* What is kept in p is freed; no product is under way. */
+struct ov_tiles_place;
+void ov_packed_forget(struct ov_tiles_place *p);
+
 /* y [m, out] = x [m, in] w^T + b [out], or without b where it is NULL, or
  * y += x w^T where b is y.  Rows of x are ldx values apart and may overlap
  * (windows of a convolution); those of y are ldy apart.  As many threads as

@@ -346,7 +346,7 @@ round_groups(int groups, int span, const float *x, int times, char *to,
 /* --- all --- */
 
 #define FLOATS                                                                 \
-    .rows = 8, .panels = {0, 4, 4, 3, 3, 3, 3, 3, 3},                          \
+    .best = true, .rows = 8, .panels = {0, 4, 4, 3, 3, 3, 3, 3, 3},            \
     .run = {NULL,     tile_1_4, tile_2_4, tile_3_3, tile_4_3,                  \
             tile_5_3, tile_6_3, tile_7_3, tile_8_3},                           \
     .last = {NULL,     tile_1_1, tile_2_1, tile_3_1, tile_4_1,                 \

@@ -60,6 +60,7 @@ struct ov_kernels {
     ov_tile_int *streams8[OV_STREAM_ROWS + 1], *streams4[OV_STREAM_ROWS + 1];
     ov_round *round; /* or NULL */
     bool tiles;      /* there is ov_packed_tiles */
+    bool best;       /* many rows of float32 are quicker than BLIS does them */
 };
 
 /* ov_packed_many where the unit was found (math/packed_amx.c). */

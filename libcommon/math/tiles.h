@@ -14,11 +14,14 @@
 #include "math/tensor.h"
 
 /* A copy of weights in the order of tiles, of as many bytes as the weights
- * have (cols and rows rounded up to 32); it belongs to whoever made the place
- * that a tensor points to, and is made by the first product. */
+ * have (cols and rows rounded up to 32), or of float32 where panels are
+ * quicker (ov_packed_kept); it belongs to whoever made the place that a tensor
+ * points to, and is made by the first product. */
 struct ov_tiled;
+struct ov_packed;
 struct ov_tiles_place {
     _Atomic(struct ov_tiled *) tiled; /* NULL: not made yet */
+    _Atomic(struct ov_packed *) panels;
     bool cut; /* to be made as pieces: REAL has half as many bytes again, and
                * few rows are faster if all that is in a cache */
 };

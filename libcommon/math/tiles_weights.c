@@ -9,6 +9,7 @@
 #include "math/tiles_weights.h"
 
 #include "math/amx.h"
+#include "math/packed.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
@@ -215,6 +216,7 @@ void
 ov_tiles_forget(struct ov_tiles_place *p)
 {
     unmake(atomic_exchange(&p->tiled, NULL));
+    ov_packed_forget(p);
 }
 
 size_t
@@ -467,7 +469,7 @@ ov_tiles_keep(struct ov_tiles_place *p, const struct ov_tensor *w, int taps)
 void
 ov_tiles_forget(struct ov_tiles_place *p)
 {
-    (void)p;
+    ov_packed_forget(p);
 }
 
 size_t
