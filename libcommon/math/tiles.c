@@ -30,7 +30,7 @@ enum {
     TILE = OV_TILE,
     UNIT = OV_UNIT,
     BLOCK = 8,       /* tiles of a block of inputs, with one piece */
-    BLOCK_CUT = 24,  /* and with more */
+    BLOCK_CUT = 24,  /* and with more, or by vectors */
     ROWS = 512,      /* of a product at once, that stay in the second cache */
     ROWS_LONG = 256, /* the same with more inputs */
     ROWS_CUT = 192,  /* and with more pieces */
@@ -460,7 +460,8 @@ make_room(struct product *q)
     most = most > n ? most : n; /* short rows, of windows */
     n = (q->m + most - 1) / most;
     q->pairs = ((q->m + n - 1) / n + UNIT - 1) / UNIT;
-    q->block = q->pieces > 1 ? BLOCK_CUT : BLOCK;
+    q->block = q->pieces > 1 || ov_bf16_unit() == OV_UNIT_VECTORS ? BLOCK_CUT
+                                                                  : BLOCK;
     q->near = q->pieces > 1 ? NEAR_SUMS / q->pairs : 1;
     q->near = q->near > NEAR ? NEAR : q->near > 0 ? q->near : 1;
     share(q);

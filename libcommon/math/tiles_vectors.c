@@ -2,7 +2,7 @@
 /* What the tile unit does, by vdpbf16ps, where there is no such unit.
  * In: rows as one piece, weights as tiles.  Out: sums.
  *
- * Twelve rows by 32 columns are in registers, and every line of a tile of
+ * Eight rows by 32 columns are in registers, and every line of a tile of
  * weights, 16 columns of a pair of inputs, meets the pair of each row. */
 #include "math/tiles_vectors.h"
 
@@ -10,27 +10,27 @@
 
 #include "math/tiles_multiply.h"
 
-enum { MOST = 12 };
+enum { ROWS = 8 };
 
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define UNROLL _Pragma("GCC unroll 12")
+#define UNROLL _Pragma("GCC unroll 8")
 #endif
 
-/* R rows from number from on. */
+/* Rows from number from on. */
 OV_AVX_INLINE void
-some(const int R, const struct ov_tile_rows *x, int from, bool first,
-     const char *w, int n, struct ov_tile_ahead *a, float *sum, size_t far)
+some(const struct ov_tile_rows *x, int from, bool first, const char *w, int n,
+     struct ov_tile_ahead *a, float *sum, size_t far)
 {
     const size_t ld = x->ld;
-    __m512 s[MOST], t[MOST];
+    __m512 s[ROWS], t[ROWS];
     __m512bh lo, hi, v;
     int r, k, p;
 
     sum += (size_t)from * far;
     UNROLL
-    for (r = 0; r < R; r++) {
+    for (r = 0; r < ROWS; r++) {
         float *at = sum + (size_t)r * far;
 
         s[r] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(at);
@@ -43,7 +43,7 @@ some(const int R, const struct ov_tile_rows *x, int from, bool first,
             lo = (__m512bh)_mm512_loadu_si512(w + 64 * p);
             hi = (__m512bh)_mm512_loadu_si512(w + 64 * p + OV_TILE);
             UNROLL
-            for (r = 0; r < R; r++) {
+            for (r = 0; r < ROWS; r++) {
                 v = (__m512bh)_mm512_set1_epi32(
                     *(const int32_t *)(const void *)(u + (size_t)r * ld));
                 s[r] = _mm512_dpbf16_ps(s[r], v, lo);
@@ -54,7 +54,7 @@ some(const int R, const struct ov_tile_rows *x, int from, bool first,
             ov_tile_ask_(a);
     }
     UNROLL
-    for (r = 0; r < R; r++) {
+    for (r = 0; r < ROWS; r++) {
         _mm512_storeu_ps(sum + (size_t)r * far, s[r]);
         _mm512_storeu_ps(sum + (size_t)r * far + OV_T, t[r]);
     }
@@ -65,16 +65,10 @@ ov_tiles_by_vectors(const struct ov_tile_rows *x, int rows, bool first,
                     const char *w, int n, struct ov_tile_ahead *a, float *sum,
                     size_t ld)
 {
-    int r, left;
+    int r;
 
-    for (r = 0; (left = rows - r) > 0; a = NULL)
-        if (left > 8) {
-            some(12, x, r, first, w, n, a, sum, ld);
-            r += 12;
-        } else {
-            some(8, x, r, first, w, n, a, sum, ld);
-            r += 8;
-        }
+    for (r = 0; r < rows; r += ROWS, a = NULL)
+        some(x, r, first, w, n, a, sum, ld);
 }
 
 #endif
