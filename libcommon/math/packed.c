@@ -243,6 +243,25 @@ ragged(const struct product *q, int rows, int n, int k, const float *x,
         memcpy(y + (size_t)r * q->ldy, t + r * OV_PANEL, (size_t)n * sizeof *t);
 }
 
+/* So many panels at once, of near that are left and at most `most`. */
+static int
+abreast(int near, int most)
+{
+    bool pairs = kernels->two[1] != NULL;
+
+    if (near >= most && !(pairs && most == 3 && near == 4))
+        return most;
+    return pairs && near > 1 ? 2 : 1;
+}
+
+static ov_tile *const *
+tiles_of(int np)
+{
+    return np == 1                              ? kernels->last
+           : np == 2 && kernels->two[1] != NULL ? kernels->two
+                                                : kernels->run;
+}
+
 /* Rows i..i+rows-1, inputs l..l+k-1, np panels from panel j on. */
 static void
 one(const struct product *q, int i, int rows, int l, int k, int j, int np)
@@ -260,8 +279,7 @@ one(const struct product *q, int i, int rows, int l, int k, int j, int np)
     if (n < np * OV_PANEL)
         ragged(q, rows, n, k, x, w, y);
     else
-        (np > 1 ? kernels->run[rows] : kernels->last[rows])(k, x, q->ldx, w,
-                                                            far, y, q->ldy);
+        tiles_of(np)[rows](k, x, q->ldx, w, far, y, q->ldy);
 }
 
 /* Panels from..to-1 of rows i..i+m-1 and inputs l..l+k-1.  Tiles have as
@@ -271,12 +289,12 @@ static void
 block(const struct product *q, int i, int m, int l, int k, int from, int to)
 {
     int tiles = (m + kernels->rows - 1) / kernels->rows, np, j, t, r, rows;
-    int full = q->p->out / OV_PANEL;
+    int full = q->p->out / OV_PANEL, most;
 
-    np = kernels->panels[(m + tiles - 1) / tiles];
+    most = kernels->panels[(m + tiles - 1) / tiles];
+    full = full < to ? full : to;
     for (j = from; j < to; j += np) {
-        if (j + np > to || j + np > full)
-            np = 1;
+        np = abreast(full - j, most);
         for (t = tiles, r = 0; t > 0; t--, r += rows) {
             rows = (m - r + t - 1) / t;
             one(q, i + r, rows, l, k, j, np);

@@ -24,6 +24,14 @@ TILE(5, 3)
 TILE(6, 3)
 TILE(7, 3)
 TILE(8, 3)
+TILE(1, 2)
+TILE(2, 2)
+TILE(3, 2)
+TILE(4, 2)
+TILE(5, 2)
+TILE(6, 2)
+TILE(7, 2)
+TILE(8, 2)
 TILE(1, 1)
 TILE(2, 1)
 TILE(3, 1)
@@ -350,7 +358,9 @@ round_groups(int groups, int span, const float *x, int times, char *to,
     .run = {NULL,     tile_1_4, tile_2_4, tile_3_3, tile_4_3,                  \
             tile_5_3, tile_6_3, tile_7_3, tile_8_3},                           \
     .last = {NULL,     tile_1_1, tile_2_1, tile_3_1, tile_4_1,                 \
-             tile_5_1, tile_6_1, tile_7_1, tile_8_1}
+             tile_5_1, tile_6_1, tile_7_1, tile_8_1},                          \
+    .two = {NULL,     tile_1_2, tile_2_2, tile_3_2, tile_4_2,                  \
+            tile_5_2, tile_6_2, tile_7_2, tile_8_2}
 
 /* integers by the kernels of AVX2 (math/packed.c) */
 const struct ov_kernels ov_kernels_avx512 = {.name = "avx512", FLOATS};

@@ -48,6 +48,7 @@ struct ov_kernels {
     int panels[OV_TILE_ROWS + 1];    /* for so many rows */
     ov_tile *run[OV_TILE_ROWS + 1];  /* that many panels at once */
     ov_tile *last[OV_TILE_ROWS + 1]; /* one */
+    ov_tile *two[OV_TILE_ROWS + 1];  /* two, or NULL */
     enum ov_inputs inputs8;          /* of weights of 8 bits; of 4: S8 */
     int rows8, rows4;
     int span8; /* of many rows of a fast graph */

@@ -14,6 +14,7 @@
 #include "math/dense.h"
 #include "math/gemm.h"
 #include "math/ops.h"
+#include "math/packed.h"
 #include "math/tiles.h"
 #include "math/vec.h"
 #include "model/config.h"
@@ -507,6 +508,7 @@ conv(struct ov_graph *g, const float *x, int n, int in, int stride,
      const struct ov_tensor *w, const struct ov_tensor *b, enum ov_act act)
 {
     struct ov_tensor *pad = ov_tensor_new(g, n + 2, in), *y;
+    const struct ov_packed *p;
     int rows = n / stride, i;
     struct ov_tiles_rows windows = {.x = pad->x,
                                     .n = n + 2,
@@ -524,12 +526,17 @@ conv(struct ov_graph *g, const float *x, int n, int in, int stride,
     map.y = y->x;
     if (ov_graph_fast(g) && ov_tiles_run(&windows, &map, 1))
         return y;
-    for (i = 0; i < rows; i++)
-        memcpy(y->x + (size_t)i * (size_t)w->rows, b->x,
-               (size_t)w->rows * sizeof *b->x);
     /* rows of 3 * in values that overlap */
-    ov_gemm(false, true, rows, w->rows, 3 * in, 1, pad->x, stride * in, w->x,
-            3 * in, 1, y->x, w->rows);
+    if (ov_graph_fast(g) && (p = ov_packed_kept(w)) != NULL)
+        ov_packed_product(p, rows, pad->x, (size_t)(stride * in), b->x, y->x,
+                          (size_t)w->rows);
+    else {
+        for (i = 0; i < rows; i++)
+            memcpy(y->x + (size_t)i * (size_t)w->rows, b->x,
+                   (size_t)w->rows * sizeof *b->x);
+        ov_gemm(false, true, rows, w->rows, 3 * in, 1, pad->x, stride * in,
+                w->x, 3 * in, 1, y->x, w->rows);
+    }
     ov_act(act, y->x, (size_t)rows * (size_t)w->rows);
     return y;
 }
