@@ -475,13 +475,13 @@ finish(const struct integers *q, const struct ending *e,
     int out = q->w->rows, r, c;
     float *restrict y = q->y + (size_t)i * (size_t)out + j;
 
+    if (e->n == OV_PANEL && q->by->end != NULL) {
+        q->by->end(n, t, by, add, y, (size_t)out);
+        return;
+    }
     for (r = 0; r < n; r++, y += out, t += OV_PANEL)
-        if (e->n == OV_PANEL)
-            for (c = 0; c < OV_PANEL; c++)
-                y[c] = t[c] * by[c] + add[c];
-        else
-            for (c = 0; c < e->n; c++)
-                y[c] = t[c] * by[c] + add[c];
+        for (c = 0; c < e->n; c++)
+            y[c] = t[c] * by[c] + add[c];
 }
 
 /* Rows are parted into tiles as even as may be: the first row of number t. */

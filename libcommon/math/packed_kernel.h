@@ -41,6 +41,11 @@ enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16 };
 typedef void ov_round(int groups, int span, const float *x, int times, char *to,
                       float *xs, int32_t *less);
 
+/* y [rows, 16], rows ldy values apart, = t [rows, 16] times by, rounded, plus
+ * add. */
+typedef void ov_end(int rows, const float *t, const float *by, const float *add,
+                    float *y, size_t ldy);
+
 /* The kernels of one kind of processor. */
 struct ov_kernels {
     const char *name;
@@ -60,6 +65,7 @@ struct ov_kernels {
      * bytes apart, to y [OV_STREAMS, rows, 16]. */
     ov_tile_int *streams8[OV_STREAM_ROWS + 1], *streams4[OV_STREAM_ROWS + 1];
     ov_round *round; /* or NULL */
+    ov_end *end;     /* or NULL */
     bool tiles;      /* there is ov_packed_tiles */
     bool best;       /* many rows of float32 are quicker than BLIS does them */
 };
