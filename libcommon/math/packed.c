@@ -238,7 +238,7 @@ ragged(const struct product *q, int rows, int n, int k, const float *x,
 
     for (r = 0; r < rows; r++)
         memcpy(t + r * OV_PANEL, y + (size_t)r * q->ldy, (size_t)n * sizeof *t);
-    kernels->last[rows](k, x, q->ldx, w, 0, t, OV_PANEL);
+    kernels->last[rows](k, q->run, q->jump, x, q->ldx, w, 0, t, OV_PANEL);
     for (r = 0; r < rows; r++)
         memcpy(y + (size_t)r * q->ldy, t + r * OV_PANEL, (size_t)n * sizeof *t);
 }
@@ -279,7 +279,7 @@ one(const struct product *q, int i, int rows, int l, int k, int j, int np)
     if (n < np * OV_PANEL)
         ragged(q, rows, n, k, x, w, y);
     else
-        tiles_of(np)[rows](k, x, q->ldx, w, far, y, q->ldy);
+        tiles_of(np)[rows](k, q->run, q->jump, x, q->ldx, w, far, y, q->ldy);
 }
 
 /* Panels from..to-1 of rows i..i+m-1 and inputs l..l+k-1.  Tiles have as
@@ -315,13 +315,15 @@ work(void *arg, int part)
     const struct product *q = a->q;
     int64_t np = panels(q->p);
     int from = (int)(np * part / a->n), to = (int)(np * (part + 1) / a->n);
-    int step = q->m <= kernels->rows ? q->p->in : BLOCK, i, l, m, k, left;
+    int step = q->m <= kernels->rows ? q->p->in : BLOCK, i, l, m, k;
 
     for (i = 0; i < q->m; i += m) {
         m = q->m - i < ROWS_NEAR ? q->m - i : ROWS_NEAR;
         for (l = 0; l < q->p->in; l += k) {
-            left = q->run - l % q->run;
-            k = left < step ? left : step;
+            /* whole runs, or a part of one */
+            k = q->run < step ? step / q->run * q->run : q->run - l % q->run;
+            k = k < step ? k : step;
+            k = k < q->p->in - l ? k : q->p->in - l;
             block(q, i, m, l, k, from, to);
         }
     }

@@ -19,9 +19,10 @@ enum {
 };
 
 /* y [rows, 16*panels] += x [rows, k] times panels of weights [k, 16], which
- * are far values apart; rows of x and y are ldx and ldy values apart. */
-typedef void ov_tile(int k, const float *x, size_t ldx, const float *w,
-                     size_t far, float *y, size_t ldy);
+ * are far values apart; rows of x and y are ldx and ldy values apart, and the
+ * k inputs of a row are runs of run values that begin jump values apart. */
+typedef void ov_tile(int k, int run, size_t jump, const float *x, size_t ldx,
+                     const float *w, size_t far, float *y, size_t ldy);
 
 /* y [rows, 16] = sums of a panel of integers, over groups of 32 inputs, span
  * of which have one factor (1 with weights of 4 bits): factors xs times sums

@@ -30,8 +30,8 @@ typedef float vec
     __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 TARGET static inline __attribute__((always_inline)) void
-tile(const int R, const int P, int k, const float *x, size_t ldx,
-     const float *w, size_t far, float *y, size_t ldy)
+tile(const int R, const int P, int k, int run, size_t jump, const float *x,
+     size_t ldx, const float *w, size_t far, float *y, size_t ldy)
 {
     vec s[OV_TILE_ROWS][OV_TILE_PANELS * PARTS];
     vec u[OV_TILE_PANELS * PARTS], v;
@@ -42,24 +42,27 @@ tile(const int R, const int P, int k, const float *x, size_t ldx,
         UNROLL
     for (c = 0; c < P * PARTS; c++)
         s[r][c] = *(const vec *)(y + (size_t)r * ldy + c * LANES);
-    for (l = 0; l < k; l++, x++, w += 16) {
-        /* the rows of the next tile, a line of each at a time: their ways
-         * are too short for the processor to see them */
-        if (R > 3 && l % 16 == 0)
-            UNROLL
-        for (r = 0; r < R; r++)
-            __builtin_prefetch(x + (size_t)(R + r) * ldx);
-        UNROLL
-        for (c = 0; c < P * PARTS; c++)
-            u[c] = *(const vec *)(w + (size_t)(c / PARTS) * far +
-                                  c % PARTS * LANES);
-        UNROLL
-        for (r = 0; r < R; r++) {
-            v = x[(size_t)r * ldx] - (vec){0};
-            IN_ORDER(v);
+    for (; k > 0; k -= run, x += jump) {
+        run = run < k ? run : k;
+        for (l = 0; l < run; l++, w += 16) {
+            /* the rows of the next tile, a line of each at a time: their ways
+             * are too short for the processor to see them */
+            if (R > 3 && l % 16 == 0)
+                UNROLL
+            for (r = 0; r < R; r++)
+                __builtin_prefetch(x + l + (size_t)(R + r) * ldx);
             UNROLL
             for (c = 0; c < P * PARTS; c++)
-                s[r][c] += v * u[c];
+                u[c] = *(const vec *)(w + (size_t)(c / PARTS) * far +
+                                      c % PARTS * LANES);
+            UNROLL
+            for (r = 0; r < R; r++) {
+                v = x[(size_t)r * ldx + (size_t)l] - (vec){0};
+                IN_ORDER(v);
+                UNROLL
+                for (c = 0; c < P * PARTS; c++)
+                    s[r][c] += v * u[c];
+            }
         }
     }
     UNROLL
@@ -70,11 +73,11 @@ tile(const int R, const int P, int k, const float *x, size_t ldx,
 }
 
 #define TILE(R, P)                                                             \
-    TARGET static void tile_##R##_##P(int k, const float *x, size_t ldx,       \
-                                      const float *w, size_t far, float *y,    \
-                                      size_t ldy)                              \
+    TARGET static void tile_##R##_##P(                                         \
+        int k, int run, size_t jump, const float *x, size_t ldx,               \
+        const float *w, size_t far, float *y, size_t ldy)                      \
     {                                                                          \
-        tile(R, P, k, x, ldx, w, far, y, ldy);                                 \
+        tile(R, P, k, run, jump, x, ldx, w, far, y, ldy);                      \
     }
 
 #endif
