@@ -522,7 +522,8 @@ pass(const struct integers *q, int t, int end, int j, int np)
 }
 
 /* A few rows, panels from..to-1: each stream goes from one end of its part
- * to the other, and results wait, so that reading does not.  What they leave is for pass: its number. */
+ * to the other, and results wait, so that reading does not.  What they leave
+ * is for pass: its number. */
 static int
 streams(const struct integers *q, int from, int to)
 {
