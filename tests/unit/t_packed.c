@@ -155,9 +155,9 @@ off_rows(const struct ov_tensor *t)
 }
 
 /* y against the values of the weights and the inputs, of which each is off
- * by half a 127th part of the largest in its group. */
+ * by half a 127th part of the largest of its group, of so many. */
 static double
-off_integers(const struct ov_tensor *t, int m, const float *bias)
+off_integers(const struct ov_tensor *t, int m, const float *bias, int group)
 {
     double worst = 0;
     int r, i, j, k = t->cols;
@@ -171,8 +171,8 @@ off_integers(const struct ov_tensor *t, int m, const float *bias)
                 double u = wide[j * k + i], v = x[r * k + i];
                 int g;
 
-                if (i % OV_GROUP == 0)
-                    for (g = i, most = 0; g < k && g < i + OV_GROUP; g++)
+                if (i % group == 0)
+                    for (g = i, most = 0; g < k && g < i + group; g++)
                         most = fmaxf(most, fabsf(x[r * k + g]));
                 s += u * v;
                 all += fabs(u * v);
@@ -226,7 +226,7 @@ test_integers(enum ov_form form, int m, int in, int out)
     ok(d <= 1, "%s: int%d, %d -> %d: rows near what they were (%.3f)",
        ov_packed_kernel(), form == OV_FORM_I8_PANELS ? 8 : 4, in, out, d);
     ov_narrow_product(g, m, x, &t, false, b, y);
-    d = off_integers(&t, m, b);
+    d = off_integers(&t, m, b, OV_GROUP);
     ok(d <= 1, "%d rows near the product (%.3f of the bound)", m, d);
     n = differ_from_integers(&t, g);
     ok(n == 0, "and exact where inputs are integers (%d are not)", n);
@@ -244,6 +244,39 @@ test_integers(enum ov_form form, int m, int in, int out)
     }
     ov_gemm_threads(1);
     ok(same, "the same bytes in chunks and by three threads");
+    ov_graph_free(g);
+}
+
+/* Rows of a fast graph where there are no tiles, in chunks of sixteen and
+ * more; with VNNI a factor is of 128 inputs. */
+static void
+test_fast(enum ov_form form, int m, int in, int out)
+{
+    static const int chunks[] = {16, 17, 29, 200};
+    bool eight = form == OV_FORM_I8_PANELS;
+    bool spans = eight && strcmp(ov_packed_kernel(), "avx512-vnni") == 0;
+    struct ov_graph *g = ov_graph_new_fast();
+    struct ov_tensor t;
+    bool same = true;
+    int r, n, i;
+    double d;
+
+    make(&t, form, out, in);
+    ov_packed_integers(g, m, x, &t, b, y);
+    d = off_integers(&t, m, b, spans ? 128 : OV_GROUP);
+    ok(d <= 1, "%s: int%d, %d rows, %d -> %d, fast: %.3f of the bound",
+       ov_packed_kernel(), eight ? 8 : 4, m, in, out, d);
+    for (i = 0; i < 4; i++) {
+        ov_gemm_threads(i % 2 + 1);
+        memset(z, 0, sizeof z);
+        for (r = 0; r < m; r += n) {
+            n = m - r < chunks[i] + 16 ? m - r : chunks[i];
+            ov_packed_integers(g, n, x + r * in, &t, b, z + r * out);
+        }
+        same = same && memcmp(y, z, sizeof *y * (size_t)m * (size_t)out) == 0;
+    }
+    ov_gemm_threads(1);
+    ok(same, "the same bytes in chunks and by two threads");
     ov_graph_free(g);
 }
 
@@ -570,6 +603,12 @@ test_all_integers(void)
         for (i = 0; i < sizeof sizes / sizeof *sizes; i++)
             test_integers(f, sizes[i][0], sizes[i][1], sizes[i][2]);
         test_extremes(f);
+        if (strcmp(ov_packed_kernel(), "amx") == 0)
+            continue; /* test_all_many */
+        test_fast(f, 16, 128, 16);
+        test_fast(f, 31, 97, 50);
+        test_fast(f, 50, 300, 47);
+        test_fast(f, 200, 256, 33);
     }
 }
 
