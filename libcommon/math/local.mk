@@ -54,4 +54,4 @@ libov_a_SOURCES += \
 	libcommon/math/tiles_vectors.c libcommon/math/tiles_vectors.h \
 	libcommon/math/pool.c libcommon/math/pool.h
 OV_TESTS += tests/unit/t_packed tests/unit/t_pool tests/unit/t_vec \
-	tests/unit/t_tiles
+	tests/unit/t_tiles tests/unit/t_dense

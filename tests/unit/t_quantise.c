@@ -125,7 +125,17 @@ test_bf16(void)
            dtype(w, "l.weight") == OV_BF16 &&
            dtype(w, "half.weight") == OV_F16 && ov_weights_count(w) == 8,
        "one becomes bfloat16, the half stays");
+    ok(ov_weights_meta(w, OV_QUANTISE_KEY) != NULL &&
+           strcmp(ov_weights_meta(w, OV_QUANTISE_KEY), "bf16") == 0,
+       "and the file says so");
     ov_weights_close(w);
+    ok(ov_weights_quantise(to, from, OV_QUANTISE_W8A8, NULL, &n, &err) ==
+               OV_OK &&
+           ov_weights_open(&w, from, &err) == OV_OK &&
+           ov_weights_meta(w, OV_QUANTISE_KEY) == NULL,
+       "what is made of that does not");
+    ov_weights_close(w);
+    make();
 }
 
 static void
