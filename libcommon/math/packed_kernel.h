@@ -71,6 +71,11 @@ struct ov_kernels {
     bool best;       /* many rows of float32 are quicker than BLIS does them */
 };
 
+/* Those that multiply here. */
+const struct ov_kernels *ov_packed_kernels(void);
+/* How many threads pay, for m rows in and out wide. */
+int ov_packed_threads(int m, int in, int out);
+
 /* ov_packed_many where the unit was found (math/packed_amx.c). */
 bool ov_packed_tiles(struct ov_graph *g, const struct ov_packed_job *job);
 
