@@ -2,7 +2,7 @@
 /* What the tile unit does, by vdpbf16ps, where there is no such unit.
  * In: rows as one piece, weights as tiles.  Out: sums.
  *
- * Eight rows by 32 columns are in registers, and every line of a tile of
+ * Up to eight rows by 32 columns are in registers, and every line of a tile of
  * weights, 16 columns of a pair of inputs, meets the pair of each row. */
 #include "math/tiles_vectors.h"
 
@@ -18,10 +18,10 @@ enum { ROWS = 8 };
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
 
-/* Rows from number from on. */
+/* R rows from number from on. */
 OV_AVX_INLINE void
-some(const struct ov_tile_rows *x, int from, bool first, const char *w, int n,
-     struct ov_tile_ahead *a, float *sum, size_t far)
+some(const int R, const struct ov_tile_rows *x, int from, bool first,
+     const char *w, int n, struct ov_tile_ahead *a, float *sum, size_t far)
 {
     const size_t ld = x->ld;
     __m512 s[ROWS], t[ROWS];
@@ -30,7 +30,7 @@ some(const struct ov_tile_rows *x, int from, bool first, const char *w, int n,
 
     sum += (size_t)from * far;
     UNROLL
-    for (r = 0; r < ROWS; r++) {
+    for (r = 0; r < R; r++) {
         float *at = sum + (size_t)r * far;
 
         s[r] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(at);
@@ -43,7 +43,7 @@ some(const struct ov_tile_rows *x, int from, bool first, const char *w, int n,
             lo = (__m512bh)_mm512_loadu_si512(w + 64 * p);
             hi = (__m512bh)_mm512_loadu_si512(w + 64 * p + OV_TILE);
             UNROLL
-            for (r = 0; r < ROWS; r++) {
+            for (r = 0; r < R; r++) {
                 v = (__m512bh)_mm512_set1_epi32(
                     *(const int32_t *)(const void *)(u + (size_t)r * ld));
                 s[r] = _mm512_dpbf16_ps(s[r], v, lo);
@@ -54,21 +54,46 @@ some(const struct ov_tile_rows *x, int from, bool first, const char *w, int n,
             ov_tile_ask_(a);
     }
     UNROLL
-    for (r = 0; r < ROWS; r++) {
+    for (r = 0; r < R; r++) {
         _mm512_storeu_ps(sum + (size_t)r * far, s[r]);
         _mm512_storeu_ps(sum + (size_t)r * far + OV_T, t[r]);
     }
 }
 
-OV_AVX void
+#define SOME(R)                                                                \
+    OV_AVX static void some_##R(                                               \
+        const struct ov_tile_rows *x, int from, bool first, const char *w,     \
+        int n, struct ov_tile_ahead *a, float *sum, size_t far)                \
+    {                                                                          \
+        some(R, x, from, first, w, n, a, sum, far);                            \
+    }
+SOME(1)
+SOME(2)
+SOME(3)
+SOME(4)
+SOME(5)
+SOME(6)
+SOME(7)
+SOME(8)
+
+typedef void some_rows(const struct ov_tile_rows *x, int from, bool first,
+                       const char *w, int n, struct ov_tile_ahead *a,
+                       float *sum, size_t far);
+
+/* As few tiles as may be, and as even. */
+void
 ov_tiles_by_vectors(const struct ov_tile_rows *x, int rows, bool first,
                     const char *w, int n, struct ov_tile_ahead *a, float *sum,
                     size_t ld)
 {
-    int r;
+    static some_rows *const of[ROWS + 1] = {
+        NULL, some_1, some_2, some_3, some_4, some_5, some_6, some_7, some_8};
+    int left = (rows + ROWS - 1) / ROWS, r, m;
 
-    for (r = 0; r < rows; r += ROWS, a = NULL)
-        some(x, r, first, w, n, a, sum, ld);
+    for (r = 0; left > 0; r += m, left--, a = NULL) {
+        m = (rows - r + left - 1) / left;
+        of[m](x, r, first, w, n, a, sum, ld);
+    }
 }
 
 #endif

@@ -12,9 +12,8 @@ struct ov_tile_rows;
 struct ov_tile_ahead;
 
 /* sum [rows, 32], rows ld values apart, = or, if not first, += rows of x
- * times n tiles of inputs [n] [2] at w; there must be 32 rows and sums of
- * them, of which more than rows may be computed.  a: what is asked for
- * meanwhile, or NULL.  Only where ov_bf16_unit() says so. */
+ * times n tiles of inputs [n] [2] at w.  a: what is asked for meanwhile, or
+ * NULL.  Only where ov_bf16_unit() says so. */
 void ov_tiles_by_vectors(const struct ov_tile_rows *x, int rows, bool first,
                          const char *w, int n, struct ov_tile_ahead *a,
                          float *sum, size_t ld);
