@@ -46,11 +46,13 @@ features(void)
 const char *
 ov_processor(void)
 {
+    static const char *const unit[] = { "widened", "vdpbf16ps", "tiles" };
     static char text[320];
 
     snprintf(text, sizeof text,
-             "%s; products: panels %s, rows %d lanes, BLIS %s", features(),
-             ov_packed_kernel(), ov_narrow_lanes(), ov_gemm_kernel());
+             "%s; products: panels %s, bfloat16 %s, rows %d lanes, BLIS %s",
+             features(), ov_packed_kernel(), unit[ov_bf16_unit()],
+             ov_narrow_lanes(), ov_gemm_kernel());
     return text;
 }
 
