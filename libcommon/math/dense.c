@@ -129,10 +129,10 @@ way_of(const struct ov_graph *g, const struct ov_dense *m, int rows)
 
     if (fast && !m->turned && rows >= many && ov_tiles_can(m->w))
         return TILES;
-    if (real && fast && rows >= MANY)
-        return !m->turned && ov_packed_kept(m->w) != NULL ? PANELS : PRODUCT;
+    if (fast && !m->turned && rows >= MANY && ov_packed_kept(m->w) != NULL)
+        return PANELS;
     if (real)
-        return FEW;
+        return fast && rows >= MANY ? PRODUCT : FEW;
     return fast && rows >= MANY_NARROW && form != OV_FORM_I8_PANELS &&
                    form != OV_FORM_I4_PANELS
                ? WIDENED

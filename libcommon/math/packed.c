@@ -106,7 +106,7 @@ panels(const struct ov_packed *p)
 
 /* Large panels in large pages, where the system has them: they are read from
  * one end to the other, again and again. */
-static float *
+static void *
 room(size_t bytes)
 {
     size_t align = bytes < LARGE ? ALIGN : LARGE;
@@ -163,7 +163,33 @@ void
 ov_packed_free(struct ov_packed *p)
 {
     free(p->w);
+    free(p->half);
     p->w = NULL;
+    p->half = NULL;
+}
+
+/* p of w, which is F16 and not aligned.  -1: no memory. */
+static int
+put_half(struct ov_packed *p, const struct ov_tensor *w)
+{
+    const char *from = w->narrow;
+    size_t row = (size_t)w->cols * sizeof *p->half, bytes;
+    uint16_t *to;
+    int j, l, c;
+
+    *p = (struct ov_packed){.out = w->rows, .in = w->cols};
+    bytes = ov_packed_values(w->rows, w->cols) * sizeof *to;
+    p->half = to = room(bytes);
+    if (to == NULL)
+        return -1;
+    memset(to, 0, bytes);
+    for (j = 0; j < w->rows; j += OV_PANEL, to += OV_PANEL * w->cols)
+        for (c = 0; c < OV_PANEL && j + c < w->rows; c++)
+            for (l = 0; l < w->cols; l++)
+                memcpy(to + l * OV_PANEL + c,
+                       from + (size_t)(j + c) * row + (size_t)l * sizeof *to,
+                       sizeof *to);
+    return 0;
 }
 
 const struct ov_packed *
@@ -172,14 +198,18 @@ ov_packed_kept(const struct ov_tensor *w)
     struct ov_packed *p, *none = NULL;
 
     pthread_once(&once, choose);
-    if (w->place == NULL || w->form != OV_FORM_REAL || !kernels->best)
+    if (w->place == NULL || !kernels->best ||
+        ov_bf16_unit() == OV_UNIT_TILES ||
+        (w->form != OV_FORM_REAL && w->form != OV_FORM_F16))
         return NULL;
     p = atomic_load(&w->place->panels);
     if (p != NULL)
         return p;
     p = malloc(sizeof *p);
     if (p == NULL ||
-        ov_packed_init(p, w->rows, w->cols, w->x, w->cols, false) != 0) {
+        (w->form == OV_FORM_F16 ? put_half(p, w)
+                                : ov_packed_init(p, w->rows, w->cols, w->x,
+                                                 w->cols, false)) != 0) {
         free(p);
         return NULL;
     }
@@ -229,17 +259,27 @@ begin(const struct product *q, int rows, int n, float *y, int j)
             memset(y, 0, (size_t)n * sizeof *y);
 }
 
+/* Tiles of so many panels. */
+static ov_tile *const *
+tiles_of(const struct product *q, int np)
+{
+    const struct ov_tile_set *t =
+        q->p->half != NULL ? &kernels->halves : &kernels->tiles;
+
+    return np == 1 ? t->last : np == 2 && t->two[1] != NULL ? t->two : t->run;
+}
+
 /* A tile whose panel is not full: by way of one that is. */
 static void
 ragged(const struct product *q, int rows, int n, int k, const float *x,
-       const float *w, float *y)
+       const void *w, float *y)
 {
     float t[OV_TILE_ROWS * OV_PANEL] = {0};
     int r;
 
     for (r = 0; r < rows; r++)
         memcpy(t + r * OV_PANEL, y + (size_t)r * q->ldy, (size_t)n * sizeof *t);
-    kernels->last[rows](k, q->run, q->jump, x, q->ldx, w, 0, t, OV_PANEL);
+    tiles_of(q, 1)[rows](k, q->run, q->jump, x, q->ldx, w, 0, t, OV_PANEL);
     for (r = 0; r < rows; r++)
         memcpy(y + (size_t)r * q->ldy, t + r * OV_PANEL, (size_t)n * sizeof *t);
 }
@@ -248,19 +288,11 @@ ragged(const struct product *q, int rows, int n, int k, const float *x,
 static int
 abreast(int near, int most)
 {
-    bool pairs = kernels->two[1] != NULL;
+    bool pairs = kernels->tiles.two[1] != NULL;
 
     if (near >= most && !(pairs && most == 3 && near == 4))
         return most;
     return pairs && near > 1 ? 2 : 1;
-}
-
-static ov_tile *const *
-tiles_of(int np)
-{
-    return np == 1                              ? kernels->last
-           : np == 2 && kernels->two[1] != NULL ? kernels->two
-                                                : kernels->run;
 }
 
 /* Rows i..i+rows-1, inputs l..l+k-1, np panels from panel j on. */
@@ -270,7 +302,9 @@ one(const struct product *q, int i, int rows, int l, int k, int j, int np)
     size_t far = (size_t)q->p->in * OV_PANEL;
     const float *x =
         q->x + (size_t)i * q->ldx + (size_t)(l / q->run) * q->jump + l % q->run;
-    const float *w = q->p->w + (size_t)j * far + (size_t)l * OV_PANEL;
+    size_t at = (size_t)j * far + (size_t)l * OV_PANEL;
+    const void *w =
+        q->p->half != NULL ? (const void *)(q->p->half + at) : q->p->w + at;
     float *y = q->y + (size_t)i * q->ldy + (size_t)j * OV_PANEL;
     int n = q->p->out - j * OV_PANEL;
 
@@ -280,7 +314,7 @@ one(const struct product *q, int i, int rows, int l, int k, int j, int np)
     if (n < np * OV_PANEL)
         ragged(q, rows, n, k, x, w, y);
     else
-        tiles_of(np)[rows](k, q->run, q->jump, x, q->ldx, w, far, y, q->ldy);
+        tiles_of(q, np)[rows](k, q->run, q->jump, x, q->ldx, w, far, y, q->ldy);
 }
 
 /* Panels from..to-1 of rows i..i+m-1 and inputs l..l+k-1.  Tiles have as

@@ -13,14 +13,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "math/gelu.h"
 #include "math/graph.h"
 
-/* Weights [out, in], float32: panels [ceil(out/16), in, 16]. */
+/* Weights [out, in]: panels [ceil(out/16), in, 16] of float32, or instead of
+ * half precision. */
 struct ov_packed {
     int out, in;
     float *w;
+    uint16_t *half;
 };
 
 /* w [out, in], or [in, out] if turned; rows are ldw values apart.  -1: no
@@ -34,8 +37,8 @@ size_t ov_packed_values(int out, int in);
 void ov_packed_put(struct ov_packed *p, float *room, int out, int in,
                    const float *w, int ldw, bool turned);
 
-/* The panels of w, float32 [out, in], that are kept in w->place, made if there
- * are none; NULL: w has no place, there is no memory, or this processor has
+/* The panels of w, REAL or F16 [out, in], that are kept in w->place, made if
+ * there are none, of as many bytes as w has; NULL: w has no place, there is no memory, or this processor has
  * something quicker for many rows. */
 const struct ov_packed *ov_packed_kept(const struct ov_tensor *w);
 /* What is kept in p is freed; no product is under way. */

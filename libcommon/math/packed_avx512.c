@@ -13,33 +13,34 @@
 
 #define LANES 16
 #define TARGET __attribute__((target("avx512f")))
+#define HALF(p)                                                                \
+    (vec) _mm512_cvtph_ps(                                                     \
+        _mm256_loadu_si256((const __m256i *)(const void *)(p)))
 #include "math/packed_tile.h"
 
 /* up to twenty-four sums in registers */
-TILE(1, 4)
-TILE(2, 4)
-TILE(3, 3)
-TILE(4, 3)
-TILE(5, 3)
-TILE(6, 3)
-TILE(7, 3)
-TILE(8, 3)
-TILE(1, 2)
-TILE(2, 2)
-TILE(3, 2)
-TILE(4, 2)
-TILE(5, 2)
-TILE(6, 2)
-TILE(7, 2)
-TILE(8, 2)
-TILE(1, 1)
-TILE(2, 1)
-TILE(3, 1)
-TILE(4, 1)
-TILE(5, 1)
-TILE(6, 1)
-TILE(7, 1)
-TILE(8, 1)
+#define HALF_TILE(R, P)                                                        \
+    TARGET static void half_##R##_##P(                                         \
+        int k, int run, size_t jump, const float *x, size_t ldx,               \
+        const void *w, size_t far, float *y, size_t ldy)                       \
+    {                                                                          \
+        tile(R, P, true, k, run, jump, x, ldx, w, far, y, ldy);                \
+    }
+#define TILES(R, P)                                                            \
+    TILE(R, P)                                                                 \
+    TILE(R, 2)                                                                 \
+    TILE(R, 1)                                                                 \
+    HALF_TILE(R, P)                                                            \
+    HALF_TILE(R, 2)                                                            \
+    HALF_TILE(R, 1)
+TILES(1, 4)
+TILES(2, 4)
+TILES(3, 3)
+TILES(4, 3)
+TILES(5, 3)
+TILES(6, 3)
+TILES(7, 3)
+TILES(8, 3)
 
 /* --- integers: vpdpbusd --- */
 
@@ -372,14 +373,27 @@ end_rows(int rows, const float *t, const float *by, const float *add, float *y,
 
 /* --- all --- */
 
+#define ALL(kind)                                                              \
+    {                                                                          \
+        .run = {NULL,       kind##_1_4, kind##_2_4, kind##_3_3, kind##_4_3,    \
+                kind##_5_3, kind##_6_3, kind##_7_3, kind##_8_3},               \
+        .two = {NULL,       kind##_1_2, kind##_2_2, kind##_3_2, kind##_4_2,    \
+                kind##_5_2, kind##_6_2, kind##_7_2, kind##_8_2},               \
+        .last = {                                                              \
+            NULL,                                                              \
+            kind##_1_1,                                                        \
+            kind##_2_1,                                                        \
+            kind##_3_1,                                                        \
+            kind##_4_1,                                                        \
+            kind##_5_1,                                                        \
+            kind##_6_1,                                                        \
+            kind##_7_1,                                                        \
+            kind##_8_1                                                         \
+        }                                                                      \
+    }
 #define FLOATS                                                                 \
     .best = true, .rows = 8, .panels = {0, 4, 4, 3, 3, 3, 3, 3, 3},            \
-    .run = {NULL,     tile_1_4, tile_2_4, tile_3_3, tile_4_3,                  \
-            tile_5_3, tile_6_3, tile_7_3, tile_8_3},                           \
-    .last = {NULL,     tile_1_1, tile_2_1, tile_3_1, tile_4_1,                 \
-             tile_5_1, tile_6_1, tile_7_1, tile_8_1},                          \
-    .two = {NULL,     tile_1_2, tile_2_2, tile_3_2, tile_4_2,                  \
-            tile_5_2, tile_6_2, tile_7_2, tile_8_2}
+    .tiles = ALL(tile), .halves = ALL(half)
 
 /* integers by the kernels of AVX2 (math/packed.c) */
 const struct ov_kernels ov_kernels_avx512 = {.name = "avx512", FLOATS};
@@ -404,6 +418,6 @@ const struct ov_kernels ov_kernels_vnni = {
 
 /* many rows by the tile unit (math/packed_amx.c) */
 const struct ov_kernels ov_kernels_amx = {
-    .name = "amx", FLOATS, INTEGERS, .tiles = true};
+    .name = "amx", FLOATS, INTEGERS, .unit = true};
 
 #endif

@@ -277,7 +277,7 @@ work_integers(void *arg, int part)
 bool
 ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job)
 {
-    return ov_graph_fast(g) && job->m >= MANY && ov_packed_kernels()->tiles &&
+    return ov_graph_fast(g) && job->m >= MANY && ov_packed_kernels()->unit &&
            (job->w[1] == NULL || job->w[1]->form == job->w[0]->form) &&
            (job->w[0]->form == OV_FORM_I8_PANELS ||
             job->w[0]->form == OV_FORM_I4_PANELS) &&

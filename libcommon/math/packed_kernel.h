@@ -18,11 +18,11 @@ enum {
     OV_STREAM_ROWS = 2
 };
 
-/* y [rows, 16*panels] += x [rows, k] times panels of weights [k, 16], which
- * are far values apart; rows of x and y are ldx and ldy values apart, and the
+/* y [rows, 16*panels] += x [rows, k] times panels of weights [k, 16], float32
+ * or of half precision, which are far values apart; rows of x and y are ldx and ldy values apart, and the
  * k inputs of a row are runs of run values that begin jump values apart. */
 typedef void ov_tile(int k, int run, size_t jump, const float *x, size_t ldx,
-                     const float *w, size_t far, float *y, size_t ldy);
+                     const void *w, size_t far, float *y, size_t ldy);
 
 /* y [rows, 16] = sums of a panel of integers, over groups of 32 inputs, span
  * of which have one factor (1 with weights of 4 bits): factors xs times sums
@@ -47,15 +47,20 @@ typedef void ov_round(int groups, int span, const float *x, int times, char *to,
 typedef void ov_end(int rows, const float *t, const float *by, const float *add,
                     float *y, size_t ldy);
 
+/* For so many rows. */
+struct ov_tile_set {
+    ov_tile *run[OV_TILE_ROWS + 1]; /* as many panels at once as there may be */
+    ov_tile *two[OV_TILE_ROWS + 1]; /* two, or NULL */
+    ov_tile *last[OV_TILE_ROWS + 1]; /* one */
+};
+
 /* The kernels of one kind of processor. */
 struct ov_kernels {
     const char *name;
-    int rows;                        /* at most, at once */
-    int panels[OV_TILE_ROWS + 1];    /* for so many rows */
-    ov_tile *run[OV_TILE_ROWS + 1];  /* that many panels at once */
-    ov_tile *last[OV_TILE_ROWS + 1]; /* one */
-    ov_tile *two[OV_TILE_ROWS + 1];  /* two, or NULL */
-    enum ov_inputs inputs8;          /* of weights of 8 bits; of 4: S8 */
+    int rows;                         /* at most, at once */
+    int panels[OV_TILE_ROWS + 1];     /* for so many rows */
+    struct ov_tile_set tiles, halves; /* of float32; of half precision */
+    enum ov_inputs inputs8;           /* of weights of 8 bits; of 4: S8 */
     int rows8, rows4;
     int span8; /* of many rows of a fast graph */
     /* More than OV_STREAM_ROWS rows of bytes are woven: four inputs of the
@@ -67,7 +72,7 @@ struct ov_kernels {
     ov_tile_int *streams8[OV_STREAM_ROWS + 1], *streams4[OV_STREAM_ROWS + 1];
     ov_round *round; /* or NULL */
     ov_end *end;     /* or NULL */
-    bool tiles;      /* there is ov_packed_tiles */
+    bool unit;       /* there is ov_packed_tiles */
     bool best;       /* many rows of float32 are quicker than BLIS does them */
 };
 

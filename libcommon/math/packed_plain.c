@@ -69,13 +69,14 @@ int4_1(int groups, int span, const void *x, size_t ldx, const float *xs,
     }
 }
 
-const struct ov_kernels ov_kernels_plain = {.name = "plain",
-                                            .rows = 2,
-                                            .panels = {0, 1, 1},
-                                            .run = {NULL, tile_1_1, tile_2_1},
-                                            .last = {NULL, tile_1_1, tile_2_1},
-                                            .inputs8 = OV_INPUTS_S8,
-                                            .rows8 = 1,
-                                            .rows4 = 1,
-                                            .int8 = {NULL, int8_1},
-                                            .int4 = {NULL, int4_1}};
+const struct ov_kernels ov_kernels_plain = {
+    .name = "plain",
+    .rows = 2,
+    .panels = {0, 1, 1},
+    .tiles = {.run = {NULL, tile_1_1, tile_2_1},
+              .last = {NULL, tile_1_1, tile_2_1}},
+    .inputs8 = OV_INPUTS_S8,
+    .rows8 = 1,
+    .rows4 = 1,
+    .int8 = {NULL, int8_1},
+    .int4 = {NULL, int4_1}};

@@ -26,13 +26,25 @@
 
 enum { PARTS = 16 / LANES /* vectors of a panel */ };
 
+/* Sixteen values of half precision, where a panel is one vector. */
+#ifndef HALF
+#define HALF(p)                                                                \
+    (vec)                                                                      \
+    {                                                                          \
+        0                                                                      \
+    }
+#endif
+
 typedef float vec
     __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 TARGET static inline __attribute__((always_inline)) void
-tile(const int R, const int P, int k, int run, size_t jump, const float *x,
-     size_t ldx, const float *w, size_t far, float *y, size_t ldy)
+tile(const int R, const int P, const bool half, int k, int run, size_t jump,
+     const float *x, size_t ldx, const void *w, size_t far, float *y,
+     size_t ldy)
 {
+    const size_t size = half ? 2 : sizeof(float);
+    const char *at = w;
     vec s[OV_TILE_ROWS][OV_TILE_PANELS * PARTS];
     vec u[OV_TILE_PANELS * PARTS], v;
     int r, c, l;
@@ -44,7 +56,7 @@ tile(const int R, const int P, int k, int run, size_t jump, const float *x,
         s[r][c] = *(const vec *)(y + (size_t)r * ldy + c * LANES);
     for (; k > 0; k -= run, x += jump) {
         run = run < k ? run : k;
-        for (l = 0; l < run; l++, w += 16) {
+        for (l = 0; l < run; l++, at += 16 * size) {
             /* the rows of the next tile, a line of each at a time: their ways
              * are too short for the processor to see them */
             if (R > 3 && l % 16 == 0)
@@ -52,9 +64,14 @@ tile(const int R, const int P, int k, int run, size_t jump, const float *x,
             for (r = 0; r < R; r++)
                 __builtin_prefetch(x + l + (size_t)(R + r) * ldx);
             UNROLL
-            for (c = 0; c < P * PARTS; c++)
-                u[c] = *(const vec *)(w + (size_t)(c / PARTS) * far +
-                                      c % PARTS * LANES);
+            for (c = 0; c < P * PARTS; c++) {
+                const char *from = at + (size_t)(c / PARTS) * far * size;
+
+                u[c] = half ? HALF(from)
+                            : *(const vec *)(const void *)(from + c % PARTS *
+                                                                      LANES *
+                                                                      size);
+            }
             UNROLL
             for (r = 0; r < R; r++) {
                 v = x[(size_t)r * ldx + (size_t)l] - (vec){0};
@@ -75,9 +92,9 @@ tile(const int R, const int P, int k, int run, size_t jump, const float *x,
 #define TILE(R, P)                                                             \
     TARGET static void tile_##R##_##P(                                         \
         int k, int run, size_t jump, const float *x, size_t ldx,               \
-        const float *w, size_t far, float *y, size_t ldy)                      \
+        const void *w, size_t far, float *y, size_t ldy)                       \
     {                                                                          \
-        tile(R, P, k, run, jump, x, ldx, w, far, y, ldy);                      \
+        tile(R, P, false, k, run, jump, x, ldx, w, far, y, ldy);               \
     }
 
 #endif

@@ -19,7 +19,7 @@ enum { ROWS = 70, IN = 300, OUT = 150 };
 
 static float x[ROWS * IN], w[OUT * IN], b[OUT], add[ROWS * OUT];
 static double want[ROWS * OUT], all[ROWS * OUT];
-static uint16_t half[OUT * IN];
+static uint16_t half[OUT * IN], f16[OUT * IN];
 
 static float
 noise(void)
@@ -37,9 +37,22 @@ rounded(float v)
     return f;
 }
 
-/* x w^T + b, and the sum of the absolute values of what it adds up. */
+static float
+same(float v)
+{
+    return v;
+}
+
+static float
+halved(float v)
+{
+    return ov_f16_to_f32(ov_f32_to_f16(v));
+}
+
+/* x w^T + b, and the sum of the absolute values of what it adds up, of weights
+ * and inputs as they are read. */
 static void
-define(bool weights, bool inputs)
+define(float (*weights)(float), float (*inputs)(float))
 {
     int r, j, i;
 
@@ -48,9 +61,8 @@ define(bool weights, bool inputs)
             double s = b[j], a = fabs(s);
 
             for (i = 0; i < IN; i++) {
-                float u = w[j * IN + i], v = x[r * IN + i];
-                double p = (double)(weights ? rounded(u) : u) *
-                           (double)(inputs ? rounded(v) : v);
+                double p = (double)weights(w[j * IN + i]) *
+                           (double)inputs(x[r * IN + i]);
 
                 s += p;
                 a += fabs(p);
@@ -77,22 +89,27 @@ static struct ov_tensor in = {.rows = ROWS, .cols = IN, .x = x},
                         bias = {.rows = 1, .cols = OUT, .x = b},
                         other = {.rows = ROWS, .cols = OUT, .x = add};
 
+/* Float32 or half precision. */
 static void
-test_real(bool keeps)
+test_exact(bool real, bool keeps)
 {
     struct ov_graph *g = ov_graph_new_fast();
     struct ov_tiles_place place = {.cut = false};
-    struct ov_tensor t = {.rows = OUT, .cols = IN, .x = w}, *y, *z;
+    struct ov_tensor t = {.rows = OUT, .cols = IN}, *y, *z;
     const struct ov_dense m = {.w = &t, .b = &bias};
     const struct ov_dense_how how = {.act = OV_ACT_RELU, .add = &other};
     double d, worst = 0;
     int i;
 
-    define(false, false);
+    if (real)
+        t.x = w;
+    else
+        t.form = OV_FORM_F16, t.narrow = f16;
+    define(real ? same : halved, same);
     t.place = keeps ? &place : NULL;
     y = ov_dense_run(g, &m, &in);
     d = off(y);
-    ok(d <= 1, "float32%s: near (%.3f of the bound)",
+    ok(d <= 1, "%s%s: near (%.3f of the bound)", real ? "float32" : "half",
        keeps ? ", weights in order" : "", d);
     ov_gemm_threads(2);
     z = ov_dense_run(g, &m, &in);
@@ -124,7 +141,7 @@ test_bf16(bool rounds, bool keeps)
     double d;
 
     t.place = keeps ? &place : NULL;
-    define(true, (rounds || keeps) && ov_tiles_can(&t));
+    define(rounded, (rounds || keeps) && ov_tiles_can(&t) ? rounded : same);
     d = off(ov_dense_run(g, &m, &in));
     ok(d <= 1, "bfloat16%s%s: near (%.3f of the bound)",
        rounds ? ", made of more" : "", keeps ? ", in order" : "", d);
@@ -143,13 +160,14 @@ main(void)
     for (i = 0; i < OUT * IN; i++) {
         w[i] = noise();
         half[i] = ov_f32_to_bf16(w[i]);
+        f16[i] = ov_f32_to_f16(w[i]);
     }
     for (i = 0; i < OUT; i++)
         b[i] = noise();
     for (i = 0; i < ROWS * OUT; i++)
         add[i] = noise();
-    test_real(false);
-    test_real(true);
+    for (i = 0; i < 4; i++)
+        test_exact(i % 2 != 0, i / 2 != 0);
     for (i = 0; i < 4; i++)
         test_bf16(i % 2 != 0, i / 2 != 0);
     return tap_done();
