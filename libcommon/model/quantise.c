@@ -145,8 +145,8 @@ plan(struct job *j, size_t *n, struct ov_err *err)
         return no_memory(err);
     for (i = 0; i < count && rc == OV_OK; i++) {
         a = ov_weights_at(j->w, i);
-        if (!is_matrix(a) || (j->as == OV_QUANTISE_BF16 &&
-                              (a->dtype == OV_F16 || a->dtype == OV_BF16))) {
+        if (!is_matrix(a) ||
+            (j->as == OV_QUANTISE_BF16 && a->dtype == OV_BF16)) {
             rc = add(j, a, COPY, a->dtype, "", err);
             continue;
         }

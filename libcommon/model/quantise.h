@@ -28,9 +28,8 @@ enum { OV_QUANTISE_SIDE = 8 /* of a matrix, at least */ };
  *   I8: NAME, int8, each row divided by the 127th part of its largest
  *       absolute value and rounded to the nearest, and NAME.scale, F32
  *       [rows], these divisors (1 for a row of zeros);
- *   BF16: rounded to the nearest; those of 16 bits stay what they are; the
- *       file says so (OV_QUANTISE_KEY), since products may then round their
- *       inputs, too (math/tiles.h);
+ *   BF16: rounded to the nearest; the file says so (OV_QUANTISE_KEY), since
+ *       products may then round their inputs, too (math/tiles.h);
  *   W8A8, I4: NAME, U8 [panels, bytes of a panel] (model/panels.h), and
  *       NAME.shape, I32 [2]; of W8A8, NAME.scale as well.  What GPT-2 keeps
  *       [in, out] becomes I8: panels would lie across it.
