@@ -38,8 +38,8 @@ void ov_packed_put(struct ov_packed *p, float *room, int out, int in,
                    const float *w, int ldw, bool turned);
 
 /* The panels of w, REAL or F16 [out, in], that are kept in w->place, made if
- * there are none, of as many bytes as w has; NULL: w has no place, there is no memory, or this processor has
- * something quicker for many rows. */
+ * there are none, of as many bytes as w has; NULL: w has no place, there is no
+ * memory, or this processor has something quicker for many rows. */
 const struct ov_packed *ov_packed_kept(const struct ov_tensor *w);
 /* What is kept in p is freed; no product is under way. */
 struct ov_tiles_place;

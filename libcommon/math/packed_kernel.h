@@ -19,8 +19,9 @@ enum {
 };
 
 /* y [rows, 16*panels] += x [rows, k] times panels of weights [k, 16], float32
- * or of half precision, which are far values apart; rows of x and y are ldx and ldy values apart, and the
- * k inputs of a row are runs of run values that begin jump values apart. */
+ * or of half precision, which are far values apart; rows of x and y are ldx and
+ * ldy values apart, and the k inputs of a row are runs of run values that begin
+ * jump values apart. */
 typedef void ov_tile(int k, int run, size_t jump, const float *x, size_t ldx,
                      const void *w, size_t far, float *y, size_t ldy);
 

@@ -117,7 +117,7 @@ ov_soundref_write(struct ov_soundref *r, const float *x, size_t n,
     unsigned char pcm[2 * BLOCK];
     int64_t at = sample_at(r, at_ns);
 
-    if (at < r->next + r->rate_hz / JOIN_HZ)
+    if (at < r->next || (r->next > 0 && at < r->next + r->rate_hz / JOIN_HZ))
         at = r->next;
     while (n > 0) {
         size_t part = n < BLOCK ? n : BLOCK;

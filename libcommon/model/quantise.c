@@ -135,6 +135,8 @@ static int
 plan(struct job *j, size_t *n, struct ov_err *err)
 {
     size_t count = ov_weights_count(j->w), i;
+    /* BF16 stays what it is, but from now on the file says that it rounds */
+    bool said = ov_weights_meta(j->w, OV_QUANTISE_KEY) != NULL;
     const struct ov_array *a;
     int rc = OV_OK;
 
@@ -147,6 +149,7 @@ plan(struct job *j, size_t *n, struct ov_err *err)
         a = ov_weights_at(j->w, i);
         if (!is_matrix(a) ||
             (j->as == OV_QUANTISE_BF16 && a->dtype == OV_BF16)) {
+            *n += is_matrix(a) && !said;
             rc = add(j, a, COPY, a->dtype, "", err);
             continue;
         }
