@@ -13,9 +13,11 @@
 /* A linear map.  turned: w is stored [in, out], as by GPT-2's Conv1D; else
  * [out, in], and it may be narrow (math/narrow.h).  b [1, out] or NULL.
  *
- * On a fast graph many rows go through the tile unit where there is one
- * (math/tiles.h tells how exactly); w->place, if it has one, keeps what that
- * needs, and without it w8a8 and int4 do not go there. */
+ * On a fast graph many rows go through the tile unit where there is one, or
+ * through vectors of bfloat16 (math/tiles.h tells how exactly); w->place, if it
+ * has one, keeps what that needs, and without it w8a8 and int4 do not go there.
+ * Or it keeps panels of float32 or half precision, where these are the quickest
+ * (ov_packed_kept). */
 struct ov_dense {
     const struct ov_tensor *w, *b;
     bool turned;

@@ -28,7 +28,6 @@ struct integers {
     int m, groups, parts;
     int span, factors; /* groups with one factor; these of a row */
     int tiles;         /* of rows */
-    bool woven;
     const struct ov_kernels *by;
     char *x; /* [m, ldx], of by->inputs8, or of 8 bits */
     size_t ldx;
@@ -218,7 +217,7 @@ struct rounding {
     const float *x;
     enum ov_inputs as;
     int parts;
-    char *room; /* of a tile for each part, if it is to be woven */
+    char *room; /* of a tile for each part; NULL: rows are not woven */
 };
 
 /* n rows of so many bytes, four of each in turn. */
@@ -243,15 +242,17 @@ work_rounding(void *arg, int part)
     const struct integers *q = a->q;
     int64_t tiles = q->tiles;
     int t = (int)(tiles * part / a->parts), n = q->w->cols, r, i, end;
-    char *room = a->room + (size_t)part * OV_INT_ROWS * q->ldx;
+    char *room = a->room;
 
+    if (room != NULL)
+        room += (size_t)part * OV_INT_ROWS * q->ldx;
     for (; t < (int)(tiles * (part + 1) / a->parts); t++) {
         i = tile_row(q, t), end = tile_row(q, t + 1);
         for (r = i; r < end; r++)
             round_row(q, a->x + (size_t)r * (size_t)n, r, n, a->as,
-                      q->woven ? room + (size_t)(r - i) * q->ldx
-                               : q->x + (size_t)r * q->ldx);
-        if (q->woven)
+                      room != NULL ? room + (size_t)(r - i) * q->ldx
+                                   : q->x + (size_t)r * q->ldx);
+        if (room != NULL)
             weave(room, end - i, q->ldx, q->x + (size_t)i * q->ldx);
     }
 }
@@ -292,9 +293,9 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     const struct ov_packed_job job = {
         .m = m, .x = x, .w = {w}, .b = {b}, .y = y};
     struct rounding rounding;
+    enum ov_inputs as;
     size_t n;
     int most;
-    enum ov_inputs as;
 
     if (m <= 0 || ov_packed_many(g, &job))
         return;
@@ -311,7 +312,6 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     q.factors = (q.groups + q.span - 1) / q.span;
     most = w->form == OV_FORM_I4_PANELS ? q.by->rows4 : q.by->rows8;
     q.tiles = (m + most - 1) / most;
-    q.woven = q.by->weave && m > OV_STREAM_ROWS;
     n = (size_t)m * (size_t)q.factors;
     as = w->form == OV_FORM_I4_PANELS ? OV_INPUTS_S8 : q.by->inputs8;
     q.ldx = (size_t)q.groups * OV_GROUP * (as == OV_INPUTS_S16 ? 2 : 1);
@@ -322,7 +322,7 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     rounding = (struct rounding){.q = &q, .x = x, .as = as, .parts = 1};
     if (m >= MANY)
         rounding.parts = q.parts;
-    if (q.woven)
+    if (q.by->weave && m > OV_STREAM_ROWS)
         rounding.room =
             ov_graph_alloc(g, (size_t)rounding.parts * OV_INT_ROWS * q.ldx);
     ov_pool_run(rounding.parts, work_rounding, &rounding);

@@ -27,10 +27,10 @@ typedef void ov_tile(int k, int run, size_t jump, const float *x, size_t ldx,
 
 /* y [rows, 16] = sums of a panel of integers, over groups of 32 inputs, span
  * of which have one factor (1 with weights of 4 bits): factors xs times sums
- * of integer products; rows of x are ldx bytes apart,
- * those of xs and less lds values.  less: what the sums of a group begin with
- * where weights are counted from their lowest value on: the sum of its inputs
- * times -8 (4 bits) or -128.  far: bytes to the next panel. */
+ * of integer products; rows of x are ldx bytes apart, those of xs and less lds
+ * values.  less: what the sums of a span begin with where weights are counted
+ * from their lowest value on, the sum of its inputs times -8 (4 bits) or -128.
+ * far: bytes to the next panel. */
 typedef void ov_tile_int(int groups, int span, const void *x, size_t ldx,
                          const float *xs, const int32_t *less, size_t lds,
                          const void *w, size_t far, float *y);

@@ -56,7 +56,7 @@ struct ov_tensor {
     const void *narrow; /* [rows, cols], not aligned */
     const float *scale; /* I8, I8_PANELS: [rows], values are scale * int8 */
     /* A weight that is multiplied with many rows again and again: where a
-     * copy for the tile unit is kept (math/tiles.h).  NULL: none is. */
+     * copy in a quicker order is kept (math/tiles.h).  NULL: none is. */
     struct ov_tiles_place *place;
     bool rounds; /* BF16 that somebody made of more: inputs may be rounded to
                   * bfloat16 as well */

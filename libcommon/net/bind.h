@@ -21,8 +21,9 @@ struct ov_bind {
     bool *own;            /* values of t[i] are ours, not the file's */
     int n, cap;
     /* What is bound from now on as a matrix, as new or as rows of such gets a
-     * place where its first product with many rows keeps a copy for the tile
-     * unit, if there is one (math/tiles.h): as many bytes as it has. */
+     * place where its first product with many rows keeps a copy in the order
+     * that is the quickest here, if there is one (math/tiles.h): as many bytes
+     * as it has. */
     bool keeps;
     bool rounds; /* BF16 in w was made by ov_weights_quantise */
     struct ov_err err; /* the first thing that went wrong */

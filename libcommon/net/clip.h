@@ -39,9 +39,10 @@ struct ov_clip_taps {
  * TorchScript archive or its state; sizes follow from the shapes, heads are
  * 64 wide); else the config.json of a Hugging Face CLIPModel or
  * CLIPVisionModelWithProjection.  Nothing but the file tells sizes, and all
- * of them are checked.  Where there is a tile unit a tower's first run makes a
- * copy of its matrices, of as many bytes, and those of bfloat16 or w8a8 have
- * their inputs rounded to bfloat16 (math/tiles.h).  OV_EMODEL with the file,
+ * of them are checked.  On processors with a tile unit or AVX-512 a tower's
+ * first run makes a copy of its matrices, of as many bytes (of w8a8 only for
+ * tiles), and those of bfloat16 or w8a8 have their inputs rounded
+ * (math/tiles.h, math/packed.h).  OV_EMODEL with the file,
  * what was recognised and what is missing. */
 int ov_clip_open(struct ov_clip **c, const char *path, const char *config,
                  struct ov_err *err);

@@ -65,9 +65,9 @@ enum { OV_WHISPER_ENCODER = 1, OV_WHISPER_DECODER = 2 };
  * its dimensions in the metadata), or transformers' files
  * (config.json with model.safetensors or pytorch_model.bin beside it).  path
  * is the file, or a directory that holds one such.  parts: what is bound.
- * Where there is a tile unit the first encoding makes a copy of the encoder's
- * matrices, of as many bytes, and those of bfloat16 or w8a8 have their inputs
- * rounded to bfloat16 (math/tiles.h).
+ * On processors with a tile unit or AVX-512 the first encoding makes a copy of
+ * the encoder's matrices, of as many bytes (of w8a8 only for tiles), and those
+ * of bfloat16 or w8a8 have their inputs rounded (math/tiles.h, math/packed.h).
  * OV_EMODEL: no such file, not Whisper, or a tensor that does not fit. */
 int ov_whisper_open(struct ov_whisper **w, const char *path, int parts,
                     struct ov_err *err);
