@@ -19,20 +19,13 @@
 #include "math/packed_tile.h"
 
 /* up to twenty-four sums in registers */
-#define HALF_TILE(R, P)                                                        \
-    TARGET static void half_##R##_##P(                                         \
-        int k, int run, size_t jump, const float *x, size_t ldx,               \
-        const void *w, size_t far, float *y, size_t ldy)                       \
-    {                                                                          \
-        tile(R, P, true, k, run, jump, x, ldx, w, far, y, ldy);                \
-    }
 #define TILES(R, P)                                                            \
     TILE(R, P)                                                                 \
     TILE(R, 2)                                                                 \
     TILE(R, 1)                                                                 \
-    HALF_TILE(R, P)                                                            \
-    HALF_TILE(R, 2)                                                            \
-    HALF_TILE(R, 1)
+    TILE_OF(half, true, R, P)                                                  \
+    TILE_OF(half, true, R, 2)                                                  \
+    TILE_OF(half, true, R, 1)
 TILES(1, 4)
 TILES(2, 4)
 TILES(3, 3)

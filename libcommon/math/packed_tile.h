@@ -86,12 +86,13 @@ tile(const int R, const int P, const bool half, int k, int run, size_t jump,
         *(vec *)(y + (size_t)r * ldy + c * LANES) = s[r][c];
 }
 
-#define TILE(R, P)                                                             \
-    TARGET static void tile_##R##_##P(                                         \
+#define TILE_OF(kind, half, R, P)                                              \
+    TARGET static void kind##_##R##_##P(                                       \
         int k, int run, size_t jump, const float *x, size_t ldx,               \
         const void *w, size_t far, float *y, size_t ldy)                       \
     {                                                                          \
-        tile(R, P, false, k, run, jump, x, ldx, w, far, y, ldy);               \
+        tile(R, P, half, k, run, jump, x, ldx, w, far, y, ldy);                \
     }
+#define TILE(R, P) TILE_OF(tile, false, R, P)
 
 #endif
