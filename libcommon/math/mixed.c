@@ -30,37 +30,21 @@ enum { T = 16, TK = 32, TILE = T * TK, MC = 768, KC = 512 };
     __attribute__((target(                                                     \
         "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")))
 
-static const char *kind;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 
 static void
-choose(void)
+make_key(void)
 {
     pthread_key_create(&key, free);
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512vl") ||
-        !__builtin_cpu_supports("avx512dq") ||
-        !__builtin_cpu_supports("avx512bf16"))
-        return;
-    kind = (ov_amx() & OV_AMX_BF16) != 0 ? "amx" : "avx512-bf16";
 }
 
 const char *
 ov_mixed_kernel(void)
 {
-    pthread_once(&once, choose);
-    return kind;
-}
+    static const char *const names[] = {NULL, "avx512-bf16", "amx"};
 
-bool
-ov_mixed_without_amx(void)
-{
-    if (ov_mixed_kernel() == NULL)
-        return false;
-    kind = "avx512-bf16";
-    return true;
+    return names[ov_bf16_unit()];
 }
 
 /* --- packing --- */
@@ -238,8 +222,10 @@ struct scratch {
 static uint16_t *
 room(size_t n)
 {
-    struct scratch *s = pthread_getspecific(key);
+    struct scratch *s;
 
+    pthread_once(&once, make_key);
+    s = pthread_getspecific(key);
     if (s == NULL || s->size < n) {
         free(s);
         s = aligned_alloc(64, (sizeof *s + 2 * n + 63) / 64 * 64);
@@ -263,7 +249,7 @@ block(const uint16_t *pa, const uint16_t *pb, int m, int n, int k, float alpha,
     float sum[32 * 32] __attribute__((aligned(64)));
     int tiles = round_to(k, TK) / TK, i, j;
     size_t panel = (size_t)tiles * TILE;
-    bool amx = kind[1] == 'm';
+    bool amx = ov_bf16_unit() == OV_UNIT_TILES;
 
     for (j = 0; j < n; j += 32) {
         const uint16_t *b = pb + panel * (size_t)(j / T);
@@ -294,7 +280,7 @@ ov_gemm_mixed(bool at, bool bt, int m, int n, int k, ov_real alpha,
         return;
     }
     pb = pa + size_a;
-    if (kind[1] == 'm')
+    if (ov_bf16_unit() == OV_UNIT_TILES)
         ov_amx_begin(64);
     for (l = 0; l < k; l += KC) {
         int kc = k - l < KC ? k - l : KC;
@@ -314,7 +300,7 @@ ov_gemm_mixed(bool at, bool bt, int m, int n, int k, ov_real alpha,
                   c + (size_t)i * ldc, ldc);
         }
     }
-    if (kind[1] == 'm')
+    if (ov_bf16_unit() == OV_UNIT_TILES)
         ov_amx_end();
 }
 
@@ -324,12 +310,6 @@ const char *
 ov_mixed_kernel(void)
 {
     return 0;
-}
-
-bool
-ov_mixed_without_amx(void)
-{
-    return false;
 }
 
 void

@@ -8,11 +8,9 @@
 
 #include "math/graph.h"
 
-/* What multiplies bfloat16 here: "amx", "avx512-bf16", or NULL. */
+/* What multiplies bfloat16 here, by ov_bf16_unit (math/amx.h): "amx",
+ * "avx512-bf16", or NULL. */
 const char *ov_mixed_kernel(void);
-/* From now on vdpbf16ps even where there are tiles; false if there is
- * neither.  For tests and comparisons, before any product. */
-bool ov_mixed_without_amx(void);
 
 /* As ov_gemm, the factors rounded to bfloat16, the sums in float (as in
  * Micikevicius et al. 2018, Mixed Precision Training).  Without hardware for

@@ -183,10 +183,10 @@ put_half(struct ov_packed *p, const struct ov_tensor *w)
     if (to == NULL)
         return -1;
     memset(to, 0, bytes);
-    for (j = 0; j < w->rows; j += OV_PANEL, to += OV_PANEL * w->cols)
-        for (c = 0; c < OV_PANEL && j + c < w->rows; c++)
-            for (l = 0; l < w->cols; l++)
-                memcpy(to + l * OV_PANEL + c,
+    for (j = 0; j < w->rows; j += OV_PANEL)
+        for (l = 0; l < w->cols; l++, to += OV_PANEL)
+            for (c = 0; c < OV_PANEL && j + c < w->rows; c++)
+                memcpy(to + c,
                        from + (size_t)(j + c) * row + (size_t)l * sizeof *to,
                        sizeof *to);
     return 0;

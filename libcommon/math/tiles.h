@@ -14,7 +14,7 @@
 #include "math/tensor.h"
 
 /* A copy of weights in the order of tiles, of as many bytes as the weights
- * have (cols and rows rounded up to 32), or of float32 where panels are
+ * have (cols and rows rounded up to 32), or in panels where these are
  * quicker (ov_packed_kept); it belongs to whoever made the place that a tensor
  * points to, and is made by the first product. */
 struct ov_tiled;
@@ -73,10 +73,9 @@ bool ov_tiles_round(const struct ov_tensor *w);
  * one (BF16, I8), two (F16) or three (REAL).  Products of pieces below 2^-26
  * of the whole are left out (as in Henry, Tang and Heinecke 2019, Leveraging
  * the bfloat16 Artificial Intelligence Datatype For Higher-Precision
- * Computations).  What is below
- * 2^-126 counts as zero, and an infinite factor may give what is no number.
- * A row of y is the same in bytes however many there are and whatever the
- * number of threads. */
+ * Computations).  What is below 2^-126 counts as zero, and an infinite factor
+ * may give what is no number.  A row of y is the same in bytes however many
+ * there are and whatever the number of threads. */
 bool ov_tiles_run(const struct ov_tiles_rows *x, const struct ov_tiles_map *map,
                   int n);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/amx.h"
 #include "tests/unit/tap.h"
 
 static float
@@ -99,8 +100,7 @@ int
 main(void)
 {
     check_all();
-    if (ov_mixed_kernel() != NULL && strcmp(ov_mixed_kernel(), "amx") == 0 &&
-        ov_mixed_without_amx())
+    if (ov_bf16_unit() == OV_UNIT_TILES && ov_bf16_use(OV_UNIT_VECTORS))
         check_all();
     return tap_done();
 }
