@@ -40,7 +40,7 @@ can(const struct ov_kernels *k)
     __builtin_cpu_init();
     if (k == &ov_kernels_amx)
         return (ov_amx() & OV_AMX_INT8) != 0 && can(&ov_kernels_vnni);
-    if (k == &ov_kernels_vnni)
+    if (k == &ov_kernels_vnni || k == &ov_kernels_vnni_pairs)
         return __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vnni");
     if (k == &ov_kernels_avx512)
@@ -53,11 +53,23 @@ can(const struct ov_kernels *k)
 
 static const struct ov_kernels *const all[] = {
 #if defined(__x86_64__) && defined(__GNUC__)
-    &ov_kernels_amx, &ov_kernels_vnni, &ov_kernels_avx512, &ov_kernels_avx2,
+    &ov_kernels_amx,    &ov_kernels_vnni_pairs, &ov_kernels_vnni,
+    &ov_kernels_avx512, &ov_kernels_avx2,
 #endif
     &ov_kernels_plain};
 
 enum { KERNELS = sizeof all / sizeof *all };
+
+/* Zen 4 does one product of 512 bits in a cycle. */
+static bool
+suits(const struct ov_kernels *k)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (k == &ov_kernels_vnni_pairs)
+        return __builtin_cpu_is("amdfam19h") == 0;
+#endif
+    return k != NULL;
+}
 
 static void
 choose(void)
@@ -65,7 +77,7 @@ choose(void)
     int i;
 
     for (i = 0; i < KERNELS && kernels == NULL; i++)
-        if (can(all[i]))
+        if (can(all[i]) && suits(all[i]))
             kernels = all[i];
 }
 
@@ -198,8 +210,7 @@ ov_packed_kept(const struct ov_tensor *w)
     struct ov_packed *p, *none = NULL;
 
     pthread_once(&once, choose);
-    if (w->place == NULL || !kernels->best ||
-        ov_bf16_unit() == OV_UNIT_TILES ||
+    if (w->place == NULL || !kernels->best || ov_bf16_unit() == OV_UNIT_TILES ||
         (w->form != OV_FORM_REAL && w->form != OV_FORM_F16))
         return NULL;
     p = atomic_load(&w->place->panels);

@@ -63,8 +63,8 @@ void ov_packed_windows(const struct ov_packed *p, int m, const float *x,
  * divided by the 127th part of the largest of them and rounded to the
  * nearest; products and sums of integers are exact within these groups, and
  * the sums of groups are added up in float32.  Memory is g's.  Many rows of a
- * fast graph: see ov_packed_many; without tiles, but with VNNI, 128 inputs
- * have one factor there if weights have 8 bits. */
+ * fast graph: see ov_packed_many; without tiles, but with VNNI, 128 or 256
+ * inputs have one factor there if weights have 8 bits. */
 void ov_packed_integers(struct ov_graph *g, int m, const float *x,
                         const struct ov_tensor *w, const float *b, float *y);
 
@@ -94,8 +94,9 @@ struct ov_packed_job {
  * in bytes however many more there are, and whatever the number of threads. */
 bool ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job);
 
-/* What multiplies here: "amx" (many rows of integers by tiles), "avx512-vnni",
- * "avx512", "avx2", "plain". */
+/* What multiplies here: "amx" (many rows of integers by tiles),
+ * "avx512-vnni-pairs" (by two panels at once), "avx512-vnni", "avx512", "avx2",
+ * "plain". */
 const char *ov_packed_kernel(void);
 /* From now on that one; false if this processor has not got it.  For tests
  * and comparisons, before any product. */

@@ -308,38 +308,219 @@ INTS(12)
 INTS_OF(1, streams)
 INTS_OF(2, streams)
 
+/* --- many rows: two panels at once --- */
+
+/* f by by, rounded, plus add: compilers make one operation of two, but not of
+ * these. */
+INLINE __m512
+ended(__m512 f, __m512 by, __m512 add)
+{
+    return _mm512_add_round_ps(
+        _mm512_mul_round_ps(f, by, _MM_FROUND_CUR_DIRECTION), add,
+        _MM_FROUND_CUR_DIRECTION);
+}
+
+/* For processors that do two such products in a cycle, but read two vectors
+ * only: of what is read each meets more.  Sums of floats stay in registers
+ * here, too. */
+INLINE void
+pair_begin(const int R, const struct ov_pair *q, __m512 (*f)[2])
+{
+    const float *y = q->y;
+    int r, p;
+
+    UNROLL
+    for (r = 0; r < R; r++, y += q->ldy)
+        UNROLL
+    for (p = 0; p < 2; p++)
+        f[r][p] =
+            q->more ? _mm512_loadu_ps(y + OV_PANEL * p) : _mm512_setzero_ps();
+}
+
+INLINE void
+pair_end(const int R, const struct ov_pair *q, __m512 (*f)[2])
+{
+    float *y = q->y;
+    int r, p;
+
+    if (q->by != NULL)
+        UNROLL
+    for (p = 0; p < 2; p++) {
+        const __m512 by = _mm512_loadu_ps(q->by + OV_PANEL * p),
+                     add = _mm512_loadu_ps(q->add + OV_PANEL * p);
+
+        UNROLL
+        for (r = 0; r < R; r++)
+            f[r][p] = ended(f[r][p], by, add);
+    }
+    UNROLL
+    for (r = 0; r < R; r++, y += q->ldy)
+        UNROLL
+    for (p = 0; p < 2; p++)
+        _mm512_storeu_ps(y + OV_PANEL * p, f[r][p]);
+}
+
+INLINE void
+int8_pair(const int R, const struct ov_pair *q)
+{
+    const __m512i up = _mm512_set1_epi8((char)128);
+    const char *x = q->x, *w = q->w;
+    const size_t ldx = q->ldx, lds = q->lds, far = q->far;
+    __m512i s[OV_PAIR_ROWS][2], a, b, v;
+    __m512 f[OV_PAIR_ROWS][2], by;
+    int groups = q->groups, span = q->span, g, l, r;
+
+    pair_begin(R, q, f);
+    for (g = 0; groups > 0; groups -= span, g++) {
+        UNROLL
+        for (r = 0; r < R; r++)
+            s[r][0] = s[r][1] =
+                _mm512_set1_epi32(q->less[(size_t)r * lds + (size_t)g]);
+        span = span < groups ? span : groups;
+        for (l = 0; l < span * OV_GROUP / 4; l++, x += 4, w += 64) {
+            a = _mm512_xor_si512(_mm512_loadu_si512(w), up);
+            b = _mm512_xor_si512(_mm512_loadu_si512(w + far), up);
+            UNROLL
+            for (r = 0; r < R; r++) {
+                v = four_times(x + (size_t)r * ldx);
+                s[r][0] = dot(s[r][0], a, v);
+                s[r][1] = dot(s[r][1], b, v);
+            }
+        }
+        UNROLL
+        for (r = 0; r < R; r++) {
+            by = _mm512_set1_ps(q->xs[(size_t)r * lds + (size_t)g]);
+            f[r][0] = _mm512_fmadd_ps(by, _mm512_cvtepi32_ps(s[r][0]), f[r][0]);
+            f[r][1] = _mm512_fmadd_ps(by, _mm512_cvtepi32_ps(s[r][1]), f[r][1]);
+        }
+    }
+    pair_end(R, q, f);
+}
+
+INLINE void
+int4_pair(const int R, const struct ov_pair *q)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    const char *x = q->x, *w = q->w;
+    const size_t ldx = q->ldx, lds = q->lds, far = q->far;
+    __m512i s[OV_PAIR_ROWS][2], u, lo[2], hi[2], v;
+    __m512 f[OV_PAIR_ROWS][2], by, factor[2];
+    int g, l, r, p;
+
+    pair_begin(R, q, f);
+    for (g = 0; g < q->groups; g++, w += OV_GROUP_I4) {
+        UNROLL
+        for (r = 0; r < R; r++)
+            s[r][0] = s[r][1] =
+                _mm512_set1_epi32(q->less[(size_t)r * lds + (size_t)g]);
+        for (l = 0; l < OV_GROUP / 8; l++, x += 8) {
+            UNROLL
+            for (p = 0; p < 2; p++) {
+                u = _mm512_loadu_si512(w + OV_FACTORS_I4 + 64 * l +
+                                       (size_t)p * far);
+                lo[p] = _mm512_and_si512(u, low);
+                hi[p] = _mm512_and_si512(_mm512_srli_epi16(u, 4), low);
+            }
+            UNROLL
+            for (r = 0; r < R; r++) {
+                v = four_times(x + (size_t)r * ldx);
+                s[r][0] = dot(s[r][0], lo[0], v);
+                s[r][1] = dot(s[r][1], lo[1], v);
+                v = four_times(x + (size_t)r * ldx + 4);
+                s[r][0] = dot(s[r][0], hi[0], v);
+                s[r][1] = dot(s[r][1], hi[1], v);
+            }
+        }
+        UNROLL
+        for (p = 0; p < 2; p++)
+            factor[p] = (__m512)_mm512_slli_epi32(
+                _mm512_cvtepu16_epi32(
+                    _mm256_loadu_si256((const __m256i *)(w + (size_t)p * far))),
+                16);
+        UNROLL
+        for (r = 0; r < R; r++) {
+            by = _mm512_set1_ps(q->xs[(size_t)r * lds + (size_t)g]);
+            UNROLL
+            for (p = 0; p < 2; p++)
+                f[r][p] = _mm512_fmadd_ps(_mm512_mul_ps(by, factor[p]),
+                                          _mm512_cvtepi32_ps(s[r][p]), f[r][p]);
+        }
+    }
+    pair_end(R, q, f);
+}
+
+#define PAIR(R)                                                                \
+    VNNI static void int8_pair_##R(const struct ov_pair *q)                    \
+    {                                                                          \
+        int8_pair(R, q);                                                       \
+    }                                                                          \
+    VNNI static void int4_pair_##R(const struct ov_pair *q)                    \
+    {                                                                          \
+        int4_pair(R, q);                                                       \
+    }
+
+PAIR(1)
+PAIR(2)
+PAIR(3)
+PAIR(4)
+PAIR(5)
+PAIR(6)
+
 /* --- inputs --- */
 
-/* As math/packed.c does it, and with the same results. */
+/* 64 values as bytes, in their order. */
+INLINE __m512i
+bytes_of(const float *x, __m512 by)
+{
+    const __m512i order =
+        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i k[4]; /* to the nearest */
+    int i;
+
+    UNROLL
+    for (i = 0; i < 4; i++)
+        k[i] =
+            _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16 * i), by));
+    return _mm512_permutexvar_epi32(
+        order, _mm512_packs_epi16(_mm512_packs_epi32(k[0], k[1]),
+                                  _mm512_packs_epi32(k[2], k[3])));
+}
+
+/* As math/packed_integers.c does it, and with the same results. */
 VNNI static void
 round_groups(int groups, int span, const float *x, int times, char *to,
              float *xs, int32_t *less)
 {
+    const __m512i one = _mm512_set1_epi8(1);
     int n, i;
 
     for (; groups > 0; groups -= span, xs++, less++) {
-        __m512 most = _mm512_setzero_ps(), none = most, by, v;
-        __m512i sum = _mm512_setzero_si512(), k;
-        float max;
+        __m512i most = _mm512_setzero_si512(), sum = most, k;
+        __m512 by;
+        union {
+            int32_t i;
+            float f;
+        } max;
 
         n = (span < groups ? span : groups) * OV_GROUP;
-        for (i = 0; i < n; i += 16) {
-            v = _mm512_abs_ps(_mm512_loadu_ps(x + i));
-            most = _mm512_max_ps(v, most);
-            /* 0, or no number */
-            none = _mm512_fmadd_ps(v, _mm512_setzero_ps(), none);
+        /* as integers: what is no number is the largest */
+        for (i = 0; i < n; i += 16)
+            most = _mm512_max_epi32(
+                most, _mm512_and_si512(_mm512_loadu_si512(x + i),
+                                       _mm512_set1_epi32(INT32_MAX)));
+        max.i = _mm512_reduce_max_epi32(most);
+        by = _mm512_set1_ps(max.f > OV_ROUND_LEAST ? 127 / max.f : 0);
+        for (i = 0; i + 64 <= n; i += 64, to += 64) {
+            k = bytes_of(x + i, by);
+            _mm512_storeu_si512(to, k);
+            sum = dot(sum, one, k);
         }
-        max = _mm512_reduce_max_ps(most);
-        by = _mm512_set1_ps(max > 0 ? 127 / max : 0);
-        for (i = 0; i < n; i += 16, to += 16) {
-            v = _mm512_mul_ps(_mm512_loadu_ps(x + i), by);
-            v = _mm512_min_ps(v, _mm512_set1_ps(127));
-            v = _mm512_max_ps(v, _mm512_set1_ps(-127));
-            k = _mm512_cvtps_epi32(v); /* to the nearest */
+        for (; i < n; i += 16, to += 16) {
+            k = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), by));
             _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(k));
             sum = _mm512_add_epi32(sum, k);
         }
-        *xs = max / 127 + _mm512_reduce_add_ps(none);
+        *xs = max.f / 127 + max.f * 0;
         *less = times * _mm512_reduce_add_epi32(sum);
         x += n;
     }
@@ -347,7 +528,6 @@ round_groups(int groups, int span, const float *x, int times, char *to,
 
 /* --- results --- */
 
-/* Compilers make one operation of two, but not of these. */
 VNNI static void
 end_rows(int rows, const float *t, const float *by, const float *add, float *y,
          size_t ldy)
@@ -355,13 +535,8 @@ end_rows(int rows, const float *t, const float *by, const float *add, float *y,
     const __m512 f = _mm512_loadu_ps(by), c = _mm512_loadu_ps(add);
     int r;
 
-    for (r = 0; r < rows; r++, t += OV_PANEL, y += ldy) {
-        __m512 v = _mm512_mul_round_ps(_mm512_loadu_ps(t), f,
-                                       _MM_FROUND_CUR_DIRECTION);
-
-        _mm512_storeu_ps(y,
-                         _mm512_add_round_ps(v, c, _MM_FROUND_CUR_DIRECTION));
-    }
+    for (r = 0; r < rows; r++, t += OV_PANEL, y += ldy)
+        _mm512_storeu_ps(y, ended(_mm512_loadu_ps(t), f, c));
 }
 
 /* --- all --- */
@@ -392,7 +567,7 @@ end_rows(int rows, const float *t, const float *by, const float *add, float *y,
 const struct ov_kernels ov_kernels_avx512 = {.name = "avx512", FLOATS};
 
 #define INTEGERS                                                               \
-    .inputs8 = OV_INPUTS_S8, .rows8 = 12, .rows4 = 12, .span8 = 4,             \
+    .inputs8 = OV_INPUTS_S8, .rows8 = 12, .rows4 = 12,                         \
     .weave = true, .int8 = {NULL,        int8_tile_1,  int8_tile_2,            \
                             int8_tile_3, int8_tile_4,  int8_tile_5,            \
                             int8_tile_6, int8_tile_7,  int8_tile_8,            \
@@ -407,10 +582,20 @@ const struct ov_kernels ov_kernels_avx512 = {.name = "avx512", FLOATS};
     .end = end_rows
 
 const struct ov_kernels ov_kernels_vnni = {
-    .name = "avx512-vnni", FLOATS, INTEGERS};
+    .name = "avx512-vnni", FLOATS, INTEGERS, .span8 = 4};
+
+const struct ov_kernels ov_kernels_vnni_pairs = {
+    .name = "avx512-vnni-pairs",
+    FLOATS,
+    INTEGERS,
+    .span8 = 8,
+    .pairs8 = {NULL, int8_pair_1, int8_pair_2, int8_pair_3, int8_pair_4,
+               int8_pair_5, int8_pair_6},
+    .pairs4 = {NULL, int4_pair_1, int4_pair_2, int4_pair_3, int4_pair_4,
+               int4_pair_5, int4_pair_6}};
 
 /* many rows by the tile unit (math/packed_amx.c) */
 const struct ov_kernels ov_kernels_amx = {
-    .name = "amx", FLOATS, INTEGERS, .unit = true};
+    .name = "amx", FLOATS, INTEGERS, .span8 = 4, .unit = true};
 
 #endif

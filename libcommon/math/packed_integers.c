@@ -13,11 +13,13 @@
 #include "math/vec.h"
 
 enum {
-    NEAR = 1 << 18, /* bytes of inputs that stay in the second cache */
-    MANY = 16,      /* rows for which there are tiles, or spans */
-    MOST_SPAN = 4,  /* groups */
-    LATER = 16,     /* results of a stream that wait */
-    BESIDE = 4      /* panels, for which a tile's rows stay near */
+    NEAR = 1 << 18,      /* bytes of inputs that stay in the second cache */
+    MANY = 16,           /* rows for which there are tiles, or spans */
+    MOST_SPAN = 8,       /* groups */
+    LATER = 16,          /* results of a stream that wait */
+    BESIDE = 4,          /* panels, for which a tile's rows stay near */
+    PAIR_NEAR = 3 << 18, /* of pairs: bytes of inputs in the second cache, */
+    PAIR_BLOCK = 32      /* and groups that stay in the first, of many */
 };
 
 /* Rows of integers, and weights; part by part. */
@@ -28,6 +30,7 @@ struct integers {
     int m, groups, parts;
     int span, factors; /* groups with one factor; these of a row */
     int tiles;         /* of rows */
+    bool pairs;        /* of panels */
     const struct ov_kernels *by;
     char *x; /* [m, ldx], of by->inputs8, or of 8 bits */
     size_t ldx;
@@ -48,7 +51,7 @@ round_group(const float *x, int n, float *to)
         most = a > most ? a : most;
         not_a_number += x[i] * 0;
     }
-    by = most > 0 ? 127 / most : 0;
+    by = most > OV_ROUND_LEAST ? 127 / most : 0;
     for (i = 0; i < n; i++) {
         float v = x[i] * by;
 
@@ -177,6 +180,113 @@ pass(const struct integers *q, int t, int end, int j, int np)
     }
 }
 
+static ov_pair_int *const *
+pairs_of(const struct integers *q)
+{
+    return q->w->form == OV_FORM_I4_PANELS ? q->by->pairs4 : q->by->pairs8;
+}
+
+/* Of the two streams of bytes that follow on w and are far bytes apart, a share
+ * is asked for. */
+static void
+ask(const char *w, size_t far, size_t bytes, int share, int shares)
+{
+    size_t lines = bytes / 64, i = lines * (size_t)share / (size_t)shares;
+
+    for (; i < lines * (size_t)(share + 1) / (size_t)shares; i++) {
+        __builtin_prefetch(w + 64 * i, 0, 2);
+        __builtin_prefetch(w + 64 * i + far, 0, 2);
+    }
+}
+
+/* Two panels that are not both there, or not full: their results go by way of
+ * room that is. */
+struct ragged {
+    float by[2 * OV_PANEL], add[2 * OV_PANEL];
+    float y[OV_PAIR_ROWS * 2 * OV_PANEL];
+    int n; /* columns that are there */
+};
+
+static void
+ragged_begin(const struct integers *q, int j, int np, struct ragged *a)
+{
+    int left = q->w->rows - j * OV_PANEL, c;
+
+    a->n = left < np * OV_PANEL ? left : np * OV_PANEL;
+    for (c = 0; c < 2 * OV_PANEL; c++) {
+        bool there = c < a->n;
+
+        a->by[c] =
+            there && q->w->scale != NULL ? q->w->scale[j * OV_PANEL + c] : 1;
+        a->add[c] = there && q->b != NULL ? q->b[j * OV_PANEL + c] : 0;
+    }
+}
+
+/* Its rows to or from y. */
+static void
+ragged_rows(struct ragged *a, bool back, int rows, float *y, size_t ldy)
+{
+    size_t bytes = (size_t)a->n * sizeof *y;
+    int r;
+
+    for (r = 0; r < rows; r++, y += ldy) {
+        float *t = a->y + r * 2 * OV_PANEL;
+
+        memcpy(back ? t : y, back ? y : t, bytes);
+    }
+}
+
+/* Tiles number t..end-1 through np panels, one or two, from j on: block of
+ * inputs by block, whose sums wait in y. */
+static void
+pass_pair(const struct integers *q, int t, int end, int j, int np)
+{
+    bool four = q->w->form == OV_FORM_I4_PANELS;
+    ov_pair_int *const *run = pairs_of(q);
+    size_t group = four ? OV_GROUP_I4 : OV_GROUP_I8,
+           far = (size_t)q->groups * group, out = (size_t)q->w->rows;
+    const char *w = (const char *)q->w->narrow + (size_t)j * far;
+    struct ragged a;
+    struct ov_pair p = {.span = q->span,
+                        .ldx = q->ldx,
+                        .lds = (size_t)q->factors,
+                        .far = np > 1 ? far : 0};
+    bool full = (j + 2) * OV_PANEL <= q->w->rows && np > 1;
+    int g, u, i, n;
+
+    ragged_begin(q, j, np, &a);
+    for (g = 0; g < q->groups; g += p.groups) {
+        bool last = q->groups - g <= PAIR_BLOCK;
+
+        p.groups = last ? q->groups - g : PAIR_BLOCK;
+        p.w = w + (size_t)g * group;
+        p.more = g > 0;
+        p.by = last ? a.by : NULL;
+        p.add = a.add;
+        for (u = t; u < end; u++) {
+            i = tile_row(q, u), n = tile_row(q, u + 1) - i;
+            ask(p.w + (size_t)p.groups * group + (last ? far : 0), far,
+                (size_t)p.groups * group, u - t, end - t);
+            p.x = q->x + (size_t)i * q->ldx + g * OV_GROUP;
+            p.xs = q->xs + (size_t)i * p.lds + g / q->span;
+            p.less = q->less + (size_t)i * p.lds + g / q->span;
+            p.y = q->y + (size_t)i * out + j * OV_PANEL;
+            p.ldy = out;
+            if (full) {
+                run[n](&p);
+                continue;
+            }
+            if (p.more)
+                ragged_rows(&a, true, n, p.y, out);
+            p.y = a.y;
+            p.ldy = 2 * OV_PANEL;
+            run[n](&p);
+            ragged_rows(&a, false, n, q->y + (size_t)i * out + j * OV_PANEL,
+                        out);
+        }
+    }
+}
+
 /* A few rows, panels from..to-1: each stream goes from one end of its part
  * to the other, and results wait, so that reading does not.  What they leave
  * is for pass: its number. */
@@ -261,17 +371,23 @@ static void
 work_integers(void *arg, int part)
 {
     const struct integers *q = arg;
+    bool pairs = q->pairs;
+    int each = pairs ? 2 : BESIDE, t, n, j;
     int64_t np = (q->w->rows + OV_PANEL - 1) / OV_PANEL;
-    int from = (int)(np * part / q->parts), t, n, j;
+    int from = (int)(np * part / q->parts);
     int to = (int)(np * (part + 1) / q->parts);
-    int near = (int)(NEAR / q->ldx) / OV_INT_ROWS; /* tiles */
+    int near = (int)((pairs ? PAIR_NEAR : NEAR) / q->ldx) /
+               (pairs ? OV_PAIR_ROWS : OV_INT_ROWS); /* tiles */
 
     near = near > 0 ? near : 1;
     from = streams(q, from, to);
     for (t = 0; t < q->tiles; t += n) {
         n = q->tiles - t < near ? q->tiles - t : near;
-        for (j = from; j < to; j += BESIDE)
-            pass(q, t, t + n, j, to - j < BESIDE ? to - j : BESIDE);
+        for (j = from; j < to; j += each)
+            if (pairs)
+                pass_pair(q, t, t + n, j, j + 1 < to ? 2 : 1);
+            else
+                pass(q, t, t + n, j, to - j < each ? to - j : each);
     }
 }
 
@@ -311,6 +427,9 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
                  : 1;
     q.factors = (q.groups + q.span - 1) / q.span;
     most = w->form == OV_FORM_I4_PANELS ? q.by->rows4 : q.by->rows8;
+    q.pairs = m > OV_STREAM_ROWS && pairs_of(&q)[1] != NULL;
+    if (q.pairs)
+        most = OV_PAIR_ROWS;
     q.tiles = (m + most - 1) / most;
     n = (size_t)m * (size_t)q.factors;
     as = w->form == OV_FORM_I4_PANELS ? OV_INPUTS_S8 : q.by->inputs8;
@@ -322,7 +441,7 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     rounding = (struct rounding){.q = &q, .x = x, .as = as, .parts = 1};
     if (m >= MANY)
         rounding.parts = q.parts;
-    if (q.by->weave && m > OV_STREAM_ROWS)
+    if (q.by->weave && m > OV_STREAM_ROWS && !q.pairs)
         rounding.room =
             ov_graph_alloc(g, (size_t)rounding.parts * OV_INT_ROWS * q.ldx);
     ov_pool_run(rounding.parts, work_rounding, &rounding);

@@ -10,9 +10,13 @@
 
 #include "math/packed.h"
 
+/* Inputs that are not larger are 0 as integers. */
+#define OV_ROUND_LEAST 1e-30f
+
 enum {
     OV_TILE_ROWS = 8,
     OV_INT_ROWS = 12,
+    OV_PAIR_ROWS = 6,
     OV_TILE_PANELS = 4,
     OV_STREAMS = 4,
     OV_STREAM_ROWS = 2
@@ -34,6 +38,26 @@ typedef void ov_tile(int k, int run, size_t jump, const float *x, size_t ldx,
 typedef void ov_tile_int(int groups, int span, const void *x, size_t ldx,
                          const float *xs, const int32_t *less, size_t lds,
                          const void *w, size_t far, float *y);
+
+/* The same of two panels, which are far bytes apart, to y [rows, 32] whose rows
+ * are ldy values apart: sums go on from what is there if more, and if by is not
+ * NULL they are, at the end, multiplied by by [32], rounded, and added to add
+ * [32].  Rows are never woven (below). */
+struct ov_pair {
+    int groups, span;
+    const char *x;
+    size_t ldx;
+    const float *xs;
+    const int32_t *less;
+    size_t lds;
+    const char *w;
+    size_t far;
+    bool more;
+    const float *by, *add;
+    float *y;
+    size_t ldy;
+};
+typedef void ov_pair_int(const struct ov_pair *q);
 
 /* Integers of the inputs that a kernel reads. */
 enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16 };
@@ -68,6 +92,8 @@ struct ov_kernels {
      * first row of a tile, four of the next, ... and then the next four. */
     bool weave;
     ov_tile_int *int8[OV_INT_ROWS + 1], *int4[OV_INT_ROWS + 1];
+    /* Or NULL: for so many rows, instead of those. */
+    ov_pair_int *pairs8[OV_PAIR_ROWS + 1], *pairs4[OV_PAIR_ROWS + 1];
     /* Or NULL: for so many rows, of OV_STREAMS panels at once, which are far
      * bytes apart, to y [OV_STREAMS, rows, 16]. */
     ov_tile_int *streams8[OV_STREAM_ROWS + 1], *streams4[OV_STREAM_ROWS + 1];
@@ -88,7 +114,7 @@ bool ov_packed_tiles(struct ov_graph *g, const struct ov_packed_job *job);
 extern const struct ov_kernels ov_kernels_plain;
 #if defined(__x86_64__) && defined(__GNUC__)
 extern const struct ov_kernels ov_kernels_avx2, ov_kernels_avx512,
-    ov_kernels_vnni, ov_kernels_amx;
+    ov_kernels_vnni, ov_kernels_vnni_pairs, ov_kernels_amx;
 #endif
 
 #endif

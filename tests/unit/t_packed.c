@@ -247,14 +247,23 @@ test_integers(enum ov_form form, int m, int in, int out)
     ov_graph_free(g);
 }
 
+/* Inputs that have one factor in many rows of a fast graph. */
+static int
+span_of(const char *kernel)
+{
+    return strcmp(kernel, "avx512-vnni-pairs") == 0 ? 256
+           : strcmp(kernel, "avx512-vnni") == 0     ? 128
+                                                    : OV_GROUP;
+}
+
 /* Rows of a fast graph where there are no tiles, in chunks of sixteen and
- * more; with VNNI a factor is of 128 inputs. */
+ * more. */
 static void
 test_fast(enum ov_form form, int m, int in, int out)
 {
     static const int chunks[] = {16, 17, 29, 200};
     bool eight = form == OV_FORM_I8_PANELS;
-    bool spans = eight && strcmp(ov_packed_kernel(), "avx512-vnni") == 0;
+    int span = eight ? span_of(ov_packed_kernel()) : OV_GROUP;
     struct ov_graph *g = ov_graph_new_fast();
     struct ov_tensor t;
     bool same = true;
@@ -263,7 +272,7 @@ test_fast(enum ov_form form, int m, int in, int out)
 
     make(&t, form, out, in);
     ov_packed_integers(g, m, x, &t, b, y);
-    d = off_integers(&t, m, b, spans ? 128 : OV_GROUP);
+    d = off_integers(&t, m, b, span);
     ok(d <= 1, "%s: int%d, %d rows, %d -> %d, fast: %.3f of the bound",
        ov_packed_kernel(), eight ? 8 : 4, m, in, out, d);
     for (i = 0; i < 4; i++) {
@@ -295,10 +304,8 @@ make_many(struct ov_tensor *t, int which, enum ov_form form, int rows, int cols)
 {
     int i;
 
-    *t = (struct ov_tensor){.rows = rows,
-                            .cols = cols,
-                            .form = form,
-                            .narrow = mpanels[which]};
+    *t = (struct ov_tensor){
+        .rows = rows, .cols = cols, .form = form, .narrow = mpanels[which]};
     memset(mpanels[which], 0, ov_panels_bytes(form, rows, cols));
     for (i = 0; i < rows; i++)
         ov_panels_put(form, i, cols, mw[which] + i * cols, mpanels[which],
@@ -386,8 +393,7 @@ off_many(const struct ov_packed_job *job, const float *had)
             bound += fabs(want) * 0x1p-20;
             if (had != NULL)
                 bound += fabs((double)had[r * out + j]) * 0x1p-22;
-            worst = fmax(worst,
-                         fabs((double)my[r * out + j] - want) / bound);
+            worst = fmax(worst, fabs((double)my[r * out + j] - want) / bound);
         }
     }
     return worst;
@@ -424,8 +430,8 @@ same_many(struct ov_graph *g, struct ov_packed_job job, const float *had)
 static void
 test_many(enum ov_form form, int m, int in, int out)
 {
-    static const char *const names[] = {"plain", "bias", "normed", "added",
-                                        "gated", "gated and normed"};
+    static const char *const names[] = {"plain", "bias",  "normed",
+                                        "added", "gated", "gated and normed"};
     struct ov_graph *g = ov_graph_new_fast();
     static float had[(MANY_ROWS + 16) * MANY_OUT];
     struct ov_tensor t[2];
@@ -530,10 +536,9 @@ test_nearer(enum ov_form form)
 static void
 test_all_many(void)
 {
-    static const int sizes[][3] = {{16, 64, 32},    {17, 100, 47},
-                                   {33, 896, 16},   {150, 160, 100},
-                                   {40, 2080, 33},  {31, 4864, 50},
-                                   {16, 2500, 20}};
+    static const int sizes[][3] = {
+        {16, 64, 32},   {17, 100, 47},  {33, 896, 16}, {150, 160, 100},
+        {40, 2080, 33}, {31, 4864, 50}, {16, 2500, 20}};
     enum ov_form f;
     size_t i;
 
@@ -609,6 +614,7 @@ test_all_integers(void)
         test_fast(f, 31, 97, 50);
         test_fast(f, 50, 300, 47);
         test_fast(f, 200, 256, 33);
+        test_fast(f, 40, 2100, 84);
     }
 }
 
@@ -637,7 +643,8 @@ test_all(void)
 static void
 test_same(enum ov_form form, int m, int in, int out)
 {
-    static const char *const names[] = {"avx2", "avx512-vnni", "amx"};
+    static const char *const names[] = {"avx2", "avx512-vnni",
+                                        "avx512-vnni-pairs", "amx"};
     struct ov_graph *g = ov_graph_new(false);
     struct ov_tensor t;
     size_t i;
@@ -658,8 +665,8 @@ test_same(enum ov_form form, int m, int in, int out)
 int
 main(void)
 {
-    static const char *const names[] = {"plain", "avx2", "avx512",
-                                        "avx512-vnni", "amx"};
+    static const char *const names[] = {
+        "plain", "avx2", "avx512", "avx512-vnni", "avx512-vnni-pairs", "amx"};
     size_t i;
 
     for (i = 0; i < sizeof x / sizeof *x; i++)
