@@ -23,7 +23,7 @@
 #include "math/vec.h"
 
 enum {
-    BLOCK = 256,     /* inputs */
+    BLOCK = 128,     /* inputs */
     ROWS_NEAR = 192, /* a multiple of all kernels' rows */
     ALIGN = 64,
     LARGE = 2 << 20,
@@ -328,6 +328,23 @@ one(const struct product *q, int i, int rows, int l, int k, int j, int np)
         tiles_of(q, np)[rows](k, q->run, q->jump, x, q->ldx, w, far, y, q->ldy);
 }
 
+/* Inputs l..l+k-1 of np panels from j on will be needed: a share of them is
+ * asked for. */
+static void
+ask(const struct product *q, int l, int k, int j, int np, int share, int shares)
+{
+    size_t size = q->p->half != NULL ? sizeof *q->p->half : sizeof *q->p->w,
+           lines = (size_t)k * OV_PANEL * size / 64, i, p;
+    const char *w = q->p->half != NULL ? (const char *)q->p->half
+                                       : (const char *)q->p->w;
+
+    w += ((size_t)j * (size_t)q->p->in + (size_t)l) * OV_PANEL * size;
+    for (p = 0; p < (size_t)np; p++, w += (size_t)q->p->in * OV_PANEL * size)
+        for (i = lines * (size_t)share / (size_t)shares;
+             i < lines * (size_t)(share + 1) / (size_t)shares; i++)
+            __builtin_prefetch(w + 64 * i, 0, 2);
+}
+
 /* Panels from..to-1 of rows i..i+m-1 and inputs l..l+k-1.  Tiles have as
  * many rows as the kernel takes, or one less, so that all take as many
  * panels. */
@@ -343,6 +360,7 @@ block(const struct product *q, int i, int m, int l, int k, int from, int to)
         np = abreast(full - j, most);
         for (t = tiles, r = 0; t > 0; t--, r += rows) {
             rows = (m - r + t - 1) / t;
+            ask(q, l, k, j + np, np, tiles - t, tiles);
             one(q, i + r, rows, l, k, j, np);
         }
     }

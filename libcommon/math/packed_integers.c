@@ -19,7 +19,7 @@ enum {
     LATER = 16,          /* results of a stream that wait */
     BESIDE = 4,          /* panels, for which a tile's rows stay near */
     PAIR_NEAR = 3 << 18, /* of pairs: bytes of inputs in the second cache, */
-    PAIR_BLOCK = 32      /* and groups that stay in the first, of many */
+    PAIR_BLOCK = 160      /* and groups that stay in the first, of many */
 };
 
 /* Rows of integers, and weights; part by part. */

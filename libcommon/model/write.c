@@ -10,7 +10,10 @@
 #include "model/pack.h"
 #include "model/safetensors.h"
 
-enum { LENGTH_BYTES = 8 };
+enum {
+    LENGTH_BYTES = 8,
+    LINE = 64 /* bytes of a vector, and of a line of caches */
+};
 
 static int
 by_name(const void *pa, const void *pb)
@@ -20,12 +23,21 @@ by_name(const void *pa, const void *pb)
     return strcmp((*a)->name, (*b)->name);
 }
 
+/* What fills whole lines comes first, and so begins with one: panels are read
+ * where they lie, and a vector that is in two lines is read twice.  Then the
+ * widest values. */
 static int
 by_width(const void *pa, const void *pb)
 {
     const struct ov_array *const *a = pa, *const *b = pb;
     size_t m = ov_dtype_size((*a)->dtype), n = ov_dtype_size((*b)->dtype);
+    struct ov_array c = **a, d = **b;
+    uint64_t u = 0, v = 0;
 
+    ov_array_measure(&c, &u);
+    ov_array_measure(&d, &v);
+    if ((u % LINE == 0) != (v % LINE == 0))
+        return u % LINE == 0 ? -1 : 1;
     if (m != n)
         return m > n ? -1 : 1;
     return strcmp((*a)->name, (*b)->name);
@@ -99,7 +111,7 @@ print_header(FILE *f, const struct ov_array *const *order, size_t count,
     putc('}', f);
 }
 
-/* Length and header, padded with spaces to a multiple of 8: *text [*n],
+/* Length and header, padded with spaces to whole lines: *text [*n],
  * malloc'd. */
 static int
 make_header(const struct ov_array *const *order, size_t count,
@@ -116,7 +128,7 @@ make_header(const struct ov_array *const *order, size_t count,
     fwrite("\0\0\0\0\0\0\0\0", 1, LENGTH_BYTES, f);
     print_header(f, order, count, meta, meta_n);
     fflush(f);
-    for (i = (int)((0 - *n) % 8); i > 0; i--)
+    for (i = (int)((0 - *n) % LINE); i > 0; i--)
         putc(' ', f);
     bad = ferror(f);
     if (fclose(f) != 0 || bad) {
