@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/warm.h"
 #include "stream/ahead.h"
 #include "stream/keys.h"
 #include "stream/reader.h"
@@ -388,6 +389,8 @@ on_begin(struct filter *f, struct ov_frame *d, struct ov_err *err)
     f->now = d;
     if (f->taken < 0)
         return nothing_taken(f, err);
+    if (f->pipe) /* somebody speaks, and an answer will be wanted */
+        ov_warm_begin();
     if ((r = meet(f, d, err)) != 0)
         return r < 0 ? r : 0;
     if ((r = settle(f, err)) != 0)
@@ -435,6 +438,7 @@ on_end_of_turn(struct filter *f, struct ov_frame *d, struct ov_err *err)
 {
     int r = 0;
 
+    ov_warm_end();
     f->open = false;
     f->now = d;
     if (f->s->end && !f->forgotten)
@@ -478,6 +482,7 @@ on_interrupt(struct filter *f, const struct ov_frame *d, struct ov_err *err)
     if (in) {
         bool waits = f->away;
 
+        ov_warm_end();
         f->open = false;
         filter_forget(f);
         if (waits && !written) /* nobody has heard of it */

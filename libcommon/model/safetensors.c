@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/warm.h"
 #include "model/pack.h"
 #include "model/onnx.h"
 #include "model/store.h"
@@ -337,7 +338,8 @@ open_mapped(struct ov_weights *w, struct ov_err *err)
         if (w->map == MAP_FAILED) {
             w->map = NULL;
             rc = ov_err_errno(err, "%s: mmap", w->path);
-        }
+        } else
+            ov_warm_add(w->map, w->map_bytes);
     }
     if (fd >= 0)
         close(fd);
@@ -506,8 +508,10 @@ ov_weights_close(struct ov_weights *w)
     free(w->scalars);
     free(w->copies);
     ov_json_free(w->head);
-    if (w->map != NULL)
+    if (w->map != NULL) {
+        ov_warm_drop(w->map);
         munmap(w->map, w->map_bytes);
+    }
     free(w->memory);
     free(w->path);
     free(w);
