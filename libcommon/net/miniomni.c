@@ -306,21 +306,17 @@ adapt(struct ov_graph *g, const struct ov_miniomni *m, bool image,
     return ov_dense_run(g, &l->down, run_hidden(g, l, &how, t));
 }
 
-int
-ov_miniomni_adapt(const struct ov_miniomni *m, bool image, const float *x,
-                  int n, float *y, struct ov_err *err)
+void
+ov_miniomni_adapt(const struct ov_miniomni *m, struct ov_graph *g, bool image,
+                  const float *x, int n, float *y)
 {
-    struct ov_graph *g = ov_graph_new_fast();
     struct ov_tensor *t;
 
-    if (g == NULL)
-        return ov_err_set(err, OV_ERUN, "no memory");
-    if (n > 0) {
-        t = adapt(g, m, image, x, n);
-        memcpy(y, t->x, (size_t)n * (size_t)m->c.d * sizeof *y);
-    }
-    ov_graph_free(g);
-    return OV_OK;
+    if (n < 1)
+        return;
+    ov_graph_reset(g);
+    t = adapt(g, m, image, x, n);
+    memcpy(y, t->x, (size_t)n * (size_t)m->c.d * sizeof *y);
 }
 
 int

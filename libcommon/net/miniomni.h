@@ -20,6 +20,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "math/graph.h"
 #include "model/safetensors.h"
 
 enum {
@@ -128,9 +129,9 @@ int ov_miniomni_embed(const struct ov_miniomni *m,
                       const struct ov_miniomni_prompt *p, const float *audio,
                       const float *image, float *x, struct ov_err *err);
 /* The adapters: rows of sound [n, whisper_dim], or of an image
- * [n, vision_dim], -> y [n, d]. */
-int ov_miniomni_adapt(const struct ov_miniomni *m, bool image, const float *x,
-                      int n, float *y, struct ov_err *err);
+ * [n, vision_dim], -> y [n, d].  g is a fast graph, and is reset. */
+void ov_miniomni_adapt(const struct ov_miniomni *m, struct ov_graph *g,
+                       bool image, const float *x, int n, float *y);
 /* The row of one position: eight ids, of audio before the shift; feature [d]
  * stands in place of the audio ids unless it is NULL -> x [d].  OV_ESTREAM:
  * an id out of range. */

@@ -15,7 +15,11 @@
 #include "net/miniomni.h"
 #include "stage/miniomni_parts.h"
 
-enum { LAYERS = OV_MINIOMNI_LAYERS, TEXT = OV_MINIOMNI_LAYERS };
+enum {
+    LAYERS = OV_MINIOMNI_LAYERS,
+    TEXT = OV_MINIOMNI_LAYERS,
+    OFTEN = 256 /* rows of sound, 5 s */
+};
 
 /* What is asked for; chat: what is heard is answered in speech, what is
  * written in writing. */
@@ -32,6 +36,7 @@ struct rows {
 
 struct fuse {
     struct ov_miniomni *m;
+    struct ov_graph *g; /* of the adapters, from turn to turn */
     const struct ov_miniomni_config *c;
     enum task task;
     struct rows sound, image;
@@ -53,11 +58,29 @@ close_(void *self)
     struct fuse *f = self;
 
     ov_miniomni_close(f->m);
+    ov_graph_free(f->g);
     free(f->sound.x);
     free(f->image.x);
     free(f->text);
     free(f->out);
     free(f);
+}
+
+/* Memory is slow when it is touched first: before somebody waits. */
+static int
+make_room(struct fuse *f, struct ov_err *err)
+{
+    float *x = calloc(OFTEN, sizeof *x * (size_t)f->c->whisper_dim);
+    float *y = malloc(OFTEN * sizeof *y * (size_t)f->c->d);
+
+    f->g = ov_graph_new_fast();
+    if (x != NULL && y != NULL && f->g != NULL)
+        ov_miniomni_adapt(f->m, f->g, false, x, OFTEN, y);
+    free(x);
+    free(y);
+    return x != NULL && y != NULL && f->g != NULL
+               ? OV_OK
+               : ov_err_set(err, OV_ERUN, "out of memory");
 }
 
 static int
@@ -89,6 +112,11 @@ open_(void **self, const char *dir, const struct ov_model_kind *k,
         return r;
     }
     f->c = ov_miniomni_sizes(f->m);
+    r = make_room(f, err);
+    if (r != OV_OK) {
+        close_(f);
+        return r;
+    }
     *self = f;
     return OV_OK;
 }
@@ -284,11 +312,9 @@ flush(void *self, struct ov_err *err)
     ids = malloc(OV_MINIOMNI_STREAMS * (size_t)n * sizeof *ids);
     if (f->out == NULL || sound == NULL || image == NULL || ids == NULL)
         r = ov_err_set(err, OV_ERUN, "out of memory");
-    if (r == OV_OK)
-        r = ov_miniomni_adapt(f->m, false, f->sound.x, p.audio, sound, err);
-    if (r == OV_OK)
-        r = ov_miniomni_adapt(f->m, true, f->image.x, p.image, image, err);
     if (r == OV_OK) {
+        ov_miniomni_adapt(f->m, f->g, false, f->sound.x, p.audio, sound);
+        ov_miniomni_adapt(f->m, f->g, true, f->image.x, p.image, image);
         ov_miniomni_prompt_ids(f->c, &p, ids);
         for (i = 0; i < n; i++)
             lay_out(f, &p, ids, n, i, sound, image, f->out + (size_t)i * w);
