@@ -575,8 +575,8 @@ on_frame(struct filter *f, struct ov_frame *d, struct ov_err *err)
     }
 }
 
-static bool
-is_pipe(int fd)
+bool
+filter_is_pipe(int fd)
 {
     struct stat st;
 
@@ -646,7 +646,7 @@ filter_run(const struct filter_stage *s, void *ctx, const char *path)
 
     prepare(&f, s, ctx);
     fd = tool_input_open(path, &f.name);
-    f.pipe = is_pipe(fd);
+    f.pipe = filter_is_pipe(fd);
     if (tool.latency == 1)
         ov_link_shrink(fd);
     if (ov_link_open(&link, fd) != 0)

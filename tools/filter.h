@@ -65,6 +65,9 @@ struct filter_stage {
     void (*stats)(void *ctx, struct filter *f, const struct ov_frame *s);
 };
 
+/* Whether what is written to fd by others is read as it comes. */
+bool filter_is_pipe(int fd);
+
 /* Read path (NULL or "-": stdin) to its end.  Dies on errors.  The exit
  * status: 0, or what the stream deserves. */
 int filter_run(const struct filter_stage *s, void *ctx, const char *path);

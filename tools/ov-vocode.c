@@ -3,12 +3,14 @@
  * In: a stream with codec tokens.  Out: WAV, AU or bare samples, or sound. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "media/sounddevice.h"
 #include "media/soundout.h"
 #include "media/soundplay.h"
 #include "media/soundref.h"
+#include "stage/processor.h"
 #include "stage/vocode.h"
 #include "stream/keys.h"
 #include "tools/filter.h"
@@ -335,6 +337,7 @@ main(int argc, char **argv)
     struct vocode s = {0};
     struct ov_err err;
     int first = tool_start(&door, argc, argv), status, rate;
+    int threads = tool.threads;
 
     if (argc - first > 1)
         tool_die(OV_EUSAGE, "one stream only: join several with cat");
@@ -345,7 +348,10 @@ main(int argc, char **argv)
     if (reference != NULL && lead_ms < 0)
         tool_die(OV_EUSAGE, "--reference needs --lead or --play: without a "
                             "pace nobody knows when sound is heard");
-    if (ov_vocode_open(&s.v, tool_model_dir(), tool.threads, &err) != 0)
+    /* a thread that has to wait for its processor keeps the others waiting */
+    if (threads == 0 && first == argc && filter_is_pipe(STDIN_FILENO))
+        threads = OV_THREADS_BESIDE;
+    if (ov_vocode_open(&s.v, tool_model_dir(), threads, &err) != 0)
         tool_die_err(&err);
     if (chunks && ov_vocode_option(s.v, "reference-chunks", "yes", &err) != 0)
         tool_die_err(&err);

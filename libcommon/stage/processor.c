@@ -61,7 +61,9 @@ ov_processor_threads(int asked, enum ov_model_type type)
 {
     long n = asked;
 
-    if (n == 0)
+    if (asked <= 0)
         n = type == OV_MODEL_OV ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
+    if (asked == OV_THREADS_BESIDE)
+        n /= 2;
     ov_gemm_threads(n < 1 ? 1 : n > OV_POOL_MAX ? OV_POOL_MAX : (int)n);
 }

@@ -11,9 +11,13 @@
  * from several threads at once. */
 const char *ov_processor(void);
 
+/* Asked for where another stage computes at the same time. */
+enum { OV_THREADS_BESIDE = -1 };
+
 /* From now on this process computes with as many threads as asked; 0: for a
- * published model with one a processor, for the project's own, whose products
- * are too small to be shared, with one. */
+ * published model with one a processor, or, beside another stage, one for two;
+ * for the project's own, whose products are too small to be shared, with
+ * one. */
 void ov_processor_threads(int asked, enum ov_model_type type);
 
 #endif
