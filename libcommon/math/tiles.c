@@ -29,8 +29,9 @@ enum {
     TK = OV_TK,
     TILE = OV_TILE,
     UNIT = OV_UNIT,
-    BLOCK = 8,       /* tiles of a block of inputs, with one piece */
-    BLOCK_CUT = 24,  /* and with more, or by vectors */
+    BLOCK = 8,          /* tiles of a block of inputs, with one piece */
+    BLOCK_CUT = 24,     /* and with more */
+    BLOCK_VECTORS = 28, /* by vectors, at most */
     ROWS = 512,      /* of a product at once, that stay in the second cache */
     ROWS_LONG = 256, /* the same with more inputs */
     ROWS_CUT = 192,  /* and with more pieces */
@@ -273,10 +274,14 @@ next_of(const struct product *q, const struct ov_tiles_weights *w, int unit,
     int tiles = q->tiles - at < q->block ? q->tiles - at : q->block;
     int steps = q->pairs * q->block;
     struct ov_tile_ahead a = {0};
+    size_t row, bytes;
 
-    a.at = ov_tiles_source(w, unit, at, tiles, &a.stream);
-    a.stream = a.stream / 4 / LINE * LINE;
-    a.lines = ((int)(a.stream / LINE) + steps - 1) / steps;
+    a.at = ov_tiles_source(w, unit, at, tiles, &row, &bytes);
+    a.streams = row > 0 ? UNIT : 4;
+    a.far = row > 0 ? row : bytes / 4 / LINE * LINE;
+    a.all = row > 0 ? UNIT * (int)((bytes + LINE - 1) / LINE)
+                    : 4 * (int)(a.far / LINE);
+    a.lines = (a.all + steps - 1) / steps;
     return a;
 }
 
@@ -460,15 +465,18 @@ make_room(struct product *q)
     most = most > n ? most : n; /* short rows, of windows */
     n = (q->m + most - 1) / most;
     q->pairs = ((q->m + n - 1) / n + UNIT - 1) / UNIT;
-    q->block = q->pieces > 1 || ov_bf16_unit() == OV_UNIT_VECTORS ? BLOCK_CUT
-                                                                  : BLOCK;
+    q->block = q->pieces > 1 ? BLOCK_CUT : BLOCK;
+    if (ov_bf16_unit() == OV_UNIT_VECTORS) { /* as even as may be */
+        n = (q->tiles + BLOCK_VECTORS - 1) / BLOCK_VECTORS;
+        q->block = (q->tiles + n - 1) / n;
+    }
     q->near = q->pieces > 1 ? NEAR_SUMS / q->pairs : 1;
     q->near = q->near > NEAR ? NEAR : q->near > 0 ? q->near : 1;
     share(q);
     cut = (size_t)needed(q, q->pairs * UNIT) * q->line;
     off = ((size_t)q->tiles * sizeof *q->off + LINE - 1) / LINE * LINE;
     q->each = (size_t)q->near * (size_t)q->pairs * 4 * TILE +
-              2 * BLOCK_CUT * OV_T_PIECES * TILE;
+              2 * BLOCK_VECTORS * OV_T_PIECES * TILE;
     q->cut = keep(cut + off + q->each * (size_t)q->parts);
     if (q->cut == NULL)
         return false;

@@ -25,27 +25,28 @@ struct ov_tile_rows {
     const size_t *off;
 };
 
-/* What is asked for while others are multiplied: bytes in four streams, since
- * processors see these and go on by themselves. */
+/* What is asked for while others are multiplied, in some streams at once: a
+ * copy in four, since processors see these and go on by themselves, and rows
+ * as they lie. */
 struct ov_tile_ahead {
     const char *at;
-    size_t stream, next; /* bytes of a stream, and asked for */
-    int lines;           /* of each, at a step */
+    size_t far;    /* bytes from a stream to the next */
+    int streams;   /* a power of two */
+    int next, all; /* lines, of all streams in turn */
+    int lines;     /* at a step */
 };
 
 OV_AVX_INLINE void
 ov_tile_ask_(struct ov_tile_ahead *a)
 {
-    int i;
+    int end = a->all - a->next < a->lines ? a->all : a->next + a->lines;
+    int shift = __builtin_ctz((unsigned)a->streams), i;
 
-    for (i = 0; i < a->lines && a->next < a->stream; i++, a->next += 64) {
-        const char *at = a->at + a->next;
-
-        _mm_prefetch(at, _MM_HINT_T1);
-        _mm_prefetch(at + a->stream, _MM_HINT_T1);
-        _mm_prefetch(at + 2 * a->stream, _MM_HINT_T1);
-        _mm_prefetch(at + 3 * a->stream, _MM_HINT_T1);
-    }
+    for (i = a->next; i < end; i++)
+        _mm_prefetch(a->at + (size_t)(i & (a->streams - 1)) * a->far +
+                         (size_t)(i >> shift) * 64,
+                     _MM_HINT_T1);
+    a->next = end;
 }
 
 #define OV_ROW_(p)                                                             \

@@ -441,14 +441,19 @@ ov_tiles_block(const struct ov_tiles_weights *v, int unit, int from, int n,
 
 const char *
 ov_tiles_source(const struct ov_tiles_weights *v, int unit, int from, int n,
-                size_t *bytes)
+                size_t *row, size_t *bytes)
 {
-    size_t tile;
+    size_t size = size_of(v->w->form), tile;
 
-    *bytes = 0;
-    if (v->tiled == NULL || n <= 0 || from + n > v->tiles ||
-        unit * OV_UNIT >= v->out)
+    *row = *bytes = 0;
+    if (n <= 0 || from + n > v->tiles || unit * OV_UNIT >= v->out)
         return NULL;
+    if (v->tiled == NULL) {
+        *row = (size_t)v->w->cols * size;
+        *bytes = (size_t)n * OV_TK * size;
+        return values(v->w) + (size_t)unit * OV_UNIT * *row +
+               (size_t)(from / v->per * v->run + from % v->per * OV_TK) * size;
+    }
     tile = 2 * OV_T * OV_TK * size_of(v->tiled->form);
     if (v->tiled->cut)
         tile = 2 * (size_t)ov_tiles_pieces(v->tiled->form) * OV_TILE;

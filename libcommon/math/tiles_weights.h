@@ -32,8 +32,9 @@ bool ov_tiles_weights(struct ov_tiles_weights *v, const struct ov_tensor *w,
  * lie. */
 const char *ov_tiles_block(const struct ov_tiles_weights *v, int unit, int from,
                            int n, char *room);
-/* Where these tiles are in the copy, and their bytes; 0: nowhere. */
+/* Where these tiles are, in the copy or as rows of weights that lie row bytes
+ * apart: so many bytes in a row, or in all if row is 0.  NULL: there are none. */
 const char *ov_tiles_source(const struct ov_tiles_weights *v, int unit,
-                            int from, int n, size_t *bytes);
+                            int from, int n, size_t *row, size_t *bytes);
 
 #endif
