@@ -45,6 +45,7 @@ OV_TESTS += tests/unit/t_narrow
 OV_TESTS += tests/unit/t_conv1d
 libov_a_SOURCES += \
 	libcommon/math/packed.c libcommon/math/packed.h \
+	libcommon/math/slab.c libcommon/math/slab.h \
 	libcommon/math/packed_kernel.h libcommon/math/packed_tile.h \
 	libcommon/math/packed_integers.c \
 	libcommon/math/packed_plain.c libcommon/math/packed_avx2.c \

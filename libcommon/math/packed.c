@@ -13,20 +13,18 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "math/amx.h"
 #include "math/gemm.h"
 #include "math/packed_kernel.h"
 #include "math/pool.h"
+#include "math/slab.h"
 #include "math/tiles.h"
 #include "math/vec.h"
 
 enum {
     BLOCK = 128,     /* inputs */
     ROWS_NEAR = 192, /* a multiple of all kernels' rows */
-    ALIGN = 64,
-    LARGE = 2 << 20,
     ALONE = 1 << 17 /* products and sums that a thread is called for */
 };
 
@@ -116,23 +114,6 @@ panels(const struct ov_packed *p)
     return (p->out + OV_PANEL - 1) / OV_PANEL;
 }
 
-/* Large panels in large pages, where the system has them: they are read from
- * one end to the other, again and again. */
-static void *
-room(size_t bytes)
-{
-    size_t align = bytes < LARGE ? ALIGN : LARGE;
-    void *p;
-
-    bytes = (bytes + align - 1) / align * align;
-    p = aligned_alloc(align, bytes > 0 ? bytes : align);
-#ifdef MADV_HUGEPAGE
-    if (p != NULL && align == LARGE)
-        madvise(p, bytes, MADV_HUGEPAGE);
-#endif
-    return p;
-}
-
 size_t
 ov_packed_values(int out, int in)
 {
@@ -162,20 +143,22 @@ int
 ov_packed_init(struct ov_packed *p, int out, int in, const float *w, int ldw,
                bool turned)
 {
-    float *to = room(ov_packed_values(out, in) * sizeof *to);
+    struct ov_slab *slab;
+    float *to = ov_slab_take(ov_packed_values(out, in) * sizeof *to, &slab);
 
     *p = (struct ov_packed){.out = out, .in = in};
     if (to == NULL)
         return -1;
     ov_packed_put(p, to, out, in, w, ldw, turned);
+    p->slab = slab;
     return 0;
 }
 
 void
 ov_packed_free(struct ov_packed *p)
 {
-    free(p->w);
-    free(p->half);
+    ov_slab_give(p->slab);
+    p->slab = NULL;
     p->w = NULL;
     p->half = NULL;
 }
@@ -191,10 +174,9 @@ put_half(struct ov_packed *p, const struct ov_tensor *w)
 
     *p = (struct ov_packed){.out = w->rows, .in = w->cols};
     bytes = ov_packed_values(w->rows, w->cols) * sizeof *to;
-    p->half = to = room(bytes);
+    p->half = to = ov_slab_take(bytes, &p->slab);
     if (to == NULL)
         return -1;
-    memset(to, 0, bytes);
     for (j = 0; j < w->rows; j += OV_PANEL)
         for (l = 0; l < w->cols; l++, to += OV_PANEL)
             for (c = 0; c < OV_PANEL && j + c < w->rows; c++)

@@ -24,6 +24,7 @@ struct ov_packed {
     int out, in;
     float *w;
     uint16_t *half;
+    struct ov_slab *slab; /* they lie in, or NULL: in memory of the caller */
 };
 
 /* w [out, in], or [in, out] if turned; rows are ldw values apart.  -1: no

@@ -10,6 +10,7 @@
 
 #include "math/amx.h"
 #include "math/packed.h"
+#include "math/slab.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
@@ -18,7 +19,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "math/tiles_cut.h"
 
@@ -30,12 +30,10 @@ struct ov_tiled {
     int taps;
     size_t bytes;
     char *at;
-    struct slab *slab; /* it lies in, or NULL */
+    struct ov_slab *slab; /* it lies in, or NULL */
 };
 
 enum {
-    HUGE_PAGE = 2 << 20,
-    SLAB = 32 << 20,
     AHEAD = 512 /* bytes of a row that is cut as it lies */
 };
 
@@ -104,76 +102,6 @@ all_of(const struct ov_tiles_weights *v, size_t tile)
     return units * (size_t)v->tiles * tile;
 }
 
-/* Memory in large pages, of zeros: copies lie one behind the other in slabs,
- * since reading small pages from memory takes a fifth longer. */
-struct slab {
-    size_t size, used; /* from a large page on */
-    int users;
-    char *at, *from; /* from: of all, bytes */
-    size_t bytes;
-};
-
-static pthread_mutex_t slabs = PTHREAD_MUTEX_INITIALIZER;
-static struct slab *open_slab; /* that has room yet, or NULL */
-
-static struct slab *
-new_slab(size_t need)
-{
-    struct slab *s = calloc(1, sizeof *s);
-    uintptr_t at;
-
-    if (s == NULL)
-        return NULL;
-    s->size = need > SLAB ? need : SLAB;
-    s->bytes = s->size + HUGE_PAGE;
-    s->from = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (s->from == MAP_FAILED) {
-        free(s);
-        return NULL;
-    }
-    at = ((uintptr_t)s->from + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    s->at = (char *)at;
-    madvise(s->at, s->size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-    return s;
-}
-
-/* NULL: no memory. */
-static char *
-take(size_t bytes, struct slab **slab)
-{
-    struct slab *s;
-    char *p = NULL;
-
-    bytes = (bytes + 63) / 64 * 64;
-    pthread_mutex_lock(&slabs);
-    s = open_slab;
-    if (s == NULL || s->size - s->used < bytes)
-        s = new_slab(bytes);
-    if (s != NULL) {
-        p = s->at + s->used;
-        s->used += bytes;
-        s->users++;
-        open_slab = s;
-    }
-    pthread_mutex_unlock(&slabs);
-    *slab = s;
-    return p;
-}
-
-static void
-give_back(struct slab *s)
-{
-    pthread_mutex_lock(&slabs);
-    if (--s->users == 0) {
-        if (s == open_slab)
-            open_slab = NULL;
-        munmap(s->from, s->bytes);
-        free(s);
-    }
-    pthread_mutex_unlock(&slabs);
-}
-
 /* In a slab, or only to be cut into pieces. */
 static struct ov_tiled *
 make(const struct ov_tiles_weights *v, int taps, bool stays)
@@ -186,7 +114,7 @@ make(const struct ov_tiles_weights *v, int taps, bool stays)
         return NULL;
     *t = (struct ov_tiled){.form = v->w->form, .taps = taps};
     t->bytes = all_of(v, 2 * tile);
-    t->at = stays ? take(t->bytes, &t->slab) : calloc(1, t->bytes);
+    t->at = stays ? ov_slab_take(t->bytes, &t->slab) : calloc(1, t->bytes);
     if (t->at == NULL) {
         free(t);
         return NULL;
@@ -206,7 +134,7 @@ static void
 unmake(struct ov_tiled *t)
 {
     if (t != NULL && t->slab != NULL)
-        give_back(t->slab);
+        ov_slab_give(t->slab);
     else if (t != NULL)
         free(t->at);
     free(t);
@@ -354,8 +282,8 @@ cut_copy(const struct ov_tiles_weights *v, struct ov_tiled *t)
     size_t each = 2 * (size_t)ov_tiles_pieces(t->form) * OV_TILE;
     size_t bytes = all_of(v, each);
     struct ov_tiles_weights from = *v;
-    struct slab *slab;
-    char *to = take(bytes, &slab), *p = to;
+    struct ov_slab *slab;
+    char *to = ov_slab_take(bytes, &slab), *p = to;
     int units = (v->out + OV_UNIT - 1) / OV_UNIT, i, k;
 
     if (to == NULL)
