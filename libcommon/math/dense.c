@@ -129,7 +129,7 @@ way_of(const struct ov_graph *g, const struct ov_dense *m, int rows)
 
     if (fast && !m->turned && rows >= many && ov_tiles_can(m->w))
         return TILES;
-    if (fast && !m->turned && rows >= MANY && ov_packed_kept(m->w) != NULL)
+    if (fast && rows >= MANY && ov_packed_kept(m->w, m->turned) != NULL)
         return PANELS;
     if (real)
         return fast && rows >= MANY ? PRODUCT : FEW;
@@ -153,8 +153,8 @@ otherwise(struct ov_graph *g, const struct ov_dense *m,
     if (way == FEW)
         few(m, x, y);
     else if (way == PANELS)
-        ov_packed_product(ov_packed_kept(m->w), x->rows, x->x, (size_t)x->cols,
-                          bias_of(m), y->x, (size_t)y->cols);
+        ov_packed_product(ov_packed_kept(m->w, m->turned), x->rows, x->x,
+                          (size_t)x->cols, bias_of(m), y->x, (size_t)y->cols);
     else if (way == PRODUCT) {
         put_bias(m, y);
         ov_gemm(false, !m->turned, x->rows, y->cols, x->cols, 1, x->x, x->cols,

@@ -25,7 +25,7 @@
 enum {
     BLOCK = 128,     /* inputs */
     ROWS_NEAR = 192, /* a multiple of all kernels' rows */
-    ALONE = 1 << 17 /* products and sums that a thread is called for */
+    ALONE = 1 << 17  /* products and sums that a thread is called for */
 };
 
 static const struct ov_kernels *kernels;
@@ -165,29 +165,29 @@ ov_packed_free(struct ov_packed *p)
 
 /* p of w, which is F16 and not aligned.  -1: no memory. */
 static int
-put_half(struct ov_packed *p, const struct ov_tensor *w)
+put_half(struct ov_packed *p, const struct ov_tensor *w, bool turned)
 {
     const char *from = w->narrow;
-    size_t row = (size_t)w->cols * sizeof *p->half, bytes;
+    size_t size = sizeof *p->half;
+    size_t row = turned ? size : (size_t)w->cols * size;
+    size_t col = turned ? (size_t)w->cols * size : size;
     uint16_t *to;
     int j, l, c;
 
-    *p = (struct ov_packed){.out = w->rows, .in = w->cols};
-    bytes = ov_packed_values(w->rows, w->cols) * sizeof *to;
-    p->half = to = ov_slab_take(bytes, &p->slab);
+    to = ov_slab_take(ov_packed_values(p->out, p->in) * size, &p->slab);
+    p->half = to;
     if (to == NULL)
         return -1;
-    for (j = 0; j < w->rows; j += OV_PANEL)
-        for (l = 0; l < w->cols; l++, to += OV_PANEL)
-            for (c = 0; c < OV_PANEL && j + c < w->rows; c++)
-                memcpy(to + c,
-                       from + (size_t)(j + c) * row + (size_t)l * sizeof *to,
-                       sizeof *to);
+    for (j = 0; j < p->out; j += OV_PANEL)
+        for (l = 0; l < p->in; l++, to += OV_PANEL)
+            for (c = 0; c < OV_PANEL && j + c < p->out; c++)
+                memcpy(to + c, from + (size_t)(j + c) * row + (size_t)l * col,
+                       size);
     return 0;
 }
 
 const struct ov_packed *
-ov_packed_kept(const struct ov_tensor *w)
+ov_packed_kept(const struct ov_tensor *w, bool turned)
 {
     struct ov_packed *p, *none = NULL;
 
@@ -198,11 +198,14 @@ ov_packed_kept(const struct ov_tensor *w)
     p = atomic_load(&w->place->panels);
     if (p != NULL)
         return p;
-    p = malloc(sizeof *p);
-    if (p == NULL ||
-        (w->form == OV_FORM_F16 ? put_half(p, w)
-                                : ov_packed_init(p, w->rows, w->cols, w->x,
-                                                 w->cols, false)) != 0) {
+    p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    p->out = turned ? w->cols : w->rows;
+    p->in = turned ? w->rows : w->cols;
+    if ((w->form == OV_FORM_F16
+             ? put_half(p, w, turned)
+             : ov_packed_init(p, p->out, p->in, w->x, w->cols, turned)) != 0) {
         free(p);
         return NULL;
     }
@@ -317,8 +320,8 @@ ask(const struct product *q, int l, int k, int j, int np, int share, int shares)
 {
     size_t size = q->p->half != NULL ? sizeof *q->p->half : sizeof *q->p->w,
            lines = (size_t)k * OV_PANEL * size / 64, i, p;
-    const char *w = q->p->half != NULL ? (const char *)q->p->half
-                                       : (const char *)q->p->w;
+    const char *w =
+        q->p->half != NULL ? (const char *)q->p->half : (const char *)q->p->w;
 
     w += ((size_t)j * (size_t)q->p->in + (size_t)l) * OV_PANEL * size;
     for (p = 0; p < (size_t)np; p++, w += (size_t)q->p->in * OV_PANEL * size)

@@ -38,10 +38,11 @@ size_t ov_packed_values(int out, int in);
 void ov_packed_put(struct ov_packed *p, float *room, int out, int in,
                    const float *w, int ldw, bool turned);
 
-/* The panels of w, REAL or F16 [out, in], that are kept in w->place, made if
+/* The panels of w, REAL or F16 [out, in], or turned [in, out] (each time the
+ * same), that are kept in w->place, made if
  * there are none, of as many bytes as w has; NULL: w has no place, there is no
  * memory, or this processor has something quicker for many rows. */
-const struct ov_packed *ov_packed_kept(const struct ov_tensor *w);
+const struct ov_packed *ov_packed_kept(const struct ov_tensor *w, bool turned);
 /* What is kept in p is freed; no product is under way. */
 struct ov_tiles_place;
 void ov_packed_forget(struct ov_tiles_place *p);

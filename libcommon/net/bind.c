@@ -303,7 +303,7 @@ ov_bind(struct ov_bind *b, int rows, int cols, const char *fmt, ...)
     va_start(ap, fmt);
     t = bind_named(b, rows, cols, false, true, fmt, ap);
     va_end(ap);
-    return t;
+    return t != NULL && (rows == 1 || cols == 1 || give_place(b, t)) ? t : NULL;
 }
 
 struct ov_tensor *

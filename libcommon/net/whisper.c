@@ -527,7 +527,7 @@ conv(struct ov_graph *g, const float *x, int n, int in, int stride,
     if (ov_graph_fast(g) && ov_tiles_run(&windows, &map, 1))
         return y;
     /* rows of 3 * in values that overlap */
-    if (ov_graph_fast(g) && (p = ov_packed_kept(w)) != NULL)
+    if (ov_graph_fast(g) && (p = ov_packed_kept(w, false)) != NULL)
         ov_packed_product(p, rows, pad->x, (size_t)(stride * in), b->x, y->x,
                           (size_t)w->rows);
     else {
