@@ -12,4 +12,4 @@ libov_a_SOURCES += \
 	libcommon/base/clock.c libcommon/base/clock.h
 libov_a_SOURCES += libcommon/base/warm.c libcommon/base/warm.h
 libov_a_SOURCES += libcommon/base/gunzip.c libcommon/base/gunzip.h
-OV_TESTS += tests/unit/t_json tests/unit/t_fuzz_json
+OV_TESTS += tests/unit/t_json tests/unit/t_fuzz_json tests/unit/t_warm

@@ -150,6 +150,39 @@ test_bf16(bool rounds, bool keeps)
     ov_graph_free(g);
 }
 
+/* Weights that are stored turned, [in, out], float32 or half precision. */
+static void
+test_turned(bool real)
+{
+    static float turned[IN * OUT];
+    static uint16_t narrow[IN * OUT];
+    struct ov_graph *g = ov_graph_new_fast();
+    struct ov_tiles_place place = {.cut = false};
+    struct ov_tensor t = {.rows = IN, .cols = OUT};
+    const struct ov_dense m = {.w = &t, .b = &bias, .turned = true};
+    double d, kept;
+    int i, j;
+
+    for (j = 0; j < OUT; j++)
+        for (i = 0; i < IN; i++) {
+            turned[i * OUT + j] = w[j * IN + i];
+            narrow[i * OUT + j] = f16[j * IN + i];
+        }
+    if (real)
+        t.x = turned;
+    else
+        t.form = OV_FORM_F16, t.narrow = narrow;
+    define(real ? same : halved, same);
+    d = off(ov_dense_run(g, &m, &in));
+    t.place = &place;
+    kept = off(ov_dense_run(g, &m, &in));
+    ok(d <= 1 && kept <= 1,
+       "%s, turned: near (%.3f of the bound), kept, too (%.3f)",
+       real ? "float32" : "half", d, kept);
+    ov_tiles_forget(&place);
+    ov_graph_free(g);
+}
+
 int
 main(void)
 {
@@ -170,5 +203,7 @@ main(void)
         test_exact(i % 2 != 0, i / 2 != 0);
     for (i = 0; i < 4; i++)
         test_bf16(i % 2 != 0, i / 2 != 0);
+    test_turned(true);
+    test_turned(false);
     return tap_done();
 }

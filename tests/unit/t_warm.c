@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Memory that stays at hand while somebody speaks: it is read as long as that
+ * is wanted, and not after it was dropped.
+ * In: nothing.  Out: TAP. */
+#define _GNU_SOURCE
+#include "base/warm.h"
+
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "tests/unit/tap.h"
+
+enum { BYTES = 24 << 20, PATIENCE = 400 };
+
+static void
+rest(void)
+{
+    const struct timespec t = {.tv_nsec = 50000000L};
+
+    nanosleep(&t, NULL);
+}
+
+/* More rounds than before come, sooner or later: others may have the
+ * processors. */
+static bool
+goes_on(void)
+{
+    unsigned long from = ov_warm_rounds();
+    int i;
+
+    for (i = 0; i < PATIENCE && ov_warm_rounds() < from + 2; i++)
+        rest();
+    return ov_warm_rounds() >= from + 2;
+}
+
+/* A round may have been under way. */
+static bool
+stands(void)
+{
+    unsigned long from;
+    int i;
+
+    rest();
+    from = ov_warm_rounds();
+    for (i = 0; i < 10; i++)
+        rest();
+    return ov_warm_rounds() <= from + 1;
+}
+
+int
+main(void)
+{
+    static const char small[4096];
+    void *p = mmap(NULL, BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char in[BYTES / 4096];
+    size_t i, n = 0;
+
+    if (p == MAP_FAILED)
+        return 99;
+    ov_warm_add(small, sizeof small);
+    ov_warm_begin();
+    rest();
+    ok(ov_warm_rounds() == 0, "little memory is left alone");
+    ov_warm_end();
+    ov_warm_add(p, BYTES);
+    ov_warm_begin();
+    ov_warm_begin();
+    ok(goes_on(), "memory is read again and again");
+    for (i = 0; mincore(p, BYTES, in) == 0 && i < sizeof in; i++)
+        n += in[i] & 1;
+    ok(n == sizeof in, "all of it is there: %zu of %zu pages", n, sizeof in);
+    ov_warm_end();
+    ov_warm_end();
+    ok(stands(), "it is left alone when nobody speaks");
+    ov_warm_begin();
+    ok(goes_on(), "and read when somebody does");
+    ov_warm_drop(p);
+    munmap(p, BYTES);
+    ov_warm_drop(p);
+    rest();
+    ok(true, "what was dropped may go while others are read");
+    ov_warm_end();
+    return tap_done();
+}
