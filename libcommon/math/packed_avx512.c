@@ -324,27 +324,12 @@ ended(__m512 f, __m512 by, __m512 add)
  * only: of what is read each meets more.  Sums of floats stay in registers
  * here, too. */
 INLINE void
-pair_begin(const int R, const struct ov_pair *q, __m512 (*f)[2])
-{
-    const float *y = q->y;
-    int r, p;
-
-    UNROLL
-    for (r = 0; r < R; r++, y += q->ldy)
-        UNROLL
-    for (p = 0; p < 2; p++)
-        f[r][p] =
-            q->more ? _mm512_loadu_ps(y + OV_PANEL * p) : _mm512_setzero_ps();
-}
-
-INLINE void
 pair_end(const int R, const struct ov_pair *q, __m512 (*f)[2])
 {
     float *y = q->y;
     int r, p;
 
-    if (q->by != NULL)
-        UNROLL
+    UNROLL
     for (p = 0; p < 2; p++) {
         const __m512 by = _mm512_loadu_ps(q->by + OV_PANEL * p),
                      add = _mm512_loadu_ps(q->add + OV_PANEL * p);
@@ -370,7 +355,9 @@ int8_pair(const int R, const struct ov_pair *q)
     __m512 f[OV_PAIR_ROWS][2], by;
     int groups = q->groups, span = q->span, g, l, r;
 
-    pair_begin(R, q, f);
+    UNROLL
+    for (r = 0; r < R; r++)
+        f[r][0] = f[r][1] = _mm512_setzero_ps();
     for (g = 0; groups > 0; groups -= span, g++) {
         UNROLL
         for (r = 0; r < R; r++)
@@ -407,7 +394,9 @@ int4_pair(const int R, const struct ov_pair *q)
     __m512 f[OV_PAIR_ROWS][2], by, factor[2];
     int g, l, r, p;
 
-    pair_begin(R, q, f);
+    UNROLL
+    for (r = 0; r < R; r++)
+        f[r][0] = f[r][1] = _mm512_setzero_ps();
     for (g = 0; g < q->groups; g++, w += OV_GROUP_I4) {
         UNROLL
         for (r = 0; r < R; r++)

@@ -13,13 +13,12 @@
 #include "math/vec.h"
 
 enum {
-    NEAR = 1 << 18,      /* bytes of inputs that stay in the second cache */
-    MANY = 16,           /* rows for which there are tiles, or spans */
-    MOST_SPAN = 8,       /* groups */
-    LATER = 16,          /* results of a stream that wait */
-    BESIDE = 4,          /* panels, for which a tile's rows stay near */
-    PAIR_NEAR = 3 << 18, /* of pairs: bytes of inputs in the second cache, */
-    PAIR_BLOCK = 160      /* and groups that stay in the first, of many */
+    NEAR = 1 << 18,     /* bytes of inputs that stay in the second cache */
+    MANY = 16,          /* rows for which there are tiles, or spans */
+    MOST_SPAN = 8,      /* groups */
+    LATER = 16,         /* results of a stream that wait */
+    BESIDE = 4,         /* panels, for which a tile's rows stay near */
+    PAIR_NEAR = 3 << 18 /* the same as NEAR, of pairs */
 };
 
 /* Rows of integers, and weights; part by part. */
@@ -222,68 +221,50 @@ ragged_begin(const struct integers *q, int j, int np, struct ragged *a)
     }
 }
 
-/* Its rows to or from y. */
 static void
-ragged_rows(struct ragged *a, bool back, int rows, float *y, size_t ldy)
+ragged_end(const struct ragged *a, int rows, float *y, size_t ldy)
 {
-    size_t bytes = (size_t)a->n * sizeof *y;
     int r;
 
-    for (r = 0; r < rows; r++, y += ldy) {
-        float *t = a->y + r * 2 * OV_PANEL;
-
-        memcpy(back ? t : y, back ? y : t, bytes);
-    }
+    for (r = 0; r < rows; r++, y += ldy)
+        memcpy(y, a->y + r * 2 * OV_PANEL, (size_t)a->n * sizeof *y);
 }
 
-/* Tiles number t..end-1 through np panels, one or two, from j on: block of
- * inputs by block, whose sums wait in y. */
+/* Tiles number t..end-1 through np panels, one or two, from j on. */
 static void
 pass_pair(const struct integers *q, int t, int end, int j, int np)
 {
     bool four = q->w->form == OV_FORM_I4_PANELS;
     ov_pair_int *const *run = pairs_of(q);
-    size_t group = four ? OV_GROUP_I4 : OV_GROUP_I8,
-           far = (size_t)q->groups * group, out = (size_t)q->w->rows;
-    const char *w = (const char *)q->w->narrow + (size_t)j * far;
+    size_t out = (size_t)q->w->rows,
+           far = (size_t)q->groups * (four ? OV_GROUP_I4 : OV_GROUP_I8);
     struct ragged a;
-    struct ov_pair p = {.span = q->span,
+    struct ov_pair p = {.groups = q->groups,
+                        .span = q->span,
                         .ldx = q->ldx,
                         .lds = (size_t)q->factors,
-                        .far = np > 1 ? far : 0};
+                        .w = (const char *)q->w->narrow + (size_t)j * far,
+                        .far = np > 1 ? far : 0,
+                        .by = a.by,
+                        .add = a.add};
     bool full = (j + 2) * OV_PANEL <= q->w->rows && np > 1;
-    int g, u, i, n;
+    int first = t, i, n;
 
     ragged_begin(q, j, np, &a);
-    for (g = 0; g < q->groups; g += p.groups) {
-        bool last = q->groups - g <= PAIR_BLOCK;
+    for (; t < end; t++) {
+        float *y;
 
-        p.groups = last ? q->groups - g : PAIR_BLOCK;
-        p.w = w + (size_t)g * group;
-        p.more = g > 0;
-        p.by = last ? a.by : NULL;
-        p.add = a.add;
-        for (u = t; u < end; u++) {
-            i = tile_row(q, u), n = tile_row(q, u + 1) - i;
-            ask(p.w + (size_t)p.groups * group + (last ? far : 0), far,
-                (size_t)p.groups * group, u - t, end - t);
-            p.x = q->x + (size_t)i * q->ldx + g * OV_GROUP;
-            p.xs = q->xs + (size_t)i * p.lds + g / q->span;
-            p.less = q->less + (size_t)i * p.lds + g / q->span;
-            p.y = q->y + (size_t)i * out + j * OV_PANEL;
-            p.ldy = out;
-            if (full) {
-                run[n](&p);
-                continue;
-            }
-            if (p.more)
-                ragged_rows(&a, true, n, p.y, out);
-            p.y = a.y;
-            p.ldy = 2 * OV_PANEL;
-            run[n](&p);
-            ragged_rows(&a, false, n, q->y + (size_t)i * out + j * OV_PANEL,
-                        out);
-        }
+        i = tile_row(q, t), n = tile_row(q, t + 1) - i;
+        y = q->y + (size_t)i * out + j * OV_PANEL;
+        ask(p.w + 2 * far, far, far, t - first, end - first);
+        p.x = q->x + (size_t)i * q->ldx;
+        p.xs = q->xs + (size_t)i * p.lds;
+        p.less = q->less + (size_t)i * p.lds;
+        p.y = full ? y : a.y;
+        p.ldy = full ? out : 2 * OV_PANEL;
+        run[n](&p);
+        if (!full)
+            ragged_end(&a, n, y, out);
     }
 }
 

@@ -39,10 +39,9 @@ typedef void ov_tile_int(int groups, int span, const void *x, size_t ldx,
                          const float *xs, const int32_t *less, size_t lds,
                          const void *w, size_t far, float *y);
 
-/* The same of two panels, which are far bytes apart, to y [rows, 32] whose rows
- * are ldy values apart: sums go on from what is there if more, and if by is not
- * NULL they are, at the end, multiplied by by [32], rounded, and added to add
- * [32].  Rows are never woven (below). */
+/* The same of two panels, which are far bytes apart: y [rows, 32], whose rows
+ * are ldy values apart, = sums times by [32], rounded, plus add [32].  Rows are
+ * never woven (below). */
 struct ov_pair {
     int groups, span;
     const char *x;
@@ -52,7 +51,6 @@ struct ov_pair {
     size_t lds;
     const char *w;
     size_t far;
-    bool more;
     const float *by, *add;
     float *y;
     size_t ldy;
