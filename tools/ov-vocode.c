@@ -10,7 +10,6 @@
 #include "media/soundout.h"
 #include "media/soundplay.h"
 #include "media/soundref.h"
-#include "stage/processor.h"
 #include "stage/vocode.h"
 #include "stream/keys.h"
 #include "tools/filter.h"

@@ -33,7 +33,8 @@ bool ov_tiles_weights(struct ov_tiles_weights *v, const struct ov_tensor *w,
 const char *ov_tiles_block(const struct ov_tiles_weights *v, int unit, int from,
                            int n, char *room);
 /* Where these tiles are, in the copy or as rows of weights that lie row bytes
- * apart: so many bytes in a row, or in all if row is 0.  NULL: there are none. */
+ * apart: so many bytes in a row, or in all if row is 0.  NULL: there are
+ * none. */
 const char *ov_tiles_source(const struct ov_tiles_weights *v, int unit,
                             int from, int n, size_t *row, size_t *bytes);
 

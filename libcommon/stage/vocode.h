@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "stage/processor.h"
 
 struct ov_vocode;
 
