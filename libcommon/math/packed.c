@@ -161,6 +161,7 @@ ov_packed_free(struct ov_packed *p)
     p->slab = NULL;
     p->w = NULL;
     p->half = NULL;
+    p->bytes = NULL;
 }
 
 /* p of w, which is F16 and not aligned.  -1: no memory. */
@@ -186,16 +187,29 @@ put_half(struct ov_packed *p, const struct ov_tensor *w, bool turned)
     return 0;
 }
 
-const struct ov_packed *
-ov_packed_kept(const struct ov_tensor *w, bool turned)
+/* A copy of w's panels of integers.  -1: no memory. */
+static int
+put_bytes(struct ov_packed *p, const struct ov_tensor *w)
 {
-    struct ov_packed *p, *none = NULL;
+    size_t groups = ((size_t)w->cols + OV_GROUP - 1) / OV_GROUP;
+    size_t panels = ((size_t)w->rows + OV_PANEL - 1) / OV_PANEL;
+    size_t n = panels * groups *
+               (w->form == OV_FORM_I4_PANELS ? OV_GROUP_I4 : OV_GROUP_I8);
 
-    pthread_once(&once, choose);
-    if (w->place == NULL || !kernels->best || ov_bf16_unit() == OV_UNIT_TILES ||
-        (w->form != OV_FORM_REAL && w->form != OV_FORM_F16))
-        return NULL;
-    p = atomic_load(&w->place->panels);
+    p->bytes = ov_slab_take(n, &p->slab);
+    if (p->bytes == NULL)
+        return -1;
+    memcpy(p->bytes, w->narrow, n);
+    return 0;
+}
+
+/* What is in w's place, made if there is nothing. */
+static const struct ov_packed *
+in_place(const struct ov_tensor *w, bool turned)
+{
+    struct ov_packed *p = atomic_load(&w->place->panels), *none = NULL;
+    int r;
+
     if (p != NULL)
         return p;
     p = calloc(1, sizeof *p);
@@ -203,9 +217,13 @@ ov_packed_kept(const struct ov_tensor *w, bool turned)
         return NULL;
     p->out = turned ? w->cols : w->rows;
     p->in = turned ? w->rows : w->cols;
-    if ((w->form == OV_FORM_F16
-             ? put_half(p, w, turned)
-             : ov_packed_init(p, p->out, p->in, w->x, w->cols, turned)) != 0) {
+    if (w->form == OV_FORM_REAL)
+        r = ov_packed_init(p, p->out, p->in, w->x, w->cols, turned);
+    else if (w->form == OV_FORM_F16)
+        r = put_half(p, w, turned);
+    else
+        r = put_bytes(p, w);
+    if (r != 0) {
         free(p);
         return NULL;
     }
@@ -216,6 +234,26 @@ ov_packed_kept(const struct ov_tensor *w, bool turned)
         p = none;
     }
     return p;
+}
+
+const struct ov_packed *
+ov_packed_kept(const struct ov_tensor *w, bool turned)
+{
+    pthread_once(&once, choose);
+    if (w->place == NULL || !kernels->best || ov_bf16_unit() == OV_UNIT_TILES ||
+        (w->form != OV_FORM_REAL && w->form != OV_FORM_F16))
+        return NULL;
+    return in_place(w, turned);
+}
+
+const char *
+ov_packed_bytes(const struct ov_tensor *w)
+{
+    const struct ov_packed *p =
+        w->place != NULL && ov_bf16_unit() != OV_UNIT_TILES ? in_place(w, false)
+                                                            : NULL;
+
+    return p != NULL ? p->bytes : w->narrow;
 }
 
 void

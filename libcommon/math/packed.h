@@ -19,11 +19,12 @@
 #include "math/graph.h"
 
 /* Weights [out, in]: panels [ceil(out/16), in, 16] of float32, or instead of
- * half precision. */
+ * half precision, or of integers as math/tensor.h has them. */
 struct ov_packed {
     int out, in;
     float *w;
     uint16_t *half;
+    char *bytes;
     struct ov_slab *slab; /* they lie in, or NULL: in memory of the caller */
 };
 
@@ -43,6 +44,9 @@ void ov_packed_put(struct ov_packed *p, float *room, int out, int in,
  * there are none, of as many bytes as w has; NULL: w has no place, there is no
  * memory, or this processor has something quicker for many rows. */
 const struct ov_packed *ov_packed_kept(const struct ov_tensor *w, bool turned);
+/* The panels of w, which is I8_PANELS or I4_PANELS: kept in w->place, as those,
+ * or else where w has them. */
+const char *ov_packed_bytes(const struct ov_tensor *w);
 /* What is kept in p is freed; no product is under way. */
 struct ov_tiles_place;
 void ov_packed_forget(struct ov_tiles_place *p);

@@ -24,6 +24,7 @@ enum {
 /* Rows of integers, and weights; part by part. */
 struct integers {
     const struct ov_tensor *w;
+    const char *panels; /* of w */
     const float *b;
     float *y;
     int m, groups, parts;
@@ -172,8 +173,7 @@ pass(const struct integers *q, int t, int end, int j, int np)
         for (k = 0; k < np; k++) {
             run[n](q->groups, q->span, q->x + (size_t)i * q->ldx, q->ldx,
                    q->xs + (size_t)i * factors, q->less + (size_t)i * factors,
-                   factors, (const char *)q->w->narrow + (size_t)(j + k) * far,
-                   far, y);
+                   factors, q->panels + (size_t)(j + k) * far, far, y);
             finish(q, &e[k], y, i, n, (j + k) * OV_PANEL);
         }
     }
@@ -243,7 +243,7 @@ pass_pair(const struct integers *q, int t, int end, int j, int np)
                         .span = q->span,
                         .ldx = q->ldx,
                         .lds = (size_t)q->factors,
-                        .w = (const char *)q->w->narrow + (size_t)j * far,
+                        .w = q->panels + (size_t)j * far,
                         .far = np > 1 ? far : 0,
                         .by = a.by,
                         .add = a.add};
@@ -289,8 +289,8 @@ streams(const struct integers *q, int from, int to)
         n = from + part - j < LATER ? from + part - j : LATER;
         for (k = 0; k < n; k++)
             run(q->groups, 1, q->x, q->ldx, q->xs, q->less, (size_t)q->groups,
-                (const char *)q->w->narrow + (size_t)(j + k) * panel,
-                (size_t)part * panel, t[k]);
+                q->panels + (size_t)(j + k) * panel, (size_t)part * panel,
+                t[k]);
         for (k = 0; k < n * OV_STREAMS; k++) {
             int c = k % OV_STREAMS,
                 at = (j + k / OV_STREAMS + c * part) * OV_PANEL;
@@ -396,6 +396,7 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
 
     if (m <= 0 || ov_packed_many(g, &job))
         return;
+    q.panels = ov_packed_bytes(w);
     q.by = ov_packed_kernels();
 #if defined(__x86_64__) && defined(__GNUC__)
     if (q.by->rows8 == 0)

@@ -10,6 +10,7 @@
 #include "math/gemm.h"
 #include "math/narrow.h"
 #include "math/packed.h"
+#include "math/tiles.h"
 #include "model/panels.h"
 #include "tests/unit/tap.h"
 
@@ -265,6 +266,7 @@ test_fast(enum ov_form form, int m, int in, int out)
     bool eight = form == OV_FORM_I8_PANELS;
     int span = eight ? span_of(ov_packed_kernel()) : OV_GROUP;
     struct ov_graph *g = ov_graph_new_fast();
+    struct ov_tiles_place place = {.cut = false};
     struct ov_tensor t;
     bool same = true;
     int r, n, i;
@@ -286,6 +288,14 @@ test_fast(enum ov_form form, int m, int in, int out)
     }
     ov_gemm_threads(1);
     ok(same, "the same bytes in chunks and by two threads");
+    t.place = &place;
+    for (i = 0; i < 2; i++) {
+        memset(z, 0, sizeof z);
+        ov_packed_integers(g, m, x, &t, b, z);
+        same = same && memcmp(y, z, sizeof *y * (size_t)m * (size_t)out) == 0;
+        ov_packed_forget(&place);
+    }
+    ok(same, "and of a copy that is kept");
     ov_graph_free(g);
 }
 
