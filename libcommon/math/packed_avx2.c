@@ -10,6 +10,7 @@
 
 #include "math/tensor.h"
 
+#define FUSED
 #define LANES 8
 #define TARGET __attribute__((target("avx2,fma")))
 #include "math/packed_tile.h"

@@ -11,6 +11,7 @@
 
 #include "math/tensor.h"
 
+#define FUSED
 #define LANES 16
 #define TARGET __attribute__((target("avx512f")))
 #define HALF(p)                                                                \
@@ -310,14 +311,13 @@ INTS_OF(2, streams)
 
 /* --- many rows: two panels at once --- */
 
-/* f by by, rounded, plus add: compilers make one operation of two, but not of
- * these. */
+/* f by by, rounded, plus add: compilers would make one operation of two. */
 INLINE __m512
 ended(__m512 f, __m512 by, __m512 add)
 {
-    return _mm512_add_round_ps(
-        _mm512_mul_round_ps(f, by, _MM_FROUND_CUR_DIRECTION), add,
-        _MM_FROUND_CUR_DIRECTION);
+    f = _mm512_mul_ps(f, by);
+    __asm__("" : "+v"(f));
+    return _mm512_add_ps(f, add);
 }
 
 /* For processors that do two such products in a cycle, but read two vectors
@@ -510,7 +510,9 @@ round_groups(int groups, int span, const float *x, int times, char *to,
             sum = _mm512_add_epi32(sum, k);
         }
         *xs = max.f / 127 + max.f * 0;
-        *less = times * _mm512_reduce_add_epi32(sum);
+        /* of no numbers it may be anything */
+        *less =
+            (int32_t)((uint32_t)times * (uint32_t)_mm512_reduce_add_epi32(sum));
         x += n;
     }
 }

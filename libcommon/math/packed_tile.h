@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The tile of a product with weights in panels, for vectors of LANES values
  * and the instructions of TARGET: included once by each file of kernels,
- * which defines both.
+ * which defines both, and FUSED where these have vfmadd231ps.
  * In: rows, panels.  Out: a tile of the result. */
 #ifndef OV_MATH_PACKED_TILE_H
 #define OV_MATH_PACKED_TILE_H
@@ -22,6 +22,15 @@
 #define IN_ORDER(v) __asm__ volatile("" : "+v"(v))
 #else
 #define IN_ORDER(v) (void)(v)
+#endif
+
+/* s += v * u.  Of the three ways to write that, clang would take one that ends
+ * in v, and then be short of registers. */
+#ifdef FUSED
+#define ADD_PRODUCT(s, v, u)                                                   \
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(s) : "v"(v), "v"(u))
+#else
+#define ADD_PRODUCT(s, v, u) (s) += (v) * (u)
 #endif
 
 enum { PARTS = 16 / LANES /* vectors of a panel */ };
@@ -75,7 +84,7 @@ tile(const int R, const int P, const bool half, int k, int run, size_t jump,
                 IN_ORDER(v);
                 UNROLL
                 for (c = 0; c < P * PARTS; c++)
-                    s[r][c] += v * u[c];
+                    ADD_PRODUCT(s[r][c], v, u[c]);
             }
         }
     }

@@ -103,7 +103,7 @@ static size_t kept;
 static bool
 same_kept(struct ov_tensor *t, int m, int out)
 {
-    struct ov_tiles_place place = {NULL};
+    struct ov_tiles_place place = {.cut = false};
     size_t n = sizeof *y * (size_t)m * (size_t)out;
     bool same;
 
@@ -165,7 +165,7 @@ test(enum ov_form form, int m, int in, int out)
 static void
 test_rounded(int m, int in, int out)
 {
-    struct ov_tiles_place place = {NULL};
+    struct ov_tiles_place place = {.cut = false};
     struct ov_tensor t;
     double d;
     int r, n;
@@ -193,7 +193,7 @@ test_rounded(int m, int in, int out)
 static void
 test_nan(void)
 {
-    struct ov_tiles_place place = {NULL};
+    struct ov_tiles_place place = {.cut = false};
     struct ov_tensor t;
     float was = x[40 * 64 + 5];
     int i, bad = 0;
@@ -214,7 +214,7 @@ test_nan(void)
 static void
 test_panels(int m, int in, int out)
 {
-    struct ov_tiles_place place = {NULL};
+    struct ov_tiles_place place = {.cut = false};
     struct ov_tensor t;
     int groups = (in + OV_GROUP - 1) / OV_GROUP, i, j;
     double d;
@@ -242,7 +242,7 @@ static void
 test_windows(const struct ov_tiles_rows *rows, int out, enum ov_act act,
              bool keeps)
 {
-    struct ov_tiles_place place = {NULL};
+    struct ov_tiles_place place = {.cut = false};
     struct ov_tiles_rows r = *rows;
     int in = r.taps * r.in, m = ov_tiles_count(rows), i, j, c;
     float *n = malloc(sizeof *n * (size_t)r.n * (size_t)r.in);
