@@ -38,11 +38,12 @@ OV_INLINE ov_real ov_abs(ov_real x) { return fabs(x); }
 OV_INLINE float
 ov_exp_(float x)
 {
-    float n, r, p, s;
-    int32_t i;
+    float t, n, r, p, s;
+    uint32_t i;
 
-    /* round to nearest by the magic constant */
-    n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;
+    /* round to nearest by the magic constant, whose last bits are n */
+    t = x * 1.44269504f + 12582912.0f;
+    n = t - 12582912.0f;
     r = x - n * 0.693359375f;
     r = r - n * -2.12194440e-4f;
     p = 1.9875691500e-4f;
@@ -52,7 +53,8 @@ ov_exp_(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    i = (int32_t)((uint32_t)((int32_t)n + 127) << 23); /* n may be NaN */
+    memcpy(&i, &t, sizeof i);
+    i = (i + 127) << 23;
     memcpy(&s, &i, sizeof s);
     return p * s;
 }
