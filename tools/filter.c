@@ -389,7 +389,7 @@ on_begin(struct filter *f, struct ov_frame *d, struct ov_err *err)
     f->now = d;
     if (f->taken < 0)
         return nothing_taken(f, err);
-    if (f->pipe) /* somebody speaks, and an answer will be wanted */
+    if (f->pipe && f->s->reads_all) /* somebody speaks and will be answered */
         ov_warm_begin();
     if ((r = meet(f, d, err)) != 0)
         return r < 0 ? r : 0;

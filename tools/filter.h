@@ -32,6 +32,7 @@ struct filter_stage {
     const char *food; /* "sound": for the message that there is none */
     bool sink;        /* writes no stream */
     bool has_model;   /* model-id is checked and written */
+    bool reads_all;   /* a turn takes all weights in the model's files */
 
     /* Whether this channel is for the stage; the first such is taken. */
     bool (*wants)(void *ctx, const struct ov_channel *c);

@@ -280,6 +280,7 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 static const struct filter_stage stage = {.name = "encode",
                                           .food = "sound",
                                           .has_model = true,
+                                          .reads_all = true,
                                           .wants = wants,
                                           .open = open_channel,
                                           .begin = begin,

@@ -628,6 +628,7 @@ drop(void *ctx, struct filter *f)
 static struct filter_stage stage = {.name = "generate",
                                     .food = "a sequence",
                                     .has_model = true,
+                                    .reads_all = true,
                                     .wants = wants,
                                     .open = open_channel,
                                     .begin = begin,
