@@ -356,16 +356,14 @@ one(const struct product *q, int i, int rows, int l, int k, int j, int np)
 static void
 ask(const struct product *q, int l, int k, int j, int np, int share, int shares)
 {
-    size_t size = q->p->half != NULL ? sizeof *q->p->half : sizeof *q->p->w,
-           lines = (size_t)k * OV_PANEL * size / 64, i, p;
+    size_t line =
+        OV_PANEL * (q->p->half != NULL ? sizeof *q->p->half : sizeof *q->p->w);
+    size_t far = (size_t)q->p->in * line;
     const char *w =
         q->p->half != NULL ? (const char *)q->p->half : (const char *)q->p->w;
 
-    w += ((size_t)j * (size_t)q->p->in + (size_t)l) * OV_PANEL * size;
-    for (p = 0; p < (size_t)np; p++, w += (size_t)q->p->in * OV_PANEL * size)
-        for (i = lines * (size_t)share / (size_t)shares;
-             i < lines * (size_t)(share + 1) / (size_t)shares; i++)
-            __builtin_prefetch(w + 64 * i, 0, 2);
+    ov_packed_ask_(w + (size_t)j * far + (size_t)l * line, far, np,
+                   (size_t)k * line / 64, share, shares);
 }
 
 /* Panels from..to-1 of rows i..i+m-1 and inputs l..l+k-1.  Tiles have as

@@ -40,9 +40,9 @@ void ov_packed_put(struct ov_packed *p, float *room, int out, int in,
                    const float *w, int ldw, bool turned);
 
 /* The panels of w, REAL or F16 [out, in], or turned [in, out] (each time the
- * same), that are kept in w->place, made if
- * there are none, of as many bytes as w has; NULL: w has no place, there is no
- * memory, or this processor has something quicker for many rows. */
+ * same), that are kept in w->place, made if there are none, of as many bytes as
+ * w has; NULL: w has no place, there is no memory, or this processor has
+ * something quicker for many rows. */
 const struct ov_packed *ov_packed_kept(const struct ov_tensor *w, bool turned);
 /* The panels of w, which is I8_PANELS or I4_PANELS: kept in w->place, as those,
  * or else where w has them. */

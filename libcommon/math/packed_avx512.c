@@ -311,6 +311,10 @@ INTS_OF(2, streams)
 
 /* --- many rows: two panels at once --- */
 
+/* For processors that do two such products in a cycle, but read two vectors
+ * only: of what is read each meets more.  Sums of floats stay in registers
+ * here, too. */
+
 /* f by by, rounded, plus add: compilers would make one operation of two. */
 INLINE __m512
 ended(__m512 f, __m512 by, __m512 add)
@@ -320,9 +324,6 @@ ended(__m512 f, __m512 by, __m512 add)
     return _mm512_add_ps(f, add);
 }
 
-/* For processors that do two such products in a cycle, but read two vectors
- * only: of what is read each meets more.  Sums of floats stay in registers
- * here, too. */
 INLINE void
 pair_end(const int R, const struct ov_pair *q, __m512 (*f)[2])
 {

@@ -185,19 +185,6 @@ pairs_of(const struct integers *q)
     return q->w->form == OV_FORM_I4_PANELS ? q->by->pairs4 : q->by->pairs8;
 }
 
-/* Of the two streams of bytes that follow on w and are far bytes apart, a share
- * is asked for. */
-static void
-ask(const char *w, size_t far, size_t bytes, int share, int shares)
-{
-    size_t lines = bytes / 64, i = lines * (size_t)share / (size_t)shares;
-
-    for (; i < lines * (size_t)(share + 1) / (size_t)shares; i++) {
-        __builtin_prefetch(w + 64 * i, 0, 2);
-        __builtin_prefetch(w + 64 * i + far, 0, 2);
-    }
-}
-
 /* Two panels that are not both there, or not full: their results go by way of
  * room that is. */
 struct ragged {
@@ -256,7 +243,7 @@ pass_pair(const struct integers *q, int t, int end, int j, int np)
 
         i = tile_row(q, t), n = tile_row(q, t + 1) - i;
         y = q->y + (size_t)i * out + j * OV_PANEL;
-        ask(p.w + 2 * far, far, far, t - first, end - first);
+        ov_packed_ask_(p.w + 2 * far, far, 2, far / 64, t - first, end - first);
         p.x = q->x + (size_t)i * q->ldx;
         p.xs = q->xs + (size_t)i * p.lds;
         p.less = q->less + (size_t)i * p.lds;

@@ -103,6 +103,20 @@ struct ov_kernels {
 
 /* Those that multiply here. */
 const struct ov_kernels *ov_packed_kernels(void);
+/* Of n panels that are far bytes apart, so many lines of each, a share is asked
+ * for: they come next. */
+static inline void
+ov_packed_ask_(const char *w, size_t far, int n, size_t lines, int share,
+               int shares)
+{
+    size_t from = lines * (size_t)share / (size_t)shares, i;
+    size_t end = lines * (size_t)(share + 1) / (size_t)shares;
+
+    for (; n > 0; n--, w += far)
+        for (i = from; i < end; i++)
+            __builtin_prefetch(w + 64 * i, 0, 2);
+}
+
 /* How many threads pay, for m rows in and out wide. */
 int ov_packed_threads(int m, int in, int out);
 

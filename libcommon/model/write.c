@@ -27,7 +27,7 @@ by_name(const void *pa, const void *pb)
  * where they lie, and a vector that is in two lines is read twice.  Then the
  * widest values. */
 static int
-by_width(const void *pa, const void *pb)
+by_line(const void *pa, const void *pb)
 {
     const struct ov_array *const *a = pa, *const *b = pb;
     size_t m = ov_dtype_size((*a)->dtype), n = ov_dtype_size((*b)->dtype);
@@ -198,7 +198,7 @@ write_all(const char *path, const struct ov_array *arrays, size_t count,
     rc = check_arrays(order, count, path, err);
     if (rc < 0)
         goto out;
-    qsort(order, count, sizeof *order, by_width);
+    qsort(order, count, sizeof *order, by_line);
     rc = make_header(order, count, meta, meta_n, path, &head, &head_n, err);
     if (rc < 0)
         goto out;
