@@ -148,18 +148,21 @@ otherwise(struct ov_graph *g, const struct ov_dense *m,
 
     if (way == TILES) /* for which there was no memory */
         way = m->w->form == OV_FORM_REAL ? PRODUCT : NARROW;
-    if (way == WIDENED && widened(m, x, y))
+    if (way == WIDENED &&
+        (ov_packed_stored(m->w, m->turned, x->rows, x->x, bias_of(m), y->x) ||
+         widened(m, x, y)))
         return;
     if (way == FEW)
         few(m, x, y);
     else if (way == PANELS)
         ov_packed_product(ov_packed_kept(m->w, m->turned), x->rows, x->x,
                           (size_t)x->cols, bias_of(m), y->x, (size_t)y->cols);
-    else if (way == PRODUCT) {
+    else if (way == PRODUCT && !ov_packed_stored(m->w, m->turned, x->rows, x->x,
+                                                 bias_of(m), y->x)) {
         put_bias(m, y);
         ov_gemm(false, !m->turned, x->rows, y->cols, x->cols, 1, x->x, x->cols,
                 m->w->x, m->w->cols, m->b != NULL ? 1 : 0, y->x, y->cols);
-    } else
+    } else if (way != PRODUCT)
         ov_narrow_product(g, x->rows, x->x, m->w, m->turned,
                           m->b != NULL ? m->b->x : NULL, y->x);
 }

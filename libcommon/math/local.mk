@@ -48,6 +48,7 @@ libov_a_SOURCES += \
 	libcommon/math/slab.c libcommon/math/slab.h \
 	libcommon/math/packed_kernel.h libcommon/math/packed_tile.h \
 	libcommon/math/packed_integers.c \
+	libcommon/math/packed_widen.c \
 	libcommon/math/packed_plain.c libcommon/math/packed_avx2.c \
 	libcommon/math/packed_avx512.c libcommon/math/packed_amx.c \
 	libcommon/math/tiles.c libcommon/math/tiles.h \

@@ -23,9 +23,11 @@
 #include "math/vec.h"
 
 enum {
-    BLOCK = 128,     /* inputs */
-    ROWS_NEAR = 192, /* a multiple of all kernels' rows */
-    ALONE = 1 << 17  /* products and sums that a thread is called for */
+    BLOCK = 128,           /* inputs */
+    ROWS_NEAR = 192,       /* a multiple of all kernels' rows */
+    VALUES_NEAR = 3 << 16, /* of these rows, for which */
+    SOME = 12,             /* panels' results stay near, too */
+    ALONE = 1 << 17        /* products and sums that a thread is called for */
 };
 
 static const struct ov_kernels *kernels;
@@ -164,7 +166,7 @@ ov_packed_free(struct ov_packed *p)
     p->bytes = NULL;
 }
 
-/* p of w, which is F16 and not aligned.  -1: no memory. */
+/* p of w, which has 16 bits and is not aligned.  -1: no memory. */
 static int
 put_half(struct ov_packed *p, const struct ov_tensor *w, bool turned)
 {
@@ -177,6 +179,7 @@ put_half(struct ov_packed *p, const struct ov_tensor *w, bool turned)
 
     to = ov_slab_take(ov_packed_values(p->out, p->in) * size, &p->slab);
     p->half = to;
+    p->half_form = w->form;
     if (to == NULL)
         return -1;
     for (j = 0; j < p->out; j += OV_PANEL)
@@ -219,7 +222,7 @@ in_place(const struct ov_tensor *w, bool turned)
     p->in = turned ? w->rows : w->cols;
     if (w->form == OV_FORM_REAL)
         r = ov_packed_init(p, p->out, p->in, w->x, w->cols, turned);
-    else if (w->form == OV_FORM_F16)
+    else if (w->form == OV_FORM_F16 || w->form == OV_FORM_BF16)
         r = put_half(p, w, turned);
     else
         r = put_bytes(p, w);
@@ -241,7 +244,8 @@ ov_packed_kept(const struct ov_tensor *w, bool turned)
 {
     pthread_once(&once, choose);
     if (w->place == NULL || !kernels->best || ov_bf16_unit() == OV_UNIT_TILES ||
-        (w->form != OV_FORM_REAL && w->form != OV_FORM_F16))
+        (w->form != OV_FORM_REAL && w->form != OV_FORM_F16 &&
+         (w->form != OV_FORM_BF16 || ov_bf16_unit() != OV_UNIT_NONE)))
         return NULL;
     return in_place(w, turned);
 }
@@ -295,10 +299,9 @@ begin(const struct product *q, int rows, int n, float *y, int j)
 
 /* Tiles of so many panels. */
 static ov_tile *const *
-tiles_of(const struct product *q, int np)
+tiles_of(int np)
 {
-    const struct ov_tile_set *t =
-        q->p->half != NULL ? &kernels->halves : &kernels->tiles;
+    const struct ov_tile_set *t = &kernels->tiles;
 
     return np == 1 ? t->last : np == 2 && t->two[1] != NULL ? t->two : t->run;
 }
@@ -306,14 +309,14 @@ tiles_of(const struct product *q, int np)
 /* A tile whose panel is not full: by way of one that is. */
 static void
 ragged(const struct product *q, int rows, int n, int k, const float *x,
-       const void *w, float *y)
+       const float *w, float *y)
 {
     float t[OV_TILE_ROWS * OV_PANEL] = {0};
     int r;
 
     for (r = 0; r < rows; r++)
         memcpy(t + r * OV_PANEL, y + (size_t)r * q->ldy, (size_t)n * sizeof *t);
-    tiles_of(q, 1)[rows](k, q->run, q->jump, x, q->ldx, w, 0, t, OV_PANEL);
+    tiles_of(1)[rows](k, q->run, q->jump, x, q->ldx, w, 0, t, OV_PANEL);
     for (r = 0; r < rows; r++)
         memcpy(y + (size_t)r * q->ldy, t + r * OV_PANEL, (size_t)n * sizeof *t);
 }
@@ -329,26 +332,45 @@ abreast(int near, int most)
     return pairs && near > 1 ? 2 : 1;
 }
 
-/* Rows i..i+rows-1, inputs l..l+k-1, np panels from panel j on. */
-static void
-one(const struct product *q, int i, int rows, int l, int k, int j, int np)
-{
-    size_t far = (size_t)q->p->in * OV_PANEL;
-    const float *x =
-        q->x + (size_t)i * q->ldx + (size_t)(l / q->run) * q->jump + l % q->run;
-    size_t at = (size_t)j * far + (size_t)l * OV_PANEL;
-    const void *w =
-        q->p->half != NULL ? (const void *)(q->p->half + at) : q->p->w + at;
-    float *y = q->y + (size_t)i * q->ldy + (size_t)j * OV_PANEL;
-    int n = q->p->out - j * OV_PANEL;
+/* Some panels, from j on, and inputs l..l+k-1 of these: at w, and the next
+ * panel far values behind. */
+struct some {
+    int j, np, l, k;
+    const float *w;
+    size_t far;
+};
 
-    n = n < np * OV_PANEL ? n : np * OV_PANEL;
-    if (l == 0)
-        begin(q, rows, n, y, j * OV_PANEL);
-    if (n < np * OV_PANEL)
-        ragged(q, rows, n, k, x, w, y);
+/* They are widened into room, if they have to be. */
+static struct some
+some_of(const struct product *q, int j, int np, int l, int k, float *room)
+{
+    struct some s = {.j = j, .np = np, .l = l, .k = k, .w = room};
+
+    s.far = (size_t)(q->p->w != NULL ? q->p->in : k) * OV_PANEL;
+    if (q->p->w != NULL)
+        s.w = q->p->w + (size_t)j * s.far + (size_t)l * OV_PANEL;
     else
-        tiles_of(q, np)[rows](k, q->run, q->jump, x, q->ldx, w, far, y, q->ldy);
+        ov_packed_widen_(q->p, j, np, l, k, room);
+    return s;
+}
+
+/* Rows i..i+rows-1. */
+static void
+one(const struct product *q, int i, int rows, const struct some *s)
+{
+    const float *x = q->x + (size_t)i * q->ldx +
+                     (size_t)(s->l / q->run) * q->jump + s->l % q->run;
+    float *y = q->y + (size_t)i * q->ldy + (size_t)s->j * OV_PANEL;
+    int n = q->p->out - s->j * OV_PANEL;
+
+    n = n < s->np * OV_PANEL ? n : s->np * OV_PANEL;
+    if (s->l == 0)
+        begin(q, rows, n, y, s->j * OV_PANEL);
+    if (n < s->np * OV_PANEL)
+        ragged(q, rows, n, s->k, x, s->w, y);
+    else
+        tiles_of(s->np)[rows](s->k, q->run, q->jump, x, q->ldx, s->w, s->far, y,
+                              q->ldy);
 }
 
 /* Inputs l..l+k-1 of np panels from j on will be needed: a share of them is
@@ -356,14 +378,32 @@ one(const struct product *q, int i, int rows, int l, int k, int j, int np)
 static void
 ask(const struct product *q, int l, int k, int j, int np, int share, int shares)
 {
-    size_t line =
-        OV_PANEL * (q->p->half != NULL ? sizeof *q->p->half : sizeof *q->p->w);
-    size_t far = (size_t)q->p->in * line;
-    const char *w =
-        q->p->half != NULL ? (const char *)q->p->half : (const char *)q->p->w;
+    const struct ov_packed *p = q->p;
+    const struct ov_tensor *w = p->stored;
+    size_t size = w != NULL         ? ov_packed_size_(w->form)
+                  : p->half != NULL ? sizeof *p->half
+                                    : sizeof *p->w;
+    size_t line = OV_PANEL * size, far = (size_t)p->in * line;
+    const char *at =
+        p->half != NULL ? (const char *)p->half : (const char *)p->w;
 
-    ov_packed_ask_(w + (size_t)j * far + (size_t)l * line, far, np,
-                   (size_t)k * line / 64, share, shares);
+    if (w == NULL) {
+        ov_packed_ask_(at + (size_t)j * far + (size_t)l * line, far, np,
+                       (size_t)k * line / 64, share, shares);
+        return;
+    }
+    at = w->form == OV_FORM_REAL ? (const char *)w->x : w->narrow;
+    far = (size_t)w->cols * size;
+    np = np * OV_PANEL < p->out - j * OV_PANEL ? np * OV_PANEL
+                                               : p->out - j * OV_PANEL;
+    if (np <= 0)
+        return;
+    if (p->turned)
+        ov_packed_ask_(at + (size_t)l * far + (size_t)j * line, far, k,
+                       ((size_t)np * size + 63) / 64, share, shares);
+    else
+        ov_packed_ask_(at + (size_t)j * OV_PANEL * far + (size_t)l * size, far,
+                       np, ((size_t)k * size + 63) / 64, share, shares);
 }
 
 /* Panels from..to-1 of rows i..i+m-1 and inputs l..l+k-1.  Tiles have as
@@ -374,15 +414,18 @@ block(const struct product *q, int i, int m, int l, int k, int from, int to)
 {
     int tiles = (m + kernels->rows - 1) / kernels->rows, np, j, t, r, rows;
     int full = q->p->out / OV_PANEL, most;
+    float room[OV_TILE_PANELS * BLOCK * OV_PANEL] __attribute__((aligned(64)));
+    struct some s;
 
     most = kernels->panels[(m + tiles - 1) / tiles];
     full = full < to ? full : to;
     for (j = from; j < to; j += np) {
         np = abreast(full - j, most);
+        s = some_of(q, j, np, l, k, room);
         for (t = tiles, r = 0; t > 0; t--, r += rows) {
             rows = (m - r + t - 1) / t;
             ask(q, l, k, j + np, np, tiles - t, tiles);
-            one(q, i + r, rows, l, k, j, np);
+            one(q, i + r, rows, &s);
         }
     }
 }
@@ -400,16 +443,22 @@ work(void *arg, int part)
     const struct product *q = a->q;
     int64_t np = panels(q->p);
     int from = (int)(np * part / a->n), to = (int)(np * (part + 1) / a->n);
-    int step = q->m <= kernels->rows ? q->p->in : BLOCK, i, l, m, k;
+    bool tile = q->m <= kernels->rows && q->p->w != NULL;
+    int step = tile ? q->p->in : BLOCK, i, l, j, m, k, n;
 
     for (i = 0; i < q->m; i += m) {
         m = q->m - i < ROWS_NEAR ? q->m - i : ROWS_NEAR;
-        for (l = 0; l < q->p->in; l += k) {
-            /* whole runs, or a part of one */
-            k = q->run < step ? step / q->run * q->run : q->run - l % q->run;
-            k = k < step ? k : step;
-            k = k < q->p->in - l ? k : q->p->in - l;
-            block(q, i, m, l, k, from, to);
+        for (j = from; j < to; j += n) {
+            n = m * q->p->in <= VALUES_NEAR ? SOME : to - j;
+            n = n < to - j ? n : to - j;
+            for (l = 0; l < q->p->in; l += k) {
+                /* whole runs, or a part of one */
+                k = q->run < step ? step / q->run * q->run
+                                  : q->run - l % q->run;
+                k = k < step ? k : step;
+                k = k < q->p->in - l ? k : q->p->in - l;
+                block(q, i, m, l, k, j, j + n);
+            }
         }
     }
 }
@@ -443,4 +492,21 @@ ov_packed_product(const struct ov_packed *p, int m, const float *x, size_t ldx,
                   const float *b, float *y, size_t ldy)
 {
     ov_packed_windows(p, m, x, ldx, p->in, 0, b, y, ldy);
+}
+
+bool
+ov_packed_stored(const struct ov_tensor *w, bool turned, int m, const float *x,
+                 const float *b, float *y)
+{
+    struct ov_packed p = {.out = turned ? w->cols : w->rows,
+                          .in = turned ? w->rows : w->cols,
+                          .stored = w,
+                          .turned = turned};
+
+    pthread_once(&once, choose);
+    if (!kernels->best || w->form == OV_FORM_I8_PANELS ||
+        w->form == OV_FORM_I4_PANELS)
+        return false;
+    ov_packed_product(&p, m, x, (size_t)p.in, b, y, (size_t)p.out);
+    return true;
 }

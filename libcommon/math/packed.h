@@ -17,14 +17,19 @@
 
 #include "math/gelu.h"
 #include "math/graph.h"
+#include "math/tensor.h"
 
 /* Weights [out, in]: panels [ceil(out/16), in, 16] of float32, or instead of
- * half precision, or of integers as math/tensor.h has them. */
+ * 16 bits (F16 or BF16), or of integers as math/tensor.h has them, or weights as
+ * they are stored. */
 struct ov_packed {
     int out, in;
     float *w;
     uint16_t *half;
+    enum ov_form half_form;
     char *bytes;
+    const struct ov_tensor *stored;
+    bool turned;          /* these are [in, out] */
     struct ov_slab *slab; /* they lie in, or NULL: in memory of the caller */
 };
 
@@ -39,11 +44,17 @@ size_t ov_packed_values(int out, int in);
 void ov_packed_put(struct ov_packed *p, float *room, int out, int in,
                    const float *w, int ldw, bool turned);
 
-/* The panels of w, REAL or F16 [out, in], or turned [in, out] (each time the
+/* The panels of w, REAL, F16 or BF16 [out, in], or turned [in, out] (each time the
  * same), that are kept in w->place, made if there are none, of as many bytes as
  * w has; NULL: w has no place, there is no memory, or this processor has
  * something quicker for many rows. */
 const struct ov_packed *ov_packed_kept(const struct ov_tensor *w, bool turned);
+/* y [m, out] = x [m, in] w^T + b [out], or without b where it is NULL, of
+ * weights REAL, BF16, F16 or I8 as they are stored, [out, in] or turned [in,
+ * out]: a block of them after the other is widened to float32.  false, and y is
+ * as it was: not here, or not of these. */
+bool ov_packed_stored(const struct ov_tensor *w, bool turned, int m,
+                      const float *x, const float *b, float *y);
 /* The panels of w, which is I8_PANELS or I4_PANELS: kept in w->place, as those,
  * or else where w has them. */
 const char *ov_packed_bytes(const struct ov_tensor *w);

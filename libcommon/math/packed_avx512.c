@@ -14,19 +14,13 @@
 #define FUSED
 #define LANES 16
 #define TARGET __attribute__((target("avx512f")))
-#define HALF(p)                                                                \
-    (vec) _mm512_cvtph_ps(                                                     \
-        _mm256_loadu_si256((const __m256i *)(const void *)(p)))
 #include "math/packed_tile.h"
 
 /* up to twenty-four sums in registers */
 #define TILES(R, P)                                                            \
     TILE(R, P)                                                                 \
     TILE(R, 2)                                                                 \
-    TILE(R, 1)                                                                 \
-    TILE_OF(half, true, R, P)                                                  \
-    TILE_OF(half, true, R, 2)                                                  \
-    TILE_OF(half, true, R, 1)
+    TILE(R, 1)
 TILES(1, 4)
 TILES(2, 4)
 TILES(3, 3)
@@ -312,8 +306,9 @@ INTS_OF(2, streams)
 /* --- many rows: two panels at once --- */
 
 /* For processors that do two such products in a cycle, but read two vectors
- * only: of what is read each meets more.  Sums of floats stay in registers
- * here, too. */
+ * only: of what is read each meets more.  Sums of floats stay in registers,
+ * too, and inputs are those that have no sign, since all that is done to
+ * weights between products takes the place of one. */
 
 /* f by by, rounded, plus add: compilers would make one operation of two. */
 INLINE __m512
@@ -346,38 +341,51 @@ pair_end(const int R, const struct ov_pair *q, __m512 (*f)[2])
         _mm512_storeu_ps(y + OV_PANEL * p, f[r][p]);
 }
 
+/* s = start + n times four inputs of R rows, and of two panels. */
+INLINE void
+pair_sums(const int R, int n, const int32_t *start, const char *x, size_t ldx,
+          const char *w, size_t far, __m512i (*s)[2])
+{
+    __m512i a = _mm512_loadu_si512(start), b, v;
+    int l, r;
+
+    b = _mm512_loadu_si512(start + OV_PANEL);
+    UNROLL
+    for (r = 0; r < R; r++)
+        s[r][0] = a, s[r][1] = b;
+    for (l = 0; l < n; l++, x += 4, w += 64) {
+        a = _mm512_loadu_si512(w);
+        b = _mm512_loadu_si512(w + far);
+        UNROLL
+        for (r = 0; r < R; r++) {
+            v = four_times(x + (size_t)r * ldx);
+            s[r][0] = dot(s[r][0], v, a);
+            s[r][1] = dot(s[r][1], v, b);
+        }
+        /* gcc 12 would take a's register for a sum, and copy it back */
+        __asm__("" ::"v"(a), "v"(b));
+    }
+}
+
 INLINE void
 int8_pair(const int R, const struct ov_pair *q)
 {
-    const __m512i up = _mm512_set1_epi8((char)128);
+    const int32_t *start = q->start;
     const char *x = q->x, *w = q->w;
-    const size_t ldx = q->ldx, lds = q->lds, far = q->far;
-    __m512i s[OV_PAIR_ROWS][2], a, b, v;
+    __m512i s[OV_PAIR_ROWS][2];
     __m512 f[OV_PAIR_ROWS][2], by;
-    int groups = q->groups, span = q->span, g, l, r;
+    int groups = q->groups, span = q->span, g, r;
 
     UNROLL
     for (r = 0; r < R; r++)
         f[r][0] = f[r][1] = _mm512_setzero_ps();
-    for (g = 0; groups > 0; groups -= span, g++) {
-        UNROLL
-        for (r = 0; r < R; r++)
-            s[r][0] = s[r][1] =
-                _mm512_set1_epi32(q->less[(size_t)r * lds + (size_t)g]);
+    for (g = 0; groups > 0; groups -= span, g++, start += 2 * OV_PANEL) {
         span = span < groups ? span : groups;
-        for (l = 0; l < span * OV_GROUP / 4; l++, x += 4, w += 64) {
-            a = _mm512_xor_si512(_mm512_loadu_si512(w), up);
-            b = _mm512_xor_si512(_mm512_loadu_si512(w + far), up);
-            UNROLL
-            for (r = 0; r < R; r++) {
-                v = four_times(x + (size_t)r * ldx);
-                s[r][0] = dot(s[r][0], a, v);
-                s[r][1] = dot(s[r][1], b, v);
-            }
-        }
+        pair_sums(R, span * OV_GROUP / 4, start, x, q->ldx, w, q->far, s);
+        x += span * OV_GROUP, w += span * OV_GROUP_I8;
         UNROLL
         for (r = 0; r < R; r++) {
-            by = _mm512_set1_ps(q->xs[(size_t)r * lds + (size_t)g]);
+            by = _mm512_set1_ps(q->xs[(size_t)r * q->lds + (size_t)g]);
             f[r][0] = _mm512_fmadd_ps(by, _mm512_cvtepi32_ps(s[r][0]), f[r][0]);
             f[r][1] = _mm512_fmadd_ps(by, _mm512_cvtepi32_ps(s[r][1]), f[r][1]);
         }
@@ -385,58 +393,101 @@ int8_pair(const int R, const struct ov_pair *q)
     pair_end(R, q, f);
 }
 
+/* Sums of groups, times the weights' factors, are added up for a span, in
+ * registers; spans, times the inputs' factors, in memory. */
 INLINE void
 int4_pair(const int R, const struct ov_pair *q)
 {
-    const __m512i low = _mm512_set1_epi8(15);
+    const int32_t *start = q->start;
+    const float *factors = q->factors;
     const char *x = q->x, *w = q->w;
-    const size_t ldx = q->ldx, lds = q->lds, far = q->far;
-    __m512i s[OV_PAIR_ROWS][2], u, lo[2], hi[2], v;
-    __m512 f[OV_PAIR_ROWS][2], by, factor[2];
-    int g, l, r, p;
+    __m512i s[OV_PAIR_ROWS][2];
+    __m512 f[OV_PAIR_ROWS][2], t[OV_PAIR_ROWS][2], by, a, b;
+    int groups = q->groups, span = q->span, g, k, r;
 
     UNROLL
     for (r = 0; r < R; r++)
         f[r][0] = f[r][1] = _mm512_setzero_ps();
-    for (g = 0; g < q->groups; g++, w += OV_GROUP_I4) {
+    for (g = 0; groups > 0; groups -= span, g++) {
         UNROLL
         for (r = 0; r < R; r++)
-            s[r][0] = s[r][1] =
-                _mm512_set1_epi32(q->less[(size_t)r * lds + (size_t)g]);
-        for (l = 0; l < OV_GROUP / 8; l++, x += 8) {
-            UNROLL
-            for (p = 0; p < 2; p++) {
-                u = _mm512_loadu_si512(w + OV_FACTORS_I4 + 64 * l +
-                                       (size_t)p * far);
-                lo[p] = _mm512_and_si512(u, low);
-                hi[p] = _mm512_and_si512(_mm512_srli_epi16(u, 4), low);
-            }
+            t[r][0] = t[r][1] = _mm512_setzero_ps();
+        span = span < groups ? span : groups;
+        for (k = 0; k < span; k++) {
+            pair_sums(R, OV_GROUP / 4, start, x, q->ldx, w, q->far, s);
+            a = _mm512_loadu_ps(factors);
+            b = _mm512_loadu_ps(factors + OV_PANEL);
             UNROLL
             for (r = 0; r < R; r++) {
-                v = four_times(x + (size_t)r * ldx);
-                s[r][0] = dot(s[r][0], lo[0], v);
-                s[r][1] = dot(s[r][1], lo[1], v);
-                v = four_times(x + (size_t)r * ldx + 4);
-                s[r][0] = dot(s[r][0], hi[0], v);
-                s[r][1] = dot(s[r][1], hi[1], v);
+                t[r][0] =
+                    _mm512_fmadd_ps(a, _mm512_cvtepi32_ps(s[r][0]), t[r][0]);
+                t[r][1] =
+                    _mm512_fmadd_ps(b, _mm512_cvtepi32_ps(s[r][1]), t[r][1]);
             }
+            x += OV_GROUP, w += OV_GROUP_I8;
+            start += 2 * OV_PANEL, factors += 2 * OV_PANEL;
         }
         UNROLL
-        for (p = 0; p < 2; p++)
-            factor[p] = (__m512)_mm512_slli_epi32(
-                _mm512_cvtepu16_epi32(
-                    _mm256_loadu_si256((const __m256i *)(w + (size_t)p * far))),
-                16);
-        UNROLL
         for (r = 0; r < R; r++) {
-            by = _mm512_set1_ps(q->xs[(size_t)r * lds + (size_t)g]);
-            UNROLL
-            for (p = 0; p < 2; p++)
-                f[r][p] = _mm512_fmadd_ps(_mm512_mul_ps(by, factor[p]),
-                                          _mm512_cvtepi32_ps(s[r][p]), f[r][p]);
+            by = _mm512_set1_ps(q->xs[(size_t)r * q->lds + (size_t)g]);
+            f[r][0] = _mm512_fmadd_ps(by, t[r][0], f[r][0]);
+            f[r][1] = _mm512_fmadd_ps(by, t[r][1], f[r][1]);
         }
     }
     pair_end(R, q, f);
+}
+
+/* What makes up for inputs that are 128 too large: in four sums, since one
+ * would be waited for. */
+VNNI static void
+sum_spans(int groups, int span, const char *w, int32_t *start)
+{
+    const __m512i up = _mm512_set1_epi8((char)128);
+    __m512i s[4];
+    int l, i;
+
+    for (; groups > 0; groups -= span, start += 2 * OV_PANEL) {
+        span = span < groups ? span : groups;
+        for (i = 0; i < 4; i++)
+            s[i] = _mm512_setzero_si512();
+        for (l = 0; l < span * OV_GROUP / 4; l += 4, w += 256)
+            for (i = 0; i < 4; i++)
+                s[i] = dot(s[i], up, _mm512_loadu_si512(w + 64 * i));
+        _mm512_storeu_si512(
+            start,
+            _mm512_sub_epi32(_mm512_setzero_si512(),
+                             _mm512_add_epi32(_mm512_add_epi32(s[0], s[1]),
+                                              _mm512_add_epi32(s[2], s[3]))));
+    }
+}
+
+VNNI static void
+open_fours(int groups, const char *w, char *to, int32_t *start, float *factors)
+{
+    const __m512i low = _mm512_set1_epi8(15), eight = _mm512_set1_epi8(8),
+                  up = _mm512_set1_epi8((char)128);
+    __m512i u, lo, hi, s;
+    int g, l;
+
+    for (g = 0; g < groups; g++, w += OV_GROUP_I4) {
+        _mm512_storeu_ps(
+            factors + 2 * OV_PANEL * g,
+            (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(
+                                          (const __m256i *)(const void *)w)),
+                                      16));
+        s = _mm512_setzero_si512();
+        for (l = 0; l < OV_GROUP / 8; l++, to += 128) {
+            u = _mm512_loadu_si512(w + OV_FACTORS_I4 + 64 * l);
+            lo = _mm512_sub_epi8(_mm512_and_si512(u, low), eight);
+            hi = _mm512_sub_epi8(_mm512_and_si512(_mm512_srli_epi16(u, 4), low),
+                                 eight);
+            _mm512_storeu_si512(to, lo);
+            _mm512_storeu_si512(to + 64, hi);
+            s = dot(dot(s, up, lo), up, hi);
+        }
+        _mm512_storeu_si512(start + 2 * OV_PANEL * g,
+                            _mm512_sub_epi32(_mm512_setzero_si512(), s));
+    }
 }
 
 #define PAIR(R)                                                                \
@@ -481,7 +532,8 @@ VNNI static void
 round_groups(int groups, int span, const float *x, int times, char *to,
              float *xs, int32_t *less)
 {
-    const __m512i one = _mm512_set1_epi8(1);
+    const __m512i one = _mm512_set1_epi8(1),
+                  up = _mm512_set1_epi8((char)(times == 0 ? 128 : 0));
     int n, i;
 
     for (; groups > 0; groups -= span, xs++, less++) {
@@ -502,12 +554,14 @@ round_groups(int groups, int span, const float *x, int times, char *to,
         by = _mm512_set1_ps(max.f > OV_ROUND_LEAST ? 127 / max.f : 0);
         for (i = 0; i + 64 <= n; i += 64, to += 64) {
             k = bytes_of(x + i, by);
-            _mm512_storeu_si512(to, k);
+            _mm512_storeu_si512(to, _mm512_xor_si512(k, up));
             sum = dot(sum, one, k);
         }
         for (; i < n; i += 16, to += 16) {
             k = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), by));
-            _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(k));
+            _mm_storeu_si128((__m128i *)to,
+                             _mm_xor_si128(_mm512_cvtepi32_epi8(k),
+                                           _mm512_castsi512_si128(up)));
             sum = _mm512_add_epi32(sum, k);
         }
         *xs = max.f / 127 + max.f * 0;
@@ -533,27 +587,14 @@ end_rows(int rows, const float *t, const float *by, const float *add, float *y,
 
 /* --- all --- */
 
-#define ALL(kind)                                                              \
-    {                                                                          \
-        .run = {NULL,       kind##_1_4, kind##_2_4, kind##_3_3, kind##_4_3,    \
-                kind##_5_3, kind##_6_3, kind##_7_3, kind##_8_3},               \
-        .two = {NULL,       kind##_1_2, kind##_2_2, kind##_3_2, kind##_4_2,    \
-                kind##_5_2, kind##_6_2, kind##_7_2, kind##_8_2},               \
-        .last = {                                                              \
-            NULL,                                                              \
-            kind##_1_1,                                                        \
-            kind##_2_1,                                                        \
-            kind##_3_1,                                                        \
-            kind##_4_1,                                                        \
-            kind##_5_1,                                                        \
-            kind##_6_1,                                                        \
-            kind##_7_1,                                                        \
-            kind##_8_1                                                         \
-        }                                                                      \
-    }
 #define FLOATS                                                                 \
     .best = true, .rows = 8, .panels = {0, 4, 4, 3, 3, 3, 3, 3, 3},            \
-    .tiles = ALL(tile), .halves = ALL(half)
+    .tiles = {.run = {NULL, tile_1_4, tile_2_4, tile_3_3, tile_4_3, tile_5_3,  \
+                      tile_6_3, tile_7_3, tile_8_3},                           \
+              .two = {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2,  \
+                      tile_6_2, tile_7_2, tile_8_2},                           \
+              .last = {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, \
+                       tile_6_1, tile_7_1, tile_8_1}}
 
 /* integers by the kernels of AVX2 (math/packed.c) */
 const struct ov_kernels ov_kernels_avx512 = {.name = "avx512", FLOATS};
@@ -584,7 +625,9 @@ const struct ov_kernels ov_kernels_vnni_pairs = {
     .pairs8 = {NULL, int8_pair_1, int8_pair_2, int8_pair_3, int8_pair_4,
                int8_pair_5, int8_pair_6},
     .pairs4 = {NULL, int4_pair_1, int4_pair_2, int4_pair_3, int4_pair_4,
-               int4_pair_5, int4_pair_6}};
+               int4_pair_5, int4_pair_6},
+    .sum = sum_spans,
+    .open = open_fours};
 
 /* many rows by the tile unit (math/packed_amx.c) */
 const struct ov_kernels ov_kernels_amx = {

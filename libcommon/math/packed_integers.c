@@ -30,7 +30,9 @@ struct integers {
     int m, groups, parts;
     int span, factors; /* groups with one factor; these of a row */
     int tiles;         /* of rows */
-    bool pairs;        /* of panels */
+    bool pairs;        /* of panels, and inputs U8 */
+    char *room;        /* for these, of each part */
+    size_t each;       /* bytes of room */
     const struct ov_kernels *by;
     char *x; /* [m, ldx], of by->inputs8, or of 8 bits */
     size_t ldx;
@@ -82,7 +84,9 @@ round_row(const struct integers *q, const float *x, int r, int n,
 {
     float *xs = q->xs + (size_t)r * (size_t)q->factors, v[MOST_SPAN * OV_GROUP];
     int32_t *less = q->less + (size_t)r * (size_t)q->factors;
-    int times = q->w->form == OV_FORM_I4_PANELS ? -8 : -128;
+    int times = as == OV_INPUTS_U8                ? 0
+                : q->w->form == OV_FORM_I4_PANELS ? -8
+                                                  : -128;
     int each = q->span * OV_GROUP, full = n / each, g = 0, i;
 
     if (q->by->round != NULL && as != OV_INPUTS_S16) {
@@ -217,36 +221,84 @@ ragged_end(const struct ragged *a, int rows, float *y, size_t ldy)
         memcpy(y, a->y + r * 2 * OV_PANEL, (size_t)a->n * sizeof *y);
 }
 
+/* What a pair of panels needs beside them. */
+static size_t
+pair_room(const struct integers *q)
+{
+    size_t groups = (size_t)q->groups, line = 2 * OV_PANEL * sizeof(float);
+
+    return q->w->form == OV_FORM_I4_PANELS
+               ? groups * (2 * OV_GROUP_I8 + 2 * line)
+               : (size_t)q->factors * line;
+}
+
+/* p of np panels, one or two, from j on, made in room. */
+static void
+pair_begin(const struct integers *q, int j, int np, char *room,
+           struct ov_pair *p)
+{
+    size_t groups = (size_t)q->groups, far = groups * OV_GROUP_I8;
+    bool four = q->w->form == OV_FORM_I4_PANELS;
+    const char *w = q->panels + (size_t)j * (four ? groups * OV_GROUP_I4 : far);
+    int32_t *start = (int32_t *)(void *)(room + (four ? 2 * far : 0));
+    float *factors = (float *)(void *)(start + groups * 2 * OV_PANEL);
+    int i;
+
+    p->w = four ? room : w;
+    p->far = np > 1 ? far : 0;
+    p->start = start;
+    p->factors = factors;
+    for (i = 0; i < np; i++)
+        if (four)
+            q->by->open(q->groups, w + (size_t)i * groups * OV_GROUP_I4,
+                        room + (size_t)i * far, start + i * OV_PANEL,
+                        factors + i * OV_PANEL);
+        else
+            q->by->sum(q->groups, q->span, w + (size_t)i * far,
+                       start + i * OV_PANEL);
+}
+
+/* Results of n rows, whose lines are far from each other, come next. */
+OV_INLINE void
+ask_results(float *y, int n, size_t out)
+{
+    for (; n > 0; n--, y += out) {
+        __builtin_prefetch(y, 1);
+        __builtin_prefetch(y + OV_PANEL, 1);
+    }
+}
+
 /* Tiles number t..end-1 through np panels, one or two, from j on. */
 static void
-pass_pair(const struct integers *q, int t, int end, int j, int np)
+pass_pair(const struct integers *q, int t, int end, int j, int np, char *room)
 {
     bool four = q->w->form == OV_FORM_I4_PANELS;
     ov_pair_int *const *run = pairs_of(q);
     size_t out = (size_t)q->w->rows,
            far = (size_t)q->groups * (four ? OV_GROUP_I4 : OV_GROUP_I8);
+    const char *next = q->panels + (size_t)(j + 2) * far;
     struct ragged a;
     struct ov_pair p = {.groups = q->groups,
                         .span = q->span,
                         .ldx = q->ldx,
                         .lds = (size_t)q->factors,
-                        .w = q->panels + (size_t)j * far,
-                        .far = np > 1 ? far : 0,
                         .by = a.by,
                         .add = a.add};
     bool full = (j + 2) * OV_PANEL <= q->w->rows && np > 1;
     int first = t, i, n;
 
+    pair_begin(q, j, np, room, &p);
     ragged_begin(q, j, np, &a);
     for (; t < end; t++) {
         float *y;
 
         i = tile_row(q, t), n = tile_row(q, t + 1) - i;
         y = q->y + (size_t)i * out + j * OV_PANEL;
-        ov_packed_ask_(p.w + 2 * far, far, 2, far / 64, t - first, end - first);
+        ov_packed_ask_(next, far, 2, far / 64, t - first, end - first);
+        if (t + 1 < end)
+            ask_results(y + (size_t)n * out, tile_row(q, t + 2) - i - n, out);
         p.x = q->x + (size_t)i * q->ldx;
         p.xs = q->xs + (size_t)i * p.lds;
-        p.less = q->less + (size_t)i * p.lds;
         p.y = full ? y : a.y;
         p.ldy = full ? out : 2 * OV_PANEL;
         run[n](&p);
@@ -344,6 +396,7 @@ work_integers(void *arg, int part)
     int64_t np = (q->w->rows + OV_PANEL - 1) / OV_PANEL;
     int from = (int)(np * part / q->parts);
     int to = (int)(np * (part + 1) / q->parts);
+    char *room = pairs ? q->room + (size_t)part * q->each : NULL;
     int near = (int)((pairs ? PAIR_NEAR : NEAR) / q->ldx) /
                (pairs ? OV_PAIR_ROWS : OV_INT_ROWS); /* tiles */
 
@@ -353,7 +406,7 @@ work_integers(void *arg, int part)
         n = q->tiles - t < near ? q->tiles - t : near;
         for (j = from; j < to; j += each)
             if (pairs)
-                pass_pair(q, t, t + n, j, j + 1 < to ? 2 : 1);
+                pass_pair(q, t, t + n, j, j + 1 < to ? 2 : 1, room);
             else
                 pass(q, t, t + n, j, to - j < each ? to - j : each);
     }
@@ -390,23 +443,31 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
         q.by = &ov_kernels_avx2;
 #endif
     q.groups = (w->cols + OV_GROUP - 1) / OV_GROUP;
-    q.span = w->form == OV_FORM_I8_PANELS && m >= MANY && ov_graph_fast(g) &&
-                     q.by->span8 > 0
+    q.span = m >= MANY && ov_graph_fast(g) &&
+                     (w->form == OV_FORM_I8_PANELS ? q.by->span8 > 0
+                                                   : q.by->pairs4[1] != NULL)
                  ? q.by->span8
                  : 1;
     q.factors = (q.groups + q.span - 1) / q.span;
     most = w->form == OV_FORM_I4_PANELS ? q.by->rows4 : q.by->rows8;
-    q.pairs = m > OV_STREAM_ROWS && pairs_of(&q)[1] != NULL;
+    q.pairs = m > OV_STREAM_ROWS && pairs_of(&q)[1] != NULL &&
+              (w->form == OV_FORM_I8_PANELS || q.span > 1);
     if (q.pairs)
         most = OV_PAIR_ROWS;
     q.tiles = (m + most - 1) / most;
     n = (size_t)m * (size_t)q.factors;
-    as = w->form == OV_FORM_I4_PANELS ? OV_INPUTS_S8 : q.by->inputs8;
+    as = q.pairs                        ? OV_INPUTS_U8
+         : w->form == OV_FORM_I4_PANELS ? OV_INPUTS_S8
+                                        : q.by->inputs8;
     q.ldx = (size_t)q.groups * OV_GROUP * (as == OV_INPUTS_S16 ? 2 : 1);
     q.x = ov_graph_alloc(g, (size_t)m * q.ldx);
     q.xs = ov_graph_alloc(g, n * sizeof *q.xs);
     q.less = ov_graph_alloc(g, n * sizeof *q.less);
     q.parts = ov_packed_threads(m, w->cols, w->rows);
+    if (q.pairs) {
+        q.each = pair_room(&q);
+        q.room = ov_graph_alloc(g, (size_t)q.parts * q.each);
+    }
     rounding = (struct rounding){.q = &q, .x = x, .as = as, .parts = 1};
     if (m >= MANY)
         rounding.parts = q.parts;

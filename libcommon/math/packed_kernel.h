@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 #include "math/packed.h"
+#include "math/tensor.h"
+#include "math/vec.h"
 
 /* Inputs that are not larger are 0 as integers. */
 #define OV_ROUND_LEAST 1e-30f
@@ -22,12 +24,12 @@ enum {
     OV_STREAM_ROWS = 2
 };
 
-/* y [rows, 16*panels] += x [rows, k] times panels of weights [k, 16], float32
- * or of half precision, which are far values apart; rows of x and y are ldx and
+/* y [rows, 16*panels] += x [rows, k] times panels of weights [k, 16] which are
+ * far values apart; rows of x and y are ldx and
  * ldy values apart, and the k inputs of a row are runs of run values that begin
  * jump values apart. */
 typedef void ov_tile(int k, int run, size_t jump, const float *x, size_t ldx,
-                     const void *w, size_t far, float *y, size_t ldy);
+                     const float *w, size_t far, float *y, size_t ldy);
 
 /* y [rows, 16] = sums of a panel of integers, over groups of 32 inputs, span
  * of which have one factor (1 with weights of 4 bits): factors xs times sums
@@ -39,29 +41,37 @@ typedef void ov_tile_int(int groups, int span, const void *x, size_t ldx,
                          const float *xs, const int32_t *less, size_t lds,
                          const void *w, size_t far, float *y);
 
-/* The same of two panels, which are far bytes apart: y [rows, 32], whose rows
- * are ldy values apart, = sums times by [32], rounded, plus add [32].  Rows are
- * never woven (below). */
+/* y [rows, 32], whose rows are ldy values apart, = sums of two panels of bytes
+ * [k/4][16][4], which are far bytes apart, as above, times by [32], rounded, plus
+ * add [32].  Inputs are 128 too large, so that they have no sign, and never
+ * woven (below): start [2][16] is what makes up for it, of each span or, with
+ * weights of 4 bits, of each group, whose factors [2][16] are there, too. */
 struct ov_pair {
     int groups, span;
     const char *x;
     size_t ldx;
     const float *xs;
-    const int32_t *less;
     size_t lds;
     const char *w;
     size_t far;
+    const int32_t *start;
+    const float *factors;
     const float *by, *add;
     float *y;
     size_t ldy;
 };
 typedef void ov_pair_int(const struct ov_pair *q);
+/* The first or second of start's [16], of a panel of 8 bits: groups, span. */
+typedef void ov_sum_spans(int groups, int span, const char *w, int32_t *start);
+/* A panel of 4 bits as bytes, and its start and factors. */
+typedef void ov_open_fours(int groups, const char *w, char *to, int32_t *start,
+                           float *factors);
 
-/* Integers of the inputs that a kernel reads. */
-enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16 };
+/* Integers of the inputs that a kernel reads; U8: 128 too large. */
+enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16, OV_INPUTS_U8 };
 
 /* Groups of 32 inputs as S8, the factors of each span of them, and so many
- * times their sums. */
+ * times their sums; or if times is 0 as U8. */
 typedef void ov_round(int groups, int span, const float *x, int times, char *to,
                       float *xs, int32_t *less);
 
@@ -80,18 +90,21 @@ struct ov_tile_set {
 /* The kernels of one kind of processor. */
 struct ov_kernels {
     const char *name;
-    int rows;                         /* at most, at once */
-    int panels[OV_TILE_ROWS + 1];     /* for so many rows */
-    struct ov_tile_set tiles, halves; /* of float32; of half precision */
-    enum ov_inputs inputs8;           /* of weights of 8 bits; of 4: S8 */
+    int rows;                     /* at most, at once */
+    int panels[OV_TILE_ROWS + 1]; /* for so many rows */
+    struct ov_tile_set tiles;
+    enum ov_inputs inputs8; /* of weights of 8 bits; of 4: S8 */
     int rows8, rows4;
     int span8; /* of many rows of a fast graph */
     /* More than OV_STREAM_ROWS rows of bytes are woven: four inputs of the
      * first row of a tile, four of the next, ... and then the next four. */
     bool weave;
     ov_tile_int *int8[OV_INT_ROWS + 1], *int4[OV_INT_ROWS + 1];
-    /* Or NULL: for so many rows, instead of those. */
+    /* Or NULL: for so many rows, instead of those; of 4 bits, where a span is
+     * more than a group. */
     ov_pair_int *pairs8[OV_PAIR_ROWS + 1], *pairs4[OV_PAIR_ROWS + 1];
+    ov_sum_spans *sum;
+    ov_open_fours *open;
     /* Or NULL: for so many rows, of OV_STREAMS panels at once, which are far
      * bytes apart, to y [OV_STREAMS, rows, 16]. */
     ov_tile_int *streams8[OV_STREAM_ROWS + 1], *streams4[OV_STREAM_ROWS + 1];
@@ -103,19 +116,32 @@ struct ov_kernels {
 
 /* Those that multiply here. */
 const struct ov_kernels *ov_packed_kernels(void);
-/* Of n panels that are far bytes apart, so many lines of each, a share is asked
- * for: they come next. */
-static inline void
+
+/* Of n panels or rows that are far bytes apart, so many lines of each: a share
+ * of all that is asked for, since they come next.  Always inline: gcc 12 drops
+ * calls of a function that does nothing else. */
+OV_INLINE void
 ov_packed_ask_(const char *w, size_t far, int n, size_t lines, int share,
                int shares)
 {
-    size_t from = lines * (size_t)share / (size_t)shares, i;
-    size_t end = lines * (size_t)(share + 1) / (size_t)shares;
+    size_t all = (size_t)n * lines, i = all * (size_t)share / (size_t)shares;
+    size_t end = all * (size_t)(share + 1) / (size_t)shares, at;
 
-    for (; n > 0; n--, w += far)
-        for (i = from; i < end; i++)
-            __builtin_prefetch(w + 64 * i, 0, 2);
+    if (i == end)
+        return;
+    for (w += i / lines * far, at = i % lines; i < end; i++) {
+        __builtin_prefetch(w + 64 * at, 0, 2);
+        if (++at == lines)
+            w += far, at = 0;
+    }
 }
+
+/* to [np][k][16] = inputs l..l+k-1 of panels j..j+np-1 of p, which has no
+ * panels of float32; only where best is said of the kernels. */
+void ov_packed_widen_(const struct ov_packed *p, int j, int np, int l, int k,
+                      float *to);
+/* Bytes of a value that is stored by itself. */
+size_t ov_packed_size_(enum ov_form form);
 
 /* How many threads pay, for m rows in and out wide. */
 int ov_packed_threads(int m, int in, int out);

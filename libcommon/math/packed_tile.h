@@ -38,19 +38,11 @@ enum { PARTS = 16 / LANES /* vectors of a panel */ };
 typedef float vec
     __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
-/* Sixteen values of half precision, where a panel is one vector; elsewhere
- * nobody asks. */
-#ifndef HALF
-#define HALF(p) ((void)(p), s[0][0])
-#endif
-
 TARGET static inline __attribute__((always_inline)) void
-tile(const int R, const int P, const bool half, int k, int run, size_t jump,
-     const float *x, size_t ldx, const void *w, size_t far, float *y,
-     size_t ldy)
+tile(const int R, const int P, int k, int run, size_t jump, const float *x,
+     size_t ldx, const float *w, size_t far, float *y, size_t ldy)
 {
-    const size_t size = half ? 2 : sizeof(float);
-    const char *at = w;
+    const float *at = w;
     vec s[OV_TILE_ROWS][OV_TILE_PANELS * PARTS];
     vec u[OV_TILE_PANELS * PARTS], v;
     int r, c, l;
@@ -62,7 +54,7 @@ tile(const int R, const int P, const bool half, int k, int run, size_t jump,
         s[r][c] = *(const vec *)(y + (size_t)r * ldy + c * LANES);
     for (; k > 0; k -= run, x += jump) {
         run = run < k ? run : k;
-        for (l = 0; l < run; l++, at += 16 * size) {
+        for (l = 0; l < run; l++, at += 16) {
             /* the rows of the next tile, a line of each at a time: their ways
              * are too short for the processor to see them */
             if (R > 3 && l % 16 == 0)
@@ -70,14 +62,9 @@ tile(const int R, const int P, const bool half, int k, int run, size_t jump,
             for (r = 0; r < R; r++)
                 __builtin_prefetch(x + l + (size_t)(R + r) * ldx);
             UNROLL
-            for (c = 0; c < P * PARTS; c++) {
-                const char *from = at + (size_t)(c / PARTS) * far * size;
-
-                u[c] = half ? HALF(from)
-                            : *(const vec *)(const void *)(from + c % PARTS *
-                                                                      LANES *
-                                                                      size);
-            }
+            for (c = 0; c < P * PARTS; c++)
+                u[c] = *(const vec *)(at + (size_t)(c / PARTS) * far +
+                                      c % PARTS * LANES);
             UNROLL
             for (r = 0; r < R; r++) {
                 v = x[(size_t)r * ldx + (size_t)l] - (vec){0};
@@ -95,13 +82,12 @@ tile(const int R, const int P, const bool half, int k, int run, size_t jump,
         *(vec *)(y + (size_t)r * ldy + c * LANES) = s[r][c];
 }
 
-#define TILE_OF(kind, half, R, P)                                              \
-    TARGET static void kind##_##R##_##P(                                       \
+#define TILE(R, P)                                                             \
+    TARGET static void tile_##R##_##P(                                         \
         int k, int run, size_t jump, const float *x, size_t ldx,               \
-        const void *w, size_t far, float *y, size_t ldy)                       \
+        const float *w, size_t far, float *y, size_t ldy)                      \
     {                                                                          \
-        tile(R, P, half, k, run, jump, x, ldx, w, far, y, ldy);                \
+        tile(R, P, k, run, jump, x, ldx, w, far, y, ldy);                      \
     }
-#define TILE(R, P) TILE_OF(tile, false, R, P)
 
 #endif

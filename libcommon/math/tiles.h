@@ -59,7 +59,7 @@ enum { OV_TILES_MAPS = 3 };
 
 /* Can weights be multiplied so, here? */
 bool ov_tiles_can(const struct ov_tensor *w);
-/* Are inputs rounded to bfloat16 for them, wherever it is? */
+/* May inputs be rounded to bfloat16 for them? */
 bool ov_tiles_round(const struct ov_tensor *w);
 
 /* All n maps (at most OV_TILES_MAPS) of the same rows, which are cut into

@@ -3,6 +3,7 @@
  * weights have a place for a copy and those that have none, bfloat16 whose
  * inputs may be rounded and may not, with what stands beside a map.
  * In: random values.  Out: TAP. */
+#include "math/amx.h"
 #include "math/dense.h"
 
 #include <math.h>
@@ -183,10 +184,27 @@ test_turned(bool real)
     ov_graph_free(g);
 }
 
+static const char *const units[] = {"float32", "vdpbf16ps", "tiles"};
+
+/* With at most that for bfloat16. */
+static void
+test_all(int unit)
+{
+    int i;
+
+    diag("%s", units[unit]);
+    for (i = 0; i < 4; i++)
+        test_exact(i % 2 != 0, i / 2 != 0);
+    for (i = 0; i < 4; i++)
+        test_bf16(i % 2 != 0, i / 2 != 0);
+    test_turned(true);
+    test_turned(false);
+}
+
 int
 main(void)
 {
-    int i;
+    int i, u;
 
     for (i = 0; i < ROWS * IN; i++)
         x[i] = noise();
@@ -199,11 +217,10 @@ main(void)
         b[i] = noise();
     for (i = 0; i < ROWS * OUT; i++)
         add[i] = noise();
-    for (i = 0; i < 4; i++)
-        test_exact(i % 2 != 0, i / 2 != 0);
-    for (i = 0; i < 4; i++)
-        test_bf16(i % 2 != 0, i / 2 != 0);
-    test_turned(true);
-    test_turned(false);
+    for (u = OV_UNIT_NONE; u <= OV_UNIT_TILES; u++)
+        if (ov_bf16_use((enum ov_unit)u))
+            test_all(u);
+        else
+            skip(units[u], "this processor has not got it");
     return tap_done();
 }

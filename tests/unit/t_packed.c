@@ -12,6 +12,7 @@
 #include "math/packed.h"
 #include "math/tiles.h"
 #include "model/panels.h"
+#include "model/safetensors.h"
 #include "tests/unit/tap.h"
 
 enum { ROWS = 400, SIZE = 400 * 600, GUARD = 7 };
@@ -104,6 +105,86 @@ test(int m, int in, int out, size_t ldx, bool turned)
     d = fmax(d, off(m, in, out, ldx, turned, b, ldy));
     ok(d <= 1, "without a bias, and added to what is there (%.3f)", d);
     ov_packed_free(&p);
+}
+
+/* --- weights as they are stored --- */
+
+static uint16_t narrow[SIZE];
+static int8_t bytes[SIZE];
+static float steps[600];
+
+/* w [out, in], or [in, out] if turned, in a form; w becomes what it says. */
+static void
+store(struct ov_tensor *t, enum ov_form form, int rows, int cols)
+{
+    int i;
+
+    *t = (struct ov_tensor){
+        .rows = rows, .cols = cols, .form = form, .narrow = narrow};
+    for (i = 0; i < rows * cols; i++) {
+        narrow[i] =
+            form == OV_FORM_F16 ? ov_f32_to_f16(w[i]) : ov_f32_to_bf16(w[i]);
+        bytes[i] = (int8_t)lrintf(w[i] * 254);
+    }
+    for (i = 0; i < rows; i++)
+        steps[i] = (float)(i + 1) / 254 / (float)rows;
+    if (form == OV_FORM_REAL)
+        t->x = w;
+    if (form == OV_FORM_I8)
+        t->narrow = bytes, t->scale = steps;
+    for (i = 0; i < rows; i++)
+        ov_narrow_row(t, i, z + i * cols);
+    if (form != OV_FORM_REAL)
+        memcpy(w, z, sizeof *w * (size_t)(rows * cols));
+}
+
+static void
+test_stored(enum ov_form form, bool turned, int m, int in, int out)
+{
+    static const char *const names[] = {"float32", "bfloat16", "half", "int8"};
+    static const int chunks[] = {1, 7, 8, 29, 200};
+    static float was[SIZE];
+    struct ov_tensor t;
+    bool same = true;
+    double d;
+    int i, r, n;
+
+    memcpy(was, w, sizeof was);
+    store(&t, form, turned ? in : out, turned ? out : in);
+    if (!ov_packed_stored(&t, turned, m, x, b, y)) {
+        skip(names[form], ov_packed_kernel());
+        memcpy(w, was, sizeof was);
+        return;
+    }
+    d = off(m, in, out, (size_t)in, turned, b, (size_t)out);
+    for (i = 0; i < 5; i++) {
+        ov_gemm_threads(i % 3 + 1);
+        for (r = 0; r < m; r += n) {
+            n = m - r < chunks[i] ? m - r : chunks[i];
+            ov_packed_stored(&t, turned, n, x + r * in, b, z + r * out);
+        }
+        same = same && memcmp(y, z, sizeof *y * (size_t)m * (size_t)out) == 0;
+    }
+    ov_gemm_threads(1);
+    ok(d <= 1 && same,
+       "%s: %s as stored%s, %d rows, %d -> %d: near (%.3f of the bound), the "
+       "same in chunks and by threads",
+       ov_packed_kernel(), names[form], turned ? ", turned" : "", m, in, out,
+       d);
+    memcpy(w, was, sizeof was);
+}
+
+static void
+test_all_stored(void)
+{
+    enum ov_form f;
+
+    for (f = OV_FORM_REAL; f <= OV_FORM_I8; f++) {
+        test_stored(f, false, 210, 300, 150);
+        test_stored(f, false, 30, 97, 7);
+        test_stored(f, true, 9, 400, 333);
+        test_stored(f, true, 33, 5, 20);
+    }
 }
 
 /* --- integers --- */
@@ -250,11 +331,11 @@ test_integers(enum ov_form form, int m, int in, int out)
 
 /* Inputs that have one factor in many rows of a fast graph. */
 static int
-span_of(const char *kernel)
+span_of(const char *kernel, bool eight)
 {
-    return strcmp(kernel, "avx512-vnni-pairs") == 0 ? 256
-           : strcmp(kernel, "avx512-vnni") == 0     ? 128
-                                                    : OV_GROUP;
+    return strcmp(kernel, "avx512-vnni-pairs") == 0      ? 256
+           : strcmp(kernel, "avx512-vnni") == 0 && eight ? 128
+                                                         : OV_GROUP;
 }
 
 /* Rows of a fast graph where there are no tiles, in chunks of sixteen and
@@ -264,7 +345,7 @@ test_fast(enum ov_form form, int m, int in, int out)
 {
     static const int chunks[] = {16, 17, 29, 200};
     bool eight = form == OV_FORM_I8_PANELS;
-    int span = eight ? span_of(ov_packed_kernel()) : OV_GROUP;
+    int span = span_of(ov_packed_kernel(), eight);
     struct ov_graph *g = ov_graph_new_fast();
     struct ov_tiles_place place = {.cut = false};
     struct ov_tensor t;
@@ -645,6 +726,7 @@ test_all(void)
     /* windows of a convolution overlap */
     test(100, 21, 40, 3, false);
     test(30, 300, 40, 100, false);
+    test_all_stored();
     test_all_integers();
 }
 
