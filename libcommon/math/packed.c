@@ -23,10 +23,10 @@
 #include "math/vec.h"
 
 enum {
-    BLOCK = 128,           /* inputs */
-    ROWS_NEAR = 192,       /* a multiple of all kernels' rows */
-    VALUES_NEAR = 3 << 16, /* of these rows, for which */
-    SOME = 12,             /* panels' results stay near, too */
+    BLOCK = 128,     /* inputs */
+    ROWS_NEAR = 192, /* a multiple of all kernels' rows */
+    SOME = 12,       /* panels' results that stay near, too, if these rows */
+    VALUES_NEAR = 3 << 16, /* have no more; and weights that always do */
     ALONE = 1 << 17        /* products and sums that a thread is called for */
 };
 
@@ -284,19 +284,6 @@ struct product {
     size_t ldy;
 };
 
-/* The first value of n results, for each of rows rows. */
-static void
-begin(const struct product *q, int rows, int n, float *y, int j)
-{
-    int r;
-
-    for (r = 0; q->b != q->y && r < rows; r++, y += q->ldy)
-        if (q->b != NULL)
-            memcpy(y, q->b + j, (size_t)n * sizeof *y);
-        else
-            memset(y, 0, (size_t)n * sizeof *y);
-}
-
 /* Tiles of so many panels. */
 static ov_tile *const *
 tiles_of(int np)
@@ -306,17 +293,18 @@ tiles_of(int np)
     return np == 1 ? t->last : np == 2 && t->two[1] != NULL ? t->two : t->run;
 }
 
-/* A tile whose panel is not full: by way of one that is. */
+/* A tile whose panel is not full, n columns of it: by way of one that is. */
 static void
 ragged(const struct product *q, int rows, int n, int k, const float *x,
-       const float *w, float *y)
+       const float *w, const float *from, size_t ldf, float *y)
 {
     float t[OV_TILE_ROWS * OV_PANEL] = {0};
     int r;
 
     for (r = 0; r < rows; r++)
-        memcpy(t + r * OV_PANEL, y + (size_t)r * q->ldy, (size_t)n * sizeof *t);
-    tiles_of(1)[rows](k, q->run, q->jump, x, q->ldx, w, 0, t, OV_PANEL);
+        memcpy(t + r * OV_PANEL, from + (size_t)r * ldf, (size_t)n * sizeof *t);
+    tiles_of(1)[rows](k, q->run, q->jump, x, q->ldx, w, 0, t, OV_PANEL, t,
+                      OV_PANEL);
     for (r = 0; r < rows; r++)
         memcpy(y + (size_t)r * q->ldy, t + r * OV_PANEL, (size_t)n * sizeof *t);
 }
@@ -354,23 +342,26 @@ some_of(const struct product *q, int j, int np, int l, int k, float *room)
     return s;
 }
 
-/* Rows i..i+rows-1. */
+/* Rows i..i+rows-1: sums begin with the bias, or go on. */
 static void
 one(const struct product *q, int i, int rows, const struct some *s)
 {
+    static const float none[OV_TILE_PANELS * OV_PANEL];
     const float *x = q->x + (size_t)i * q->ldx +
                      (size_t)(s->l / q->run) * q->jump + s->l % q->run;
     float *y = q->y + (size_t)i * q->ldy + (size_t)s->j * OV_PANEL;
     int n = q->p->out - s->j * OV_PANEL;
+    bool begins = s->l == 0 && q->b != q->y;
+    const float *from = !begins        ? y
+                        : q->b == NULL ? none
+                                       : q->b + s->j * OV_PANEL;
+    size_t ldf = begins ? 0 : q->ldy;
 
-    n = n < s->np * OV_PANEL ? n : s->np * OV_PANEL;
-    if (s->l == 0)
-        begin(q, rows, n, y, s->j * OV_PANEL);
     if (n < s->np * OV_PANEL)
-        ragged(q, rows, n, s->k, x, s->w, y);
+        ragged(q, rows, n, s->k, x, s->w, from, ldf, y);
     else
-        tiles_of(s->np)[rows](s->k, q->run, q->jump, x, q->ldx, s->w, s->far, y,
-                              q->ldy);
+        tiles_of(s->np)[rows](s->k, q->run, q->jump, x, q->ldx, s->w, s->far,
+                              from, ldf, y, q->ldy);
 }
 
 /* Inputs l..l+k-1 of np panels from j on will be needed: a share of them is
@@ -406,25 +397,32 @@ ask(const struct product *q, int l, int k, int j, int np, int share, int shares)
                        np, ((size_t)k * size + 63) / 64, share, shares);
 }
 
-/* Panels from..to-1 of rows i..i+m-1 and inputs l..l+k-1.  Tiles have as
- * many rows as the kernel takes, or one less, so that all take as many
- * panels. */
+/* Panels from..to-1 of rows i..i+m-1 and inputs l..l+k-1; what comes next are
+ * those of panel number after from input number later on.  Tiles have as many
+ * rows as the kernel takes, or one less, so that all take as many panels. */
 static void
-block(const struct product *q, int i, int m, int l, int k, int from, int to)
+block(const struct product *q, int i, int m, int l, int k, int from, int to,
+      int after, int later)
 {
     int tiles = (m + kernels->rows - 1) / kernels->rows, np, j, t, r, rows;
     int full = q->p->out / OV_PANEL, most;
     float room[OV_TILE_PANELS * BLOCK * OV_PANEL] __attribute__((aligned(64)));
+    bool far = (int64_t)q->p->in * q->p->out > VALUES_NEAR;
     struct some s;
 
     most = kernels->panels[(m + tiles - 1) / tiles];
     full = full < to ? full : to;
     for (j = from; j < to; j += np) {
+        bool last;
+
         np = abreast(full - j, most);
+        last = j + np >= to;
         s = some_of(q, j, np, l, k, room);
         for (t = tiles, r = 0; t > 0; t--, r += rows) {
             rows = (m - r + t - 1) / t;
-            ask(q, l, k, j + np, np, tiles - t, tiles);
+            if (far)
+                ask(q, last ? later : l, k, last ? after : j + np, np,
+                    tiles - t, tiles);
             one(q, i + r, rows, &s);
         }
     }
@@ -457,7 +455,10 @@ work(void *arg, int part)
                                   : q->run - l % q->run;
                 k = k < step ? k : step;
                 k = k < q->p->in - l ? k : q->p->in - l;
-                block(q, i, m, l, k, j, j + n);
+                if (l + k < q->p->in)
+                    block(q, i, m, l, k, j, j + n, j, l + k);
+                else
+                    block(q, i, m, l, k, j, j + n, j + n, 0);
             }
         }
     }

@@ -20,8 +20,8 @@
 #include "math/tensor.h"
 
 /* Weights [out, in]: panels [ceil(out/16), in, 16] of float32, or instead of
- * 16 bits (F16 or BF16), or of integers as math/tensor.h has them, or weights as
- * they are stored. */
+ * 16 bits (F16 or BF16), or of integers as math/tensor.h has them, or weights
+ * as they are stored. */
 struct ov_packed {
     int out, in;
     float *w;

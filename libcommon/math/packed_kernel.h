@@ -24,12 +24,13 @@ enum {
     OV_STREAM_ROWS = 2
 };
 
-/* y [rows, 16*panels] += x [rows, k] times panels of weights [k, 16] which are
- * far values apart; rows of x and y are ldx and
- * ldy values apart, and the k inputs of a row are runs of run values that begin
- * jump values apart. */
+/* y [rows, 16*panels] = from [rows, 16*panels] + x [rows, k] times panels of
+ * weights [k, 16] which are far values apart; rows of x, from and y are ldx, ldf
+ * and ldy values apart, and the k inputs of a row are runs of run values that
+ * begin jump values apart.  from may be y. */
 typedef void ov_tile(int k, int run, size_t jump, const float *x, size_t ldx,
-                     const float *w, size_t far, float *y, size_t ldy);
+                     const float *w, size_t far, const float *from, size_t ldf,
+                     float *y, size_t ldy);
 
 /* y [rows, 16] = sums of a panel of integers, over groups of 32 inputs, span
  * of which have one factor (1 with weights of 4 bits): factors xs times sums

@@ -40,7 +40,8 @@ typedef float vec
 
 TARGET static inline __attribute__((always_inline)) void
 tile(const int R, const int P, int k, int run, size_t jump, const float *x,
-     size_t ldx, const float *w, size_t far, float *y, size_t ldy)
+     size_t ldx, const float *w, size_t far, const float *from, size_t ldf,
+     float *y, size_t ldy)
 {
     const float *at = w;
     vec s[OV_TILE_ROWS][OV_TILE_PANELS * PARTS];
@@ -51,7 +52,7 @@ tile(const int R, const int P, int k, int run, size_t jump, const float *x,
     for (r = 0; r < R; r++)
         UNROLL
     for (c = 0; c < P * PARTS; c++)
-        s[r][c] = *(const vec *)(y + (size_t)r * ldy + c * LANES);
+        s[r][c] = *(const vec *)(from + (size_t)r * ldf + c * LANES);
     for (; k > 0; k -= run, x += jump) {
         run = run < k ? run : k;
         for (l = 0; l < run; l++, at += 16) {
@@ -85,9 +86,10 @@ tile(const int R, const int P, int k, int run, size_t jump, const float *x,
 #define TILE(R, P)                                                             \
     TARGET static void tile_##R##_##P(                                         \
         int k, int run, size_t jump, const float *x, size_t ldx,               \
-        const float *w, size_t far, float *y, size_t ldy)                      \
+        const float *w, size_t far, const float *from, size_t ldf, float *y,   \
+        size_t ldy)                                                            \
     {                                                                          \
-        tile(R, P, k, run, jump, x, ldx, w, far, y, ldy);                      \
+        tile(R, P, k, run, jump, x, ldx, w, far, from, ldf, y, ldy);           \
     }
 
 #endif

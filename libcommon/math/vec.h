@@ -169,16 +169,22 @@ ov_larger_(ov_lanes *m, const ov_real *p)
 OV_INLINE ov_real
 ov_max_(const ov_real *a, int n)
 {
-    ov_real m[16], most = -INFINITY;
+    ov_real most = -INFINITY;
     ov_lanes s[2] = {most - (ov_lanes){0}, most - (ov_lanes){0}};
+    ov_half_lanes h[2], m;
+    __typeof__(m > m) is;
     int i = 0, j;
 
     for (; i + 16 <= n; i += 16) {
         ov_larger_(&s[0], a + i);
         ov_larger_(&s[1], a + i + 8);
     }
-    memcpy(m, s, sizeof m);
-    for (j = 0; j < 16; j++)
+    ov_larger_(&s[0], (const ov_real *)&s[1]);
+    memcpy(h, s, sizeof h);
+    is = h[0] > h[1];
+    m = (ov_half_lanes)((is & (__typeof__(is))h[0]) |
+                        (~is & (__typeof__(is))h[1]));
+    for (j = 0; j < 4; j++)
         most = m[j] > most ? m[j] : most;
     for (; i < n; i++)
         most = a[i] > most ? a[i] : most;
