@@ -27,7 +27,10 @@ enum {
     ROWS_NEAR = 192, /* a multiple of all kernels' rows */
     SOME = 12,       /* panels' results that stay near, too, if these rows */
     VALUES_NEAR = 3 << 16, /* have no more; and weights that always do */
-    ALONE = 1 << 17        /* products and sums that a thread is called for */
+    ALONE = 1 << 17,       /* products and sums that a thread is called for */
+    PART = 1 << 20, /* at least, of a part, if there are more than threads */
+    SOME_LEAST = 6, /* panels of a part */
+    TURNS = 4       /* parts of a thread */
 };
 
 static const struct ov_kernels *kernels;
@@ -475,17 +478,32 @@ ov_packed_threads(int m, int in, int out)
     return n < OV_POOL_MAX ? n : OV_POOL_MAX;
 }
 
+int
+ov_packed_parts(int threads, int units, double work)
+{
+    int most = threads * TURNS;
+
+    if (threads == 1)
+        return 1;
+    most = units < 2 * most ? units : most; /* all equal, if they are so few */
+    most = most < OV_POOL_MAX ? most : OV_POOL_MAX;
+    most = work / PART < most ? (int)(work / PART) : most;
+    return most > threads ? most : threads;
+}
+
 void
 ov_packed_windows(const struct ov_packed *p, int m, const float *x, size_t ldx,
                   int run, size_t jump, const float *b, float *y, size_t ldy)
 {
     struct product q = {p, m, x, ldx, run, jump, b, y, ldy};
-    struct parts a = {&q, ov_packed_threads(m, p->in, p->out)};
+    int threads = ov_packed_threads(m, p->in, p->out);
+    struct parts a = {&q, ov_packed_parts(threads, panels(p) / SOME_LEAST,
+                                          (double)m * p->in * p->out)};
 
     pthread_once(&once, choose);
     if (m <= 0)
         return;
-    ov_pool_run(a.n, work, &a);
+    ov_pool_deal(threads, a.n, work, &a);
 }
 
 void

@@ -5,6 +5,7 @@
  * Rows are rounded once, by tiles of a few, and a tile stays near while some
  * panels pass.  One row and two meet the panels in streams instead, from one
  * end of memory to the other. */
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -28,11 +29,12 @@ struct integers {
     const float *b;
     float *y;
     int m, groups, parts;
-    int span, factors; /* groups with one factor; these of a row */
-    int tiles;         /* of rows */
-    bool pairs;        /* of panels, and inputs U8 */
-    char *room;        /* for these, of each part */
-    size_t each;       /* bytes of room */
+    int span, factors;      /* groups with one factor; these of a row */
+    int tiles;              /* of rows */
+    bool pairs;             /* of panels, and inputs U8 */
+    char *room;             /* for these, of as many as parts; */
+    size_t each;            /* so many bytes */
+    _Atomic uint64_t taken; /* by bits */
     const struct ov_kernels *by;
     char *x; /* [m, ldx], of by->inputs8, or of 8 bits */
     size_t ldx;
@@ -387,20 +389,41 @@ work_rounding(void *arg, int part)
     }
 }
 
+/* A room that nobody is in: the first, so that few are ever touched. */
+static int
+enter(struct integers *q)
+{
+    uint64_t t = atomic_load(&q->taken), one;
+
+    do
+        one = ~t & (t + 1);
+    while (!atomic_compare_exchange_weak(&q->taken, &t, t | one));
+    return __builtin_ctzll(one);
+}
+
+static void
+leave(struct integers *q, int room)
+{
+    atomic_fetch_and(&q->taken, ~((uint64_t)1 << room));
+}
+
 static void
 work_integers(void *arg, int part)
 {
-    const struct integers *q = arg;
+    struct integers *q = arg;
     bool pairs = q->pairs;
     int each = pairs ? 2 : BESIDE, t, n, j;
-    int64_t np = (q->w->rows + OV_PANEL - 1) / OV_PANEL;
-    int from = (int)(np * part / q->parts);
-    int to = (int)(np * (part + 1) / q->parts);
-    char *room = pairs ? q->room + (size_t)part * q->each : NULL;
+    int np = (q->w->rows + OV_PANEL - 1) / OV_PANEL;
+    int64_t some = (np + OV_STREAMS - 1) / OV_STREAMS;
+    int from = OV_STREAMS * (int)(some * part / q->parts);
+    int to = OV_STREAMS * (int)(some * (part + 1) / q->parts);
+    int number = pairs ? enter(q) : 0;
+    char *room = pairs ? q->room + (size_t)number * q->each : NULL;
     int near = (int)((pairs ? PAIR_NEAR : NEAR) / q->ldx) /
                (pairs ? OV_PAIR_ROWS : OV_INT_ROWS); /* tiles */
 
     near = near > 0 ? near : 1;
+    to = to < np ? to : np;
     from = streams(q, from, to);
     for (t = 0; t < q->tiles; t += n) {
         n = q->tiles - t < near ? q->tiles - t : near;
@@ -410,6 +433,8 @@ work_integers(void *arg, int part)
             else
                 pass(q, t, t + n, j, to - j < each ? to - j : each);
     }
+    if (pairs)
+        leave(q, number);
 }
 
 bool
@@ -432,7 +457,7 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     struct rounding rounding;
     enum ov_inputs as;
     size_t n;
-    int most;
+    int most, threads;
 
     if (m <= 0 || ov_packed_many(g, &job))
         return;
@@ -463,7 +488,10 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     q.x = ov_graph_alloc(g, (size_t)m * q.ldx);
     q.xs = ov_graph_alloc(g, n * sizeof *q.xs);
     q.less = ov_graph_alloc(g, n * sizeof *q.less);
-    q.parts = ov_packed_threads(m, w->cols, w->rows);
+    threads = ov_packed_threads(m, w->cols, w->rows);
+    q.parts = ov_packed_parts(
+        threads, (w->rows + OV_PANEL * OV_STREAMS - 1) / OV_PANEL / OV_STREAMS,
+        (double)m * w->cols * w->rows);
     if (q.pairs) {
         q.each = pair_room(&q);
         q.room = ov_graph_alloc(g, (size_t)q.parts * q.each);
@@ -474,6 +502,6 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     if (q.by->weave && m > OV_STREAM_ROWS && !q.pairs)
         rounding.room =
             ov_graph_alloc(g, (size_t)rounding.parts * OV_INT_ROWS * q.ldx);
-    ov_pool_run(rounding.parts, work_rounding, &rounding);
-    ov_pool_run(q.parts, work_integers, &q);
+    ov_pool_deal(threads, rounding.parts, work_rounding, &rounding);
+    ov_pool_deal(threads, q.parts, work_integers, &q);
 }

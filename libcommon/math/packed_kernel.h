@@ -146,6 +146,9 @@ size_t ov_packed_size_(enum ov_form form);
 
 /* How many threads pay, for m rows in and out wide. */
 int ov_packed_threads(int m, int in, int out);
+/* And into how many parts they share so many units that cannot be parted, and
+ * products and sums. */
+int ov_packed_parts(int threads, int units, double work);
 
 /* ov_packed_many where the unit was found (math/packed_amx.c). */
 bool ov_packed_tiles(struct ov_graph *g, const struct ov_packed_job *job);

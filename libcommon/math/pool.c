@@ -100,7 +100,7 @@ serve(void *arg)
     return NULL;
 }
 
-/* As many threads as parts but one, or as the system gives. */
+/* So many threads but one, or as the system gives. */
 static void
 hire(int n)
 {
@@ -130,16 +130,16 @@ offer(int n, ov_pool_work *work, void *arg)
 }
 
 void
-ov_pool_run(int n, ov_pool_work *work, void *arg)
+ov_pool_deal(int threads, int n, ov_pool_work *work, void *arg)
 {
     int i, looks = 0;
 
-    if (n <= 1 || pthread_mutex_trylock(&pool.busy) != 0) {
+    if (n <= 1 || threads <= 1 || pthread_mutex_trylock(&pool.busy) != 0) {
         for (i = 0; i < n; i++)
             work(arg, i);
         return;
     }
-    hire(n);
+    hire(threads);
     offer(n, work, arg);
     while (take())
         ;
@@ -149,4 +149,10 @@ ov_pool_run(int n, ov_pool_work *work, void *arg)
         else
             sched_yield();
     pthread_mutex_unlock(&pool.busy);
+}
+
+void
+ov_pool_run(int n, ov_pool_work *work, void *arg)
+{
+    ov_pool_deal(n, n, work, arg);
 }

@@ -17,4 +17,8 @@ typedef void ov_pool_work(void *arg, int part);
  * the threads already, and inside of work, this thread does it all. */
 void ov_pool_run(int n, ov_pool_work *work, void *arg);
 
+/* The same of more parts than threads, at most so many of these: who is held
+ * up does fewer. */
+void ov_pool_deal(int threads, int n, ov_pool_work *work, void *arg);
+
 #endif
