@@ -27,7 +27,8 @@ enum {
     BLOCK = 64,      /* query rows at once: bounds the scores held */
     TILE = 48,       /* the same, where scores are not held */
     SPAN = 256,      /* keys at once; a multiple of 16 */
-    ROWS_MIN = 64    /* of a cache */
+    ROWS_MIN = 64,   /* of a cache */
+    ALONE = 1 << 17  /* products and sums that a thread is called for */
 };
 
 /* --- rotary --- */
@@ -394,6 +395,34 @@ attend_many(struct ov_graph *g, const struct ov_attend *a,
         ov_pool_run(w.parts, attend_heads, &w);
 }
 
+/* Heads, some rows of one after the other: part by part. */
+struct few {
+    const struct ov_attend *a;
+    const struct ov_attend_head *first;
+    int nq, nk, step, parts;
+    float *scores; /* [parts, step, nk + 1] */
+};
+
+static void
+attend_few(void *arg, int part)
+{
+    const struct few *w = arg;
+    int heads = w->a->heads, h = heads * part / w->parts, i;
+    float *p = w->scores + (size_t)part * (size_t)w->step * (size_t)(w->nk + 1);
+
+    for (; h < heads * (part + 1) / w->parts; h++) {
+        struct ov_attend_head one = head_at(w->a, w->first, h, w->nq, w->nk);
+
+        for (i = 0; i < w->nq; i += w->step)
+            if (w->step > 1)
+                attend_block(w->a, &one, i,
+                             w->nq - i < w->step ? w->nq - i : w->step, w->nq,
+                             w->nk, p);
+            else
+                attend_row(w->a, &one, i, w->nq, w->nk, p);
+    }
+}
+
 void
 ov_attend_run(struct ov_graph *g, const struct ov_attend *a, int nq,
               const float *q, int ldq, int nk, const float *k, int ldk,
@@ -402,8 +431,7 @@ ov_attend_run(struct ov_graph *g, const struct ov_attend *a, int nq,
     bool many = ov_graph_fast(g) && nq >= MANY;
     struct ov_attend_head first = {q,   k,   v,    y,    ldq, ldk,
                                    ldv, ldy, NULL, NULL, 0};
-    int h, i, step = many ? BLOCK : 1;
-    float *p;
+    struct few w = {a, &first, nq, nk, many ? BLOCK : 1, 1, NULL};
 
     assert(!ov_graph_records(g) && a->scale >= 0);
     first.scale = a->scale != 0 ? a->scale : 1 / sqrtf((float)a->hd);
@@ -411,17 +439,14 @@ ov_attend_run(struct ov_graph *g, const struct ov_attend *a, int nq,
         attend_many(g, a, &first, nq, nk);
         return;
     }
-    p = ov_graph_alloc(g, sizeof *p * (size_t)step * (size_t)(nk + 1));
-    for (h = 0; h < a->heads; h++) {
-        struct ov_attend_head one = head_at(a, &first, h, nq, nk);
-
-        for (i = 0; i < nq; i += step)
-            if (many)
-                attend_block(a, &one, i, nq - i < step ? nq - i : step, nq, nk,
-                             p);
-            else
-                attend_row(a, &one, i, nq, nk, p);
-    }
+    /* products of attend_block may be shared by themselves */
+    if (!many && 2.0 * nq * nk * a->hd * a->heads > ALONE)
+        w.parts = ov_gemm_threads_now();
+    w.parts = w.parts < a->heads ? w.parts : a->heads;
+    w.parts = w.parts < OV_POOL_MAX ? w.parts : OV_POOL_MAX;
+    w.scores = ov_graph_alloc(g, sizeof *w.scores * (size_t)w.parts *
+                                     (size_t)w.step * (size_t)(nk + 1));
+    ov_pool_run(w.parts, attend_few, &w);
 }
 
 struct ov_tensor *

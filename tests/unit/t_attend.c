@@ -128,6 +128,31 @@ check(const char *what, struct ov_attend a, int nq, int nk)
     check_rounded(what, a, nq, nk);
 }
 
+/* A few rows, by as many threads as there are heads, and by more. */
+static void
+check_threads(void)
+{
+    struct ov_attend a = {.heads = 4, .kv_heads = 2, .hd = 64, .causal = true};
+    struct ov_graph *g = ov_graph_new(false);
+    int nq = 3, nk = 500, dq = a.heads * a.hd, dk = a.kv_heads * a.hd, i;
+    size_t n = (size_t)nq * (size_t)dq;
+    bool same = true;
+
+    fill(q, n);
+    fill(k, (size_t)nk * (size_t)dk);
+    fill(v, (size_t)nk * (size_t)dk);
+    ov_attend_run(g, &a, nq, q, dq, nk, k, dk, v, dk, y, dq);
+    for (i = 3; i <= 7; i++) {
+        ov_gemm_threads(i);
+        memset(z, 0, n * sizeof *z);
+        ov_attend_run(g, &a, nq, q, dq, nk, k, dk, v, dk, z, dq);
+        same = same && memcmp(y, z, n * sizeof *y) == 0;
+    }
+    ov_gemm_threads(1);
+    ok(same, "a few rows: the same bytes by any number of threads");
+    ov_graph_free(g);
+}
+
 /* More keys than are looked at at once. */
 static void
 check_long(void)
@@ -176,6 +201,7 @@ test_attention(void)
     bias[3] = bias[50] = -INFINITY;
     check("keys hidden", b, 80, 90);
     check_long();
+    check_threads();
 }
 
 static void
