@@ -299,7 +299,8 @@ tiles_of(int np)
 /* A tile whose panel is not full, n columns of it: by way of one that is. */
 static void
 ragged(const struct product *q, int rows, int n, int k, const float *x,
-       const float *w, const float *from, size_t ldf, float *y)
+       const float *w, const float *from, size_t ldf, float *y,
+       struct ov_ask *next)
 {
     float t[OV_TILE_ROWS * OV_PANEL] = {0};
     int r;
@@ -307,7 +308,7 @@ ragged(const struct product *q, int rows, int n, int k, const float *x,
     for (r = 0; r < rows; r++)
         memcpy(t + r * OV_PANEL, from + (size_t)r * ldf, (size_t)n * sizeof *t);
     tiles_of(1)[rows](k, q->run, q->jump, x, q->ldx, w, 0, t, OV_PANEL, t,
-                      OV_PANEL);
+                      OV_PANEL, next);
     for (r = 0; r < rows; r++)
         memcpy(y + (size_t)r * q->ldy, t + r * OV_PANEL, (size_t)n * sizeof *t);
 }
@@ -347,7 +348,8 @@ some_of(const struct product *q, int j, int np, int l, int k, float *room)
 
 /* Rows i..i+rows-1: sums begin with the bias, or go on. */
 static void
-one(const struct product *q, int i, int rows, const struct some *s)
+one(const struct product *q, int i, int rows, const struct some *s,
+    struct ov_ask *next)
 {
     static const float none[OV_TILE_PANELS * OV_PANEL];
     const float *x = q->x + (size_t)i * q->ldx +
@@ -361,43 +363,43 @@ one(const struct product *q, int i, int rows, const struct some *s)
     size_t ldf = begins ? 0 : q->ldy;
 
     if (n < s->np * OV_PANEL)
-        ragged(q, rows, n, s->k, x, s->w, from, ldf, y);
+        ragged(q, rows, n, s->k, x, s->w, from, ldf, y, next);
     else
         tiles_of(s->np)[rows](s->k, q->run, q->jump, x, q->ldx, s->w, s->far,
-                              from, ldf, y, q->ldy);
+                              from, ldf, y, q->ldy, next);
 }
 
-/* Inputs l..l+k-1 of np panels from j on will be needed: a share of them is
- * asked for. */
-static void
-ask(const struct product *q, int l, int k, int j, int np, int share, int shares)
+/* Inputs l..l+k-1 of np panels from j on, which come next. */
+static struct ov_ask
+ask(const struct product *q, int l, int k, int j, int np)
 {
     const struct ov_packed *p = q->p;
     const struct ov_tensor *w = p->stored;
     size_t size = w != NULL         ? ov_packed_size_(w->form)
                   : p->half != NULL ? sizeof *p->half
                                     : sizeof *p->w;
-    size_t line = OV_PANEL * size, far = (size_t)p->in * line;
-    const char *at =
-        p->half != NULL ? (const char *)p->half : (const char *)p->w;
+    size_t line = OV_PANEL * size, row;
+    struct ov_ask a = {.far = (size_t)p->in * line,
+                       .lines = (size_t)k * line / 64,
+                       .left = np};
+    int cols = p->out - j * OV_PANEL;
 
     if (w == NULL) {
-        ov_packed_ask_(at + (size_t)j * far + (size_t)l * line, far, np,
-                       (size_t)k * line / 64, share, shares);
-        return;
+        a.at = p->half != NULL ? (const char *)p->half : (const char *)p->w;
+        a.at += (size_t)j * a.far + (size_t)l * line;
+    } else {
+        cols = cols < np * OV_PANEL ? cols : np * OV_PANEL;
+        cols = cols > 0 ? cols : 0;
+        row = (size_t)w->cols * size;
+        a.at = w->form == OV_FORM_REAL ? (const char *)w->x : w->narrow;
+        a.at += p->turned ? (size_t)l * row + (size_t)j * line
+                          : (size_t)j * OV_PANEL * row + (size_t)l * size;
+        a.far = row;
+        a.lines = ((size_t)(p->turned ? cols : k) * size + 63) / 64;
+        a.left = p->turned && cols > 0 ? k : cols;
     }
-    at = w->form == OV_FORM_REAL ? (const char *)w->x : w->narrow;
-    far = (size_t)w->cols * size;
-    np = np * OV_PANEL < p->out - j * OV_PANEL ? np * OV_PANEL
-                                               : p->out - j * OV_PANEL;
-    if (np <= 0)
-        return;
-    if (p->turned)
-        ov_packed_ask_(at + (size_t)l * far + (size_t)j * line, far, k,
-                       ((size_t)np * size + 63) / 64, share, shares);
-    else
-        ov_packed_ask_(at + (size_t)j * OV_PANEL * far + (size_t)l * size, far,
-                       np, ((size_t)k * size + 63) / 64, share, shares);
+    a.left *= (int)a.lines;
+    return a;
 }
 
 /* Panels from..to-1 of rows i..i+m-1 and inputs l..l+k-1; what comes next are
@@ -416,17 +418,18 @@ block(const struct product *q, int i, int m, int l, int k, int from, int to,
     most = kernels->panels[(m + tiles - 1) / tiles];
     full = full < to ? full : to;
     for (j = from; j < to; j += np) {
+        struct ov_ask next = {.left = 0};
         bool last;
 
         np = abreast(full - j, most);
         last = j + np >= to;
         s = some_of(q, j, np, l, k, room);
+        if (far)
+            next = ask(q, last ? later : l, k, last ? after : j + np, np);
+        next.each = next.left / (tiles * ((k + 15) / 16)) + 1;
         for (t = tiles, r = 0; t > 0; t--, r += rows) {
             rows = (m - r + t - 1) / t;
-            if (far)
-                ask(q, last ? later : l, k, last ? after : j + np, np,
-                    tiles - t, tiles);
-            one(q, i + r, rows, &s);
+            one(q, i + r, rows, &s, &next);
         }
     }
 }

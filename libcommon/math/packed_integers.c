@@ -278,7 +278,11 @@ pass_pair(const struct integers *q, int t, int end, int j, int np, char *room)
     ov_pair_int *const *run = pairs_of(q);
     size_t out = (size_t)q->w->rows,
            far = (size_t)q->groups * (four ? OV_GROUP_I4 : OV_GROUP_I8);
-    const char *next = q->panels + (size_t)(j + 2) * far;
+    struct ov_ask next = {.at = q->panels + (size_t)(j + 2) * far,
+                          .far = far,
+                          .lines = far / 64,
+                          .left = (int)(far / 64) * 2,
+                          .each = (int)(far / 64) * 2 / (end - t) + 1};
     struct ragged a;
     struct ov_pair p = {.groups = q->groups,
                         .span = q->span,
@@ -287,7 +291,7 @@ pass_pair(const struct integers *q, int t, int end, int j, int np, char *room)
                         .by = a.by,
                         .add = a.add};
     bool full = (j + 2) * OV_PANEL <= q->w->rows && np > 1;
-    int first = t, i, n;
+    int i, n;
 
     pair_begin(q, j, np, room, &p);
     ragged_begin(q, j, np, &a);
@@ -296,7 +300,7 @@ pass_pair(const struct integers *q, int t, int end, int j, int np, char *room)
 
         i = tile_row(q, t), n = tile_row(q, t + 1) - i;
         y = q->y + (size_t)i * out + j * OV_PANEL;
-        ov_packed_ask_(next, far, 2, far / 64, t - first, end - first);
+        ov_ask_(&next);
         if (t + 1 < end)
             ask_results(y + (size_t)n * out, tile_row(q, t + 2) - i - n, out);
         p.x = q->x + (size_t)i * q->ldx;

@@ -24,13 +24,35 @@ enum {
     OV_STREAM_ROWS = 2
 };
 
+/* What comes next: lines of panels or rows that are far bytes apart, so many of
+ * each, from line on; left in all, each at a time. */
+struct ov_ask {
+    const char *at;
+    size_t far, line, lines;
+    int left, each;
+};
+
+/* Asks for some of it.  Always inline: gcc 12 drops calls of a function that
+ * does nothing else. */
+OV_INLINE void
+ov_ask_(struct ov_ask *a)
+{
+    int n = a->each < a->left ? a->each : a->left;
+
+    for (a->left -= n; n > 0; n--) {
+        __builtin_prefetch(a->at + 64 * a->line, 0, 2);
+        if (++a->line == a->lines)
+            a->at += a->far, a->line = 0;
+    }
+}
+
 /* y [rows, 16*panels] = from [rows, 16*panels] + x [rows, k] times panels of
  * weights [k, 16] which are far values apart; rows of x, from and y are ldx, ldf
  * and ldy values apart, and the k inputs of a row are runs of run values that
- * begin jump values apart.  from may be y. */
+ * begin jump values apart.  from may be y; next is asked for on the way. */
 typedef void ov_tile(int k, int run, size_t jump, const float *x, size_t ldx,
                      const float *w, size_t far, const float *from, size_t ldf,
-                     float *y, size_t ldy);
+                     float *y, size_t ldy, struct ov_ask *next);
 
 /* y [rows, 16] = sums of a panel of integers, over groups of 32 inputs, span
  * of which have one factor (1 with weights of 4 bits): factors xs times sums
@@ -117,25 +139,6 @@ struct ov_kernels {
 
 /* Those that multiply here. */
 const struct ov_kernels *ov_packed_kernels(void);
-
-/* Of n panels or rows that are far bytes apart, so many lines of each: a share
- * of all that is asked for, since they come next.  Always inline: gcc 12 drops
- * calls of a function that does nothing else. */
-OV_INLINE void
-ov_packed_ask_(const char *w, size_t far, int n, size_t lines, int share,
-               int shares)
-{
-    size_t all = (size_t)n * lines, i = all * (size_t)share / (size_t)shares;
-    size_t end = all * (size_t)(share + 1) / (size_t)shares, at;
-
-    if (i == end)
-        return;
-    for (w += i / lines * far, at = i % lines; i < end; i++) {
-        __builtin_prefetch(w + 64 * at, 0, 2);
-        if (++at == lines)
-            w += far, at = 0;
-    }
-}
 
 /* to [np][k][16] = inputs l..l+k-1 of panels j..j+np-1 of p, which has no
  * panels of float32; only where best is said of the kernels. */

@@ -41,7 +41,7 @@ typedef float vec
 TARGET static inline __attribute__((always_inline)) void
 tile(const int R, const int P, int k, int run, size_t jump, const float *x,
      size_t ldx, const float *w, size_t far, const float *from, size_t ldf,
-     float *y, size_t ldy)
+     float *y, size_t ldy, struct ov_ask *next)
 {
     const float *at = w;
     vec s[OV_TILE_ROWS][OV_TILE_PANELS * PARTS];
@@ -56,12 +56,14 @@ tile(const int R, const int P, int k, int run, size_t jump, const float *x,
     for (; k > 0; k -= run, x += jump) {
         run = run < k ? run : k;
         for (l = 0; l < run; l++, at += 16) {
-            /* the rows of the next tile, a line of each at a time: their ways
-             * are too short for the processor to see them */
-            if (R > 3 && l % 16 == 0)
+            if (R > 3 && l % 16 == 0) {
+                /* the rows of the next tile, a line of each at a time: their
+                 * ways are too short for the processor to see them */
                 UNROLL
-            for (r = 0; r < R; r++)
-                __builtin_prefetch(x + l + (size_t)(R + r) * ldx);
+                for (r = 0; r < R; r++)
+                    __builtin_prefetch(x + l + (size_t)(R + r) * ldx);
+                ov_ask_(next);
+            }
             UNROLL
             for (c = 0; c < P * PARTS; c++)
                 u[c] = *(const vec *)(at + (size_t)(c / PARTS) * far +
@@ -87,9 +89,9 @@ tile(const int R, const int P, int k, int run, size_t jump, const float *x,
     TARGET static void tile_##R##_##P(                                         \
         int k, int run, size_t jump, const float *x, size_t ldx,               \
         const float *w, size_t far, const float *from, size_t ldf, float *y,   \
-        size_t ldy)                                                            \
+        size_t ldy, struct ov_ask *next)                                       \
     {                                                                          \
-        tile(R, P, k, run, jump, x, ldx, w, far, from, ldf, y, ldy);           \
+        tile(R, P, k, run, jump, x, ldx, w, far, from, ldf, y, ldy, next);     \
     }
 
 #endif
