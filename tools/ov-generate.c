@@ -13,8 +13,11 @@
 #include "tools/subtitles.h"
 #include "tools/tool.h"
 
-/* A voice that is heard while the answer sounds is judged after a second. */
-enum { JUDGE_UNITS = 13 };
+enum {
+    JUDGE_UNITS = 13, /* a voice that is heard while the answer sounds is judged
+                       * after a second */
+    EARLY = 64        /* steps of a turn that may still be taken back */
+};
 
 struct generate {
     struct ov_generate *g;
@@ -36,16 +39,19 @@ struct generate {
     int64_t until_ns;           /* PATIENT: it answers then; */
     uint64_t until;             /* a turn up to this pts goes on with it */
     bool joins;                 /* the turn that begins does */
-    bool aside;              /* another turn is heard, this answer is held */
-    int units;               /* heard of that turn */
-    bool lingers;            /* it paused, and is not complete */
-    bool ignored;            /* the turn is no request */
-    uint64_t frames;         /* of sound, of this answer */
-    int64_t first_ns;        /* when it began to sound, 0: not yet; */
-    int64_t hold_ns, held_ns; /* held since; and for how long before that */
-    uint64_t begun;          /* clock at the begin of the answer */
-    uint64_t pts;            /* of the turn, as it came */
-    bool may_go_on;          /* the turn may be repeated and gone on with */
+    bool aside;                 /* another turn is heard, this answer is held */
+    int units;                  /* heard of that turn */
+    bool lingers;               /* it paused, and is not complete */
+    bool ignored;               /* the turn is no request */
+    uint64_t frames;            /* of sound, of this answer */
+    int64_t first_ns;           /* when it began to sound, 0: not yet; */
+    int64_t hold_ns, held_ns;   /* held since; and for how long before that */
+    uint64_t begun;             /* clock at the begin of the answer */
+    uint64_t pts;               /* of the turn, as it came */
+    bool may_go_on;             /* the turn may be repeated and gone on with */
+    struct ov_generate_step made[EARLY]; /* early, and not written yet */
+    int made_n, made_at;
+    bool complete; /* they are all of the answer */
 };
 
 /* Options that only some kinds of models have, as they were given. */
@@ -168,7 +174,8 @@ start_answer(struct generate *s)
 {
     s->steps = s->frames = 0;
     s->part_n = s->said.n = s->tokens.n = 0;
-    s->sounding = s->speaking = s->ignored = false;
+    s->sounding = s->speaking = s->ignored = s->complete = false;
+    s->made_n = s->made_at = 0;
     s->first_ns = s->hold_ns = s->held_ns = 0;
     s->begun = s->clock;
 }
@@ -383,13 +390,42 @@ finish(struct generate *s, struct filter *f, const char *reason,
     return r != 0 ? r : filter_finish(f, s->clock, reason, err);
 }
 
+/* The next step: one that was made early, or a new one. */
+static int
+next_step(struct generate *s, struct ov_generate_step *step, struct ov_err *err)
+{
+    if (s->made_at < s->made_n) {
+        *step = s->made[s->made_at++];
+        return 1;
+    }
+    return s->complete ? 0 : ov_generate_pull(s->g, step, err);
+}
+
+/* One step of an answer that nobody may need, since the speaker may go on: it
+ * is kept until that is known. */
+static int
+make_early(struct generate *s, struct ov_err *err)
+{
+    struct ov_generate_step *step = &s->made[s->made_n];
+    int r;
+
+    if (s->complete || s->made_n == EARLY)
+        return FILTER_OK;
+    r = ov_generate_pull(s->g, step, err);
+    if (r < 0)
+        return r;
+    s->made_n += r;
+    s->complete = r == 0 || step->last;
+    return FILTER_BUSY;
+}
+
 /* One step of the answer. */
 static int
 answer(struct generate *s, struct filter *f, struct ov_err *err)
 {
     struct ov_generate_step step;
     uint64_t at = s->begun;
-    int r = ov_generate_pull(s->g, &step, err);
+    int r = next_step(s, &step, err);
 
     if (r <= 0)
         return r < 0 ? r : finish(s, f, NULL, err);
@@ -436,6 +472,9 @@ work(void *ctx, struct filter *f, struct ov_err *err)
             return finish(s, f, "ignored", err);
         s->phase = ANSWERS;
     }
+    if (s->phase == WAITS && !s->ignored && !s->aside && !filter_stale(f) &&
+        ov_generate_early(s->g))
+        return make_early(s, err);
     if (s->phase != ANSWERS || s->aside || filter_stale(f))
         return FILTER_OK;
     at = due(s);
@@ -497,8 +536,7 @@ meet(void *ctx, struct filter *f, uint64_t pts, struct ov_err *err)
         start_turn(s, f, pts);
         return FILTER_LATER;
     }
-    if (s->phase == PATIENT && pts <= s->until &&
-        ov_generate_may_join(s->g)) {
+    if (s->phase == PATIENT && pts <= s->until && ov_generate_may_join(s->g)) {
         s->joins = true; /* what was no request may be its beginning, too */
         return finish(s, f, "unfinished", err);
     }
@@ -654,18 +692,18 @@ set_options(struct generate *s)
 {
     const struct {
         const char *name, *value;
-    } all[] = {{"beams", beams},
-               {"best-of", best_of},
-               {"patience", patience},
-               {"length-penalty", length_penalty},
-               {"fallback", fallback ? "yes" : NULL},
-               {"previous", no_previous ? "no" : NULL},
-               {"audio-context",
-                audio_context < 0 ? NULL : contexts[audio_context]},
-               {"words", words || (format >= SUBTITLES_JSON &&
-                                   ov_generate_has_times(s->g))
-                             ? "yes"
-                             : NULL}};
+    } all[] = {
+        {"beams", beams},
+        {"best-of", best_of},
+        {"patience", patience},
+        {"length-penalty", length_penalty},
+        {"fallback", fallback ? "yes" : NULL},
+        {"previous", no_previous ? "no" : NULL},
+        {"audio-context", audio_context < 0 ? NULL : contexts[audio_context]},
+        {"words",
+         words || (format >= SUBTITLES_JSON && ov_generate_has_times(s->g))
+             ? "yes"
+             : NULL}};
     struct ov_err err;
     size_t i;
 

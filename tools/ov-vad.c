@@ -45,6 +45,8 @@ static struct tool_option options[] = {
      "shorter silence that ends a turn unless the speaker goes on"},
     {"live", 0, TOOL_FLAG, &live, 0, 0, NULL, NULL,
      "hear a microphone: small pieces, and pauses of 80 ms end turns"},
+    {"chunk", 0, TOOL_INT, &vad_options.chunk_ms, 10, 80, NULL, "MS",
+     "pass sound on in pieces of that length (80)"},
     {"pad", 0, TOOL_INT, &vad_options.pad_ms, 0, 60000, NULL, "MS",
      "sound kept before and after speech (160)"},
     {"max-turn", 0, TOOL_INT, &vad_options.max_turn_ms, 0, 86400000, NULL,

@@ -128,6 +128,12 @@ ov_generate_again(struct ov_generate *g)
 }
 
 bool
+ov_generate_early(const struct ov_generate *g)
+{
+    return g->ops->early;
+}
+
+bool
 ov_generate_may_join(const struct ov_generate *g)
 {
     return g->ops->may_join != NULL && g->ops->may_join(g->self);

@@ -95,6 +95,9 @@ int ov_generate_cut(struct ov_generate *g, int frames, struct ov_err *err);
  * OV_ESTREAM: a token out of range. */
 int ov_generate_push(struct ov_generate *g, const void *positions, size_t n,
                      struct ov_err *err);
+/* Whether steps may be taken while it is not sure that the turn is over: they
+ * leave no trace, if it was not (ov_generate_again). */
+bool ov_generate_early(const struct ov_generate *g);
 /* The prompt is complete: steps may be taken. */
 int ov_generate_flush(struct ov_generate *g, struct ov_err *err);
 /* One step.  1: *s is filled; 0: the turn is finished; negative: error. */

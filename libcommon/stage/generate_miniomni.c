@@ -206,6 +206,16 @@ begin(void *self)
     g->turns++;
 }
 
+/* The last turn did not happen: this one has its number. */
+static void
+again(void *self)
+{
+    struct generate *g = self;
+
+    g->turns--;
+    begin(g);
+}
+
 /* Room for one more row. */
 static float *
 room(struct generate *g, struct ov_err *err)
@@ -369,6 +379,8 @@ const struct ov_generate_ops ov_generate_miniomni = {.takes = takes,
                                                      .text_card = text_card,
                                                      .code_card = code_card,
                                                      .begin = begin,
+                                                     .again = again,
+                                                     .early = true,
                                                      .push = push,
                                                      .flush = flush,
                                                      .pull = pull,

@@ -27,6 +27,7 @@ struct ov_generate_ops {
     void (*forget)(void *self); /* or NULL: nothing is remembered */
     void (*begin)(void *self);
     void (*again)(void *self); /* or NULL: as begin */
+    bool early;                /* what ov_generate_early says */
     /* or both NULL: never, as begin */
     bool (*may_join)(const void *self);
     void (*join)(void *self);

@@ -20,7 +20,7 @@ enum {
     FRAME = OV_ENERGY_FRAME,
     FRAME_MAX = OV_SILERO_CHUNK,
     PER_MS = 16,             /* samples */
-    CHUNK = 1280,            /* of released sound */
+    CHUNK_MAX_MS = 80,       /* of released sound */
     LOOK_MAX_MS = 2000       /* where a long turn's quietest frame is sought */
 };
 
@@ -43,6 +43,7 @@ struct split {
 struct ov_vad {
     float on, off;                        /* thresholds */
     uint64_t min_speech, min_silence, pause, pad, max_turn, look; /* samples */
+    uint64_t chunk;                       /* of released sound, too */
     int frame;                            /* samples */
     uint64_t lag; /* Silero's publisher counts silence from frame to frame */
     struct ov_vadnet *net;
@@ -79,7 +80,7 @@ ov_vad_defaults(struct ov_vad_options *o)
 {
     *o = (struct ov_vad_options){
         .threshold = 0.5, .min_speech_ms = 60, .min_silence_ms = 320,
-        .pad_ms = 160, .max_turn_ms = 30000
+        .pad_ms = 160, .max_turn_ms = 30000, .chunk_ms = CHUNK_MAX_MS
     };
 }
 
@@ -111,6 +112,9 @@ check(const struct ov_vad_options *o, struct ov_err *err)
                           "a pause of %d ms: not shorter than the silence of "
                           "%d ms that ends a turn",
                           o->pause_ms, o->min_silence_ms);
+    if (o->chunk_ms < 10 || o->chunk_ms > CHUNK_MAX_MS)
+        return ov_err_set(err, OV_EUSAGE, "chunks of %d ms: not 10..%d",
+                          o->chunk_ms, CHUNK_MAX_MS);
     if (o->pause_ms > 0 && o->max_turn_ms == 0)
         return ov_err_set(err, OV_EUSAGE,
                           "pauses need turns of limited length");
@@ -132,6 +136,7 @@ take_options(struct ov_vad *v, const struct ov_vad_options *o)
     v->pad = (uint64_t)o->pad_ms * PER_MS;
     v->max_turn = (uint64_t)o->max_turn_ms * PER_MS;
     v->look = v->max_turn / 4 < look ? v->max_turn / 4 : look;
+    v->chunk = (uint64_t)o->chunk_ms * PER_MS;
     v->keep_probs = o->keep_probs;
 }
 
@@ -246,8 +251,8 @@ emit_sound(struct ov_vad *v, uint64_t end, struct ov_err *err)
 static int
 release(struct ov_vad *v, uint64_t limit, struct ov_err *err)
 {
-    while (v->released + CHUNK <= limit)
-        if (emit_sound(v, v->released + CHUNK, err) != 0)
+    while (v->released + v->chunk <= limit)
+        if (emit_sound(v, v->released + v->chunk, err) != 0)
             return OV_ERUN;
     return 0;
 }
@@ -323,7 +328,7 @@ pause_end(const struct ov_vad *v)
 {
     uint64_t at = v->speech_end + v->pause + v->lag - v->turn_start;
 
-    return v->turn_start + (at + CHUNK - 1) / CHUNK * CHUNK;
+    return v->turn_start + (at + v->chunk - 1) / v->chunk * v->chunk;
 }
 
 /* Silence of a pause: the turn ends for now.  What it may still need stays

@@ -22,6 +22,8 @@ struct ov_vad_options {
                             * speech frame (as far as it was heard) */
     int max_turn_ms;       /* 0 = no limit; longer turns are split at the
                             * quietest frame near the limit */
+    int chunk_ms;          /* 10..80: of sound that is passed on; a pause ends a
+                            * turn after whole ones */
     bool keep_probs;       /* ov_vad_pull_probs will be called */
 };
 

@@ -39,6 +39,70 @@ ok 'a written answer' said rows A1T2 24 --task write
 ok 'text, answered in writing' said text T1T2 24
 ok 'text, spoken' said text T1A2 24 --task speak
 
+# A turn that ends by a pause is answered early, but nothing is written before
+# silence is told; and one that was taken back leaves no trace.
+ov-omni-rows rows ./omni "$case" A1A2_batch | ov-fuse -q -m ./omni >seq.ovs
+ov-inspect --full seq.ovs >seq.txt
+part() { # which, number: lines of the stream, of a turn that may go on
+    awk -v which="$1" -v turn="$2" '
+        /^TURN-BEGIN/ { inside = 1 }
+        which == "head" && !inside && !/^END/
+        which == "turn" && inside && !/^END/ {
+            sub(/turn=1/, "turn=" turn)
+            if (/^[|] reason=/)
+                $0 = "| reason=pause"
+            print
+            if (/^TURN-BEGIN/) {
+                print "| pause=80"
+                if (turn > 1)
+                    print "| continues=" turn - 1
+            }
+        }' seq.txt
+}
+silence() { printf 'MARK channel=1 turn=%d\n| what=silence\n' "$1"; }
+# answers to lines of two files, the second a second later
+slow() { # file, file, argument...
+    ov-inspect --assemble "$1" >first.ovs
+    cat "$1" "$2" | ov-inspect --assemble >both.ovs
+    size=$(wc -c <first.ovs)
+    shift 2
+    { head -c "$size" both.ovs; sleep 1; tail -c +$((size + 1)) both.ovs; } |
+        ov-generate -q -m ./omni --max-steps 24 "$@" >slow.ovs &
+    sleep 0.7
+    wc -c <slow.ovs >before
+    wait $!
+}
+tokens_of() { # file turn
+    ov-inspect --full "$1" | awk -v turn="turn=$2" '
+        /^[A-Z]/ { data = /^DATA/ && $3 == turn } data && /^= /'
+}
+ov-generate -q -m ./omni --max-steps 24 --temperature 1 --seed 3 seq.ovs \
+    >plain.ovs
+{ part head; part turn 1; } >paused.txt
+{ silence 1; echo END; } >silence.txt
+early() {
+    slow paused.txt silence.txt --temperature 1 --seed 3 || return 1
+    cat before
+    head -c "$(cat before)" slow.ovs | ov-inspect 2>/dev/null |
+        grep -c '^DATA' >early
+    tokens_of plain.ovs 1 >want
+    tokens_of slow.ovs 1 >got
+    test "$(cat early)" = 0 && test "$(wc -l <want)" -ge 40 && cmp want got
+}
+ok 'after a pause the same answer, when silence is told' early
+{
+    printf 'INTERRUPT channel=1 turn=1\n| from=1\n'
+    part turn 2
+    silence 2
+    echo END
+} >more.txt
+taken_back() {
+    slow paused.txt more.txt --temperature 1 --seed 3 || return 1
+    tokens_of slow.ovs 2 >got
+    test -z "$(tokens_of slow.ovs 1)" && cmp want got
+}
+ok 'and after one that was taken back' taken_back
+
 # five processes
 all() { # arguments of ov-encode
     ov-vad --energy "$sound" | ov-encode -m ./omni "$@" |

@@ -99,6 +99,7 @@ else
     ok "an echo of a device" status 1 "$vad" --energy --echo /dev/null noise.wav
 fi
 ok "threshold" status 2 "$vad" --energy --max-turn 5 noise.wav
+ok "length of pieces" status 2 "$vad" --energy --chunk 9 noise.wav
 ok "rate of a WAV" status 2 "$vad" --energy --rate 8000 noise.wav
 ok "nothing is left of what failed" test -z \
     "$("$vad" --energy -o e.ovs short.wav 2>/dev/null; ls e.ovs* 2>/dev/null)"

@@ -58,6 +58,8 @@ mix(const void *p, size_t bytes)
         hash = (hash ^ c[i]) * 1099511628211u;
 }
 
+static size_t piece = 1280; /* sound is passed on in those */
+
 static void
 take_event(const struct ov_vad_event *ev, uint64_t heard)
 {
@@ -71,8 +73,8 @@ take_event(const struct ov_vad_event *ev, uint64_t heard)
                            .continues = ev->continues};
     } else if (ev->kind == OV_VAD_SOUND) {
         mix(ev->x, ev->n * sizeof *ev->x);
-        t->good &= ev->pts == t->sound_end && ev->n > 0 && ev->n <= 1280
-                   && (ev->pts - t->begin) % 1280 == 0
+        t->good &= ev->pts == t->sound_end && ev->n > 0 && ev->n <= piece
+                   && (ev->pts - t->begin) % piece == 0
                    && !memcmp(ev->x, x + ev->pts, ev->n * sizeof *x);
         t->sound_end += ev->n;
     } else if (ev->kind == OV_VAD_SILENCE) {
@@ -221,6 +223,32 @@ test_live(struct ov_vad_options o)
        "a click in the pause does not go on with it");
 }
 
+/* The same turns in smaller pieces; a pause ends one so much sooner. */
+static void
+test_pieces(struct ov_vad_options o)
+{
+    struct turn was;
+
+    n = 0;
+    sound(1000, 0.001);
+    sound(500, 0.2);
+    sound(1000, 0.001);
+    run(&o, 160);
+    was = turns[0];
+    piece = 20 * MS;
+    o.chunk_ms = 20;
+    run(&o, 160);
+    ok(turns_n == 1 && turns[0].good && turns[0].begin == was.begin
+       && turns[0].end == was.end, "in pieces of 20 ms the same turn");
+    o.pause_ms = 20;
+    run(&o, 160);
+    ok(turns_n == 1 && turns[0].pause && turns[0].good && turns[0].silence > 0
+       && turns[0].heard_at_end - turns[0].speech_end <= 50 * MS,
+       "a pause of 20 ms ends it %g ms after speech",
+       (double)(turns[0].heard_at_end - turns[0].speech_end) / MS);
+    piece = 1280;
+}
+
 static void
 test_prompt(const struct ov_vad_options *o)
 {
@@ -358,6 +386,9 @@ test_options(void)
     o.max_turn_ms = 0;
     ok(ov_vad_open(&v, &o, &err) == OV_EUSAGE, "%s", err.text);
     ov_vad_defaults(&o);
+    o.chunk_ms = 81;
+    ok(ov_vad_open(&v, &o, &err) == OV_EUSAGE, "%s", err.text);
+    ov_vad_defaults(&o);
     o.dir = "/no/such/model";
     ok(ov_vad_open(&v, &o, &err) == OV_EMODEL, "%s", err.text);
 }
@@ -374,6 +405,7 @@ main(void)
     test_first_sound(&o);
     test_split(o);
     test_live(o);
+    test_pieces(o);
     test_chunks(o);
     o.pause_ms = 100;
     test_chunks(o);
