@@ -11,15 +11,19 @@
 #include "math/narrow.h"
 #include "math/ops.h"
 #include "math/packed.h"
+#include "math/pool.h"
 #include "math/tiles.h"
 #include "math/vec.h"
 
 enum {
-    MANY = 8,         /* rows from which on products pay */
-    MANY_NARROW = 48, /* and for which narrow weights are widened first */
-    MANY_TILES = 16,  /* and from which on tiles are the fastest */
-    MANY_CUT = 48,    /* for float32 that is cut into pieces each time */
-    BLOCK = 1 << 19   /* values that are widened at once: 2 MB */
+    MANY = 8,             /* rows from which on products pay */
+    MANY_NARROW = 48,     /* and for which narrow weights are widened first */
+    MANY_TILES = 16,      /* and from which on tiles are the fastest */
+    MANY_CUT = 48,        /* for float32 that is cut into pieces each time */
+    BLOCK = 1 << 19,      /* values that are widened at once: 2 MB */
+    LINE = 64,            /* values that are not parted */
+    FEW_VALUES = 1 << 14, /* that one thread sees to */
+    PARTS = 2             /* of a thread */
 };
 
 int
@@ -223,16 +227,54 @@ by_panels(struct ov_graph *g, const struct ov_dense *m,
 
 /* to = act(y) + add, n values. */
 OV_HOT static void
-finish(const struct ov_dense_how *how, float *restrict y, float *to, size_t n)
+finish(enum ov_act act, const float *restrict add, float *restrict y, float *to,
+       size_t n)
 {
     size_t i;
 
-    ov_act(how->act, y, n);
-    if (how->add != NULL)
+    ov_act(act, y, n);
+    if (add != NULL)
         for (i = 0; i < n; i++)
-            to[i] = y[i] + how->add->x[i];
-    else
+            to[i] = y[i] + add[i];
+    else if (to != y)
         memcpy(to, y, n * sizeof *y);
+}
+
+/* What follows a product, value by value: part by part. */
+struct after {
+    enum ov_act act;
+    const float *add, *up; /* or NULL */
+    float *y, *to;
+    size_t n;
+    int parts;
+};
+
+static void
+do_after(void *arg, int part)
+{
+    const struct after *a = arg;
+    size_t lines = (a->n + LINE - 1) / LINE, all = (size_t)a->parts;
+    size_t at = lines * (size_t)part / all * LINE;
+    size_t end = lines * (size_t)(part + 1) / all * LINE;
+    size_t n = (end < a->n ? end : a->n) - at;
+
+    if (a->up != NULL)
+        ov_act_gate(a->act, a->y + at, a->up + at, n);
+    else
+        finish(a->act, a->add != NULL ? a->add + at : NULL, a->y + at,
+               a->to + at, n);
+}
+
+static void
+after(struct after a)
+{
+    int threads = a.n < FEW_VALUES ? 1 : ov_gemm_threads_now();
+
+    if (a.up == NULL && a.add == NULL && a.to == a.y && a.act == OV_ACT_NONE)
+        return;
+    a.parts = threads > 1 ? PARTS * threads : 1;
+    a.parts = a.parts < OV_POOL_MAX ? a.parts : OV_POOL_MAX;
+    ov_pool_deal(threads, a.parts, do_after, &a);
 }
 
 void
@@ -270,10 +312,11 @@ ov_dense_all(struct ov_graph *g, const struct ov_dense *const *m, int n,
         if (how->to != NULL || how->add != NULL)
             own = ov_tensor_new(g, x->rows, own->cols);
         otherwise(g, m[i], x, own);
-        if (own != y[i])
-            finish(how, own->x, y[i]->x, size);
-        else
-            ov_act(how->act, own->x, size);
+        after((struct after){.act = how->act,
+                             .add = how->add != NULL ? how->add->x : NULL,
+                             .y = own->x,
+                             .to = y[i]->x,
+                             .n = size});
     }
 }
 
@@ -333,7 +376,9 @@ ov_dense_gated(struct ov_graph *g, const struct ov_dense *gate,
     }
     plain.act = OV_ACT_NONE;
     ov_dense_all(g, maps, 2, x, &plain, y);
-    ov_act_gate(how->act, y[1]->x, y[0]->x,
-                (size_t)x->rows * (size_t)y[1]->cols);
+    after((struct after){.act = how->act,
+                         .up = y[0]->x,
+                         .y = y[1]->x,
+                         .n = (size_t)x->rows * (size_t)y[1]->cols});
     return y[1];
 }

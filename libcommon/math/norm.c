@@ -3,11 +3,17 @@
  * In: tensors.  Out: tensors and their gradients. */
 #include "math/ops.h"
 
+#include "math/gemm.h"
+#include "math/pool.h"
 #include "math/vec.h"
+
+enum { FEW_VALUES = 1 << 14 /* that one thread sees to */ };
 
 struct norm {
     struct ov_tensor *x, *w, *b, *y;
     ov_real *mean, *inv; /* per row; mean NULL for RMS norm */
+    ov_real eps;
+    int parts;
 };
 
 OV_HOT static void
@@ -115,6 +121,37 @@ norm_back(struct ov_graph *g, void *args)
                  cols, u);
 }
 
+/* Some of the rows, for ov_pool_run. */
+static void
+norm_part(void *arg, int part)
+{
+    const struct norm *a = arg;
+    int from = a->x->rows * part / a->parts, cols = a->x->cols;
+    int rows = a->x->rows * (part + 1) / a->parts - from;
+    size_t at = (size_t)from * (size_t)cols;
+
+    if (a->mean != NULL)
+        layer_run(a->x->x + at, a->w->x, a->b->x, a->eps, a->y->x + at,
+                  a->mean + from, a->inv + from, rows, cols);
+    else
+        rms_run(a->x->x + at, a->w->x, a->eps, a->y->x + at, a->inv + from,
+                rows, cols);
+}
+
+static void
+norm_run(struct ov_graph *g, struct norm *a)
+{
+    int rows = a->x->rows;
+
+    a->parts = (size_t)rows * (size_t)a->x->cols < FEW_VALUES
+                   ? 1
+                   : ov_gemm_threads_now();
+    a->parts = a->parts < rows ? a->parts : rows;
+    a->parts = a->parts < OV_POOL_MAX ? a->parts : OV_POOL_MAX;
+    ov_pool_run(a->parts, norm_part, a);
+    ov_graph_record(g, norm_back, a);
+}
+
 struct ov_tensor *
 ov_layernorm(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *w,
              struct ov_tensor *b, ov_real eps)
@@ -122,11 +159,10 @@ ov_layernorm(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *w,
     struct ov_tensor *y = ov_tensor_new(g, x->rows, x->cols);
     struct norm *a = ov_graph_alloc(g, sizeof *a);
 
-    *a = (struct norm){ .x = x, .w = w, .b = b, .y = y };
+    *a = (struct norm){ .x = x, .w = w, .b = b, .y = y, .eps = eps };
     a->mean = ov_graph_alloc(g, sizeof *a->mean * (size_t)x->rows);
     a->inv = ov_graph_alloc(g, sizeof *a->inv * (size_t)x->rows);
-    layer_run(x->x, w->x, b->x, eps, y->x, a->mean, a->inv, x->rows, x->cols);
-    ov_graph_record(g, norm_back, a);
+    norm_run(g, a);
     return y;
 }
 
@@ -137,10 +173,9 @@ ov_rmsnorm(struct ov_graph *g, struct ov_tensor *x, struct ov_tensor *w,
     struct ov_tensor *y = ov_tensor_new(g, x->rows, x->cols);
     struct norm *a = ov_graph_alloc(g, sizeof *a);
 
-    *a = (struct norm){ .x = x, .w = w, .y = y };
+    *a = (struct norm){ .x = x, .w = w, .y = y, .eps = eps };
     a->inv = ov_graph_alloc(g, sizeof *a->inv * (size_t)x->rows);
-    rms_run(x->x, w->x, eps, y->x, a->inv, x->rows, x->cols);
-    ov_graph_record(g, norm_back, a);
+    norm_run(g, a);
     return y;
 }
 
