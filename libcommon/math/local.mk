@@ -5,6 +5,7 @@ math_sources = \
 	libcommon/math/gemm.c libcommon/math/gemm.h \
 	libcommon/math/amx.c libcommon/math/amx.h \
 	libcommon/math/mixed.c libcommon/math/mixed.h \
+	libcommon/math/pool.c libcommon/math/pool.h \
 	libcommon/math/ops.h \
 	libcommon/math/linear.c \
 	libcommon/math/norm.c \
@@ -54,7 +55,6 @@ libov_a_SOURCES += \
 	libcommon/math/tiles.c libcommon/math/tiles.h \
 	libcommon/math/tiles_weights.c libcommon/math/tiles_weights.h \
 	libcommon/math/tiles_cut.h libcommon/math/tiles_multiply.h \
-	libcommon/math/tiles_vectors.c libcommon/math/tiles_vectors.h \
-	libcommon/math/pool.c libcommon/math/pool.h
+	libcommon/math/tiles_vectors.c libcommon/math/tiles_vectors.h
 OV_TESTS += tests/unit/t_packed tests/unit/t_pool tests/unit/t_vec \
 	tests/unit/t_tiles tests/unit/t_dense

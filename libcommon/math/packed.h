@@ -44,10 +44,10 @@ size_t ov_packed_values(int out, int in);
 void ov_packed_put(struct ov_packed *p, float *room, int out, int in,
                    const float *w, int ldw, bool turned);
 
-/* The panels of w, REAL, F16 or BF16 [out, in], or turned [in, out] (each time the
- * same), that are kept in w->place, made if there are none, of as many bytes as
- * w has; NULL: w has no place, there is no memory, or this processor has
- * something quicker for many rows. */
+/* The panels of w, REAL, F16 or BF16 [out, in], or turned [in, out] (each time
+ * the same), that are kept in w->place, made if there are none, of as many
+ * bytes as w has; NULL: w has no place, there is no memory, or this processor
+ * has something quicker for many rows. */
 const struct ov_packed *ov_packed_kept(const struct ov_tensor *w, bool turned);
 /* y [m, out] = x [m, in] w^T + b [out], or without b where it is NULL, of
  * weights REAL, BF16, F16 or I8 as they are stored, [out, in] or turned [in,

@@ -47,9 +47,10 @@ ov_ask_(struct ov_ask *a)
 }
 
 /* y [rows, 16*panels] = from [rows, 16*panels] + x [rows, k] times panels of
- * weights [k, 16] which are far values apart; rows of x, from and y are ldx, ldf
- * and ldy values apart, and the k inputs of a row are runs of run values that
- * begin jump values apart.  from may be y; next is asked for on the way. */
+ * weights [k, 16] which are far values apart; rows of x, from and y are ldx,
+ * ldf and ldy values apart, and the k inputs of a row are runs of run values
+ * that begin jump values apart.  from may be y; next is asked for on the
+ * way. */
 typedef void ov_tile(int k, int run, size_t jump, const float *x, size_t ldx,
                      const float *w, size_t far, const float *from, size_t ldf,
                      float *y, size_t ldy, struct ov_ask *next);
@@ -65,10 +66,11 @@ typedef void ov_tile_int(int groups, int span, const void *x, size_t ldx,
                          const void *w, size_t far, float *y);
 
 /* y [rows, 32], whose rows are ldy values apart, = sums of two panels of bytes
- * [k/4][16][4], which are far bytes apart, as above, times by [32], rounded, plus
- * add [32].  Inputs are 128 too large, so that they have no sign, and never
- * woven (below): start [2][16] is what makes up for it, of each span or, with
- * weights of 4 bits, of each group, whose factors [2][16] are there, too. */
+ * [k/4][16][4], which are far bytes apart, as above, times by [32], rounded,
+ * plus add [32].  Inputs are 128 too large, so that they have no sign, and
+ * never woven (below): start [2][16] is what makes up for it, of each span or,
+ * with weights of 4 bits, of each group, whose factors [2][16] are there,
+ * too. */
 struct ov_pair {
     int groups, span;
     const char *x;
