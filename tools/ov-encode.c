@@ -22,6 +22,7 @@ struct encode {
     int rate;    /* of the samples that the model takes, and of its rows */
     uint64_t begin, rows; /* pts of the turn, rows written in it */
     bool kept;            /* the turn may be gone on with */
+    bool warm;            /* a first turn finds all ready */
     bool shown;           /* its pictures, too */
     FILE *list;           /* of more pictures */
     float *row;           /* one, of floats or of codes */
@@ -158,6 +159,10 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 
     (void)err;
     *pts = in_rows(s, *pts);
+    if (!s->warm && filter_key(f, "pause", &v)) {
+        s->warm = true; /* while somebody begins to speak there is time */
+        ov_encode_warm(s->e);
+    }
     if (s->kept && *pts == s->begin && filter_key(f, "continues", &v))
         ov_encode_again(s->e);
     else

@@ -34,6 +34,7 @@ struct generate {
     struct ov_buf said, tokens; /* of this turn, for --format without times */
     double rate_hz, begin_s;    /* ticks of what comes, where this turn began */
     struct filter *f;
+    bool warm; /* a first turn finds all ready */
     enum { QUIET, LISTENS, WAITS, PATIENT, ANSWERS } phase;
     enum ov_generate_says says; /* at the end of the turn */
     int64_t until_ns;           /* PATIENT: it answers then; */
@@ -203,10 +204,15 @@ static int
 begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 {
     struct generate *s = ctx;
+    uint64_t v;
 
     (void)err;
     s->f = f;
     s->begin_s = s->rate_hz > 0 ? (double)*pts / s->rate_hz : 0;
+    if (!s->warm && filter_key(f, "pause", &v)) {
+        s->warm = true; /* while somebody begins to speak there is time */
+        ov_generate_warm(s->g);
+    }
     start_turn(s, f, *pts);
     if (s->codebooks == 0) /* the answer has no clock of its own */
         s->clock = *pts;

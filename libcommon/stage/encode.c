@@ -183,6 +183,13 @@ skip_known(struct kept *k, const float **x, size_t *n, struct ov_err *err)
 /* --- a turn --- */
 
 void
+ov_encode_warm(struct ov_encode *e)
+{
+    if (e->ops->warm != NULL)
+        e->ops->warm(e->self);
+}
+
+void
 ov_encode_begin(struct ov_encode *e, bool may_go_on)
 {
     struct kept *k = &e->kept;

@@ -44,6 +44,9 @@ int ov_encode_rate_hz(const struct ov_encode *e);
 /* Entries of one codebook or of the text vocabulary; 0 for EMBED. */
 int ov_encode_card(const struct ov_encode *e);
 
+/* Work on what nobody said, so that the first turn finds memory and weights
+ * ready, as all others do; between turns. */
+void ov_encode_warm(struct ov_encode *e);
 /* Start a turn: all state is zero.  keep: it may be gone on with, so that
  * its samples and rows are kept (of a minute at most). */
 void ov_encode_begin(struct ov_encode *e, bool keep);

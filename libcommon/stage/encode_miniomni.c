@@ -17,7 +17,7 @@
 #include "stage/miniomni_parts.h"
 #include "text/bpe.h"
 
-enum { ROW_SAMPLES = 320, FRAME_SAMPLES = 160 };
+enum { ROW_SAMPLES = 320, FRAME_SAMPLES = 160, WARM_FRAMES = 400 };
 
 struct encode {
     enum ov_encode_mode mode;
@@ -205,6 +205,27 @@ card(const void *self)
     return e->mode == OV_ENCODE_TEXT ? e->c.text_vocab : 0;
 }
 
+/* A question of some seconds. */
+static void
+warm(void *self)
+{
+    struct encode *e = self;
+    int frames;
+    float *mel, *y;
+
+    if (e->whisper == NULL)
+        return;
+    frames = e->brief ? ov_whisper_short_window(e->whisper, WARM_FRAMES)
+                      : ov_whisper_window(e->whisper);
+    mel = calloc((size_t)frames * (size_t)e->whisper->d.mels, sizeof *mel);
+    y = malloc((size_t)e->whisper->d.audio_ctx * (size_t)e->c.whisper_dim *
+               sizeof *y);
+    if (mel != NULL && y != NULL)
+        ov_whisper_encode(e->whisper, e->g, mel, frames, y);
+    free(mel);
+    free(y);
+}
+
 static void
 begin(void *self)
 {
@@ -308,6 +329,7 @@ const struct ov_encode_ops ov_encode_miniomni = {.takes = takes,
                                                  .width = width,
                                                  .hop_samples = hop_samples,
                                                  .card = card,
+                                                 .warm = warm,
                                                  .begin = begin,
                                                  .push = push,
                                                  .flush = flush,

@@ -22,6 +22,7 @@ struct ov_encode_ops {
     int (*hop_samples)(const void *self); /* or NULL */
     int (*rate_hz)(const void *self);     /* or NULL: 16000 */
     int (*card)(const void *self);
+    void (*warm)(void *self); /* or NULL: there is nothing to be gained */
     void (*begin)(void *self);
     /* Go back to where the last whole row was made, as if no sample had come
      * since then: the samples of the turn that were worked off by then, 0 if

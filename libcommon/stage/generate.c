@@ -113,6 +113,13 @@ ov_generate_forget(struct ov_generate *g)
 }
 
 void
+ov_generate_warm(struct ov_generate *g)
+{
+    if (g->ops->warm != NULL)
+        g->ops->warm(g->self);
+}
+
+void
 ov_generate_begin(struct ov_generate *g)
 {
     g->ops->begin(g->self);

@@ -65,6 +65,9 @@ int ov_generate_code_card(const struct ov_generate *g);
 
 /* A new conversation: no turn has been before. */
 void ov_generate_forget(struct ov_generate *g);
+/* Work on what nobody said, so that the first turn finds memory and weights
+ * ready, as all others do; between turns. */
+void ov_generate_warm(struct ov_generate *g);
 /* Start a turn.  One that was not answered to its end, and not cut, did not
  * happen. */
 void ov_generate_begin(struct ov_generate *g);

@@ -21,6 +21,7 @@ enum {
     LAYERS = OV_MINIOMNI_LAYERS,
     STREAMS = OV_MINIOMNI_STREAMS,
     RATE_HZ = 24000,
+    WARM_ROWS = 160,
     HOP = 2048 /* of a frame; of SNAC's 24 kHz model, whose codes these are */
 };
 
@@ -206,6 +207,28 @@ begin(void *self)
     g->turns++;
 }
 
+/* A prompt of some seconds, and one step. */
+static void
+warm(void *self)
+{
+    struct generate *g = self;
+    size_t d = (size_t)g->c->d;
+    float *x = calloc((WARM_ROWS + 1) * d, sizeof *x);
+    struct ov_miniomni_options o;
+    int32_t ids[STREAMS];
+    struct ov_err ignored;
+
+    ov_miniomni_defaults(&o, g->c);
+    if (x != NULL && WARM_ROWS + 2 < o.limit &&
+        ov_miniomni_begin(&g->talk, g->state,
+                          g->o.text_only ? OV_OMNI_TEXT : OV_OMNI_PAIRED, &o, x,
+                          WARM_ROWS, g->o.text_only ? NULL : x + WARM_ROWS * d,
+                          &ignored) == OV_OK)
+        ov_miniomni_next(&g->talk, ids, &ignored);
+    ov_miniomni_finish(&g->talk);
+    free(x);
+}
+
 /* The last turn did not happen: this one has its number. */
 static void
 again(void *self)
@@ -378,6 +401,7 @@ const struct ov_generate_ops ov_generate_miniomni = {.takes = takes,
                                                      .rate_hz = rate_hz,
                                                      .text_card = text_card,
                                                      .code_card = code_card,
+                                                     .warm = warm,
                                                      .begin = begin,
                                                      .again = again,
                                                      .early = true,

@@ -25,6 +25,7 @@ struct ov_generate_ops {
     int (*text_card)(const void *self);
     int (*code_card)(const void *self);
     void (*forget)(void *self); /* or NULL: nothing is remembered */
+    void (*warm)(void *self);   /* or NULL: there is nothing to be gained */
     void (*begin)(void *self);
     void (*again)(void *self); /* or NULL: as begin */
     bool early;                /* what ov_generate_early says */
