@@ -137,8 +137,8 @@ way_of(const struct ov_graph *g, const struct ov_dense *m, int rows)
         return PANELS;
     if (real)
         return fast && rows >= MANY ? PRODUCT : FEW;
-    return fast && rows >= MANY_NARROW && form != OV_FORM_I8_PANELS &&
-                   form != OV_FORM_I4_PANELS
+    return fast && rows >= (form == OV_FORM_I8 ? MANY_NARROW : MANY) &&
+                   form != OV_FORM_I8_PANELS && form != OV_FORM_I4_PANELS
                ? WIDENED
                : NARROW;
 }
@@ -154,7 +154,7 @@ otherwise(struct ov_graph *g, const struct ov_dense *m,
         way = m->w->form == OV_FORM_REAL ? PRODUCT : NARROW;
     if (way == WIDENED &&
         (ov_packed_stored(m->w, m->turned, x->rows, x->x, bias_of(m), y->x) ||
-         widened(m, x, y)))
+         (x->rows >= MANY_NARROW && widened(m, x, y))))
         return;
     if (way == FEW)
         few(m, x, y);
