@@ -21,6 +21,12 @@ ov_packed_size_(enum ov_form form)
 #define AVX __attribute__((target("avx512f")))
 #define INLINE AVX static inline __attribute__((always_inline))
 
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 enum { SIDE = OV_PANEL };
 
 /* 16 values. */
@@ -58,32 +64,35 @@ turn(__m512 *v)
     __m512i r[SIDE], s[SIDE];
     int i;
 
-    for (i = 0; i < SIDE; i++)
-        r[i] = _mm512_castps_si512(v[i]);
+    UNROLL
     for (i = 0; i < SIDE; i += 2) {
-        s[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        s[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+        __m512i a = _mm512_castps_si512(v[i]),
+                b = _mm512_castps_si512(v[i + 1]);
+
+        s[i] = _mm512_unpacklo_epi32(a, b);
+        s[i + 1] = _mm512_unpackhi_epi32(a, b);
     }
+    UNROLL
     for (i = 0; i < SIDE; i += 4) {
         r[i] = _mm512_unpacklo_epi64(s[i], s[i + 2]);
         r[i + 1] = _mm512_unpackhi_epi64(s[i], s[i + 2]);
         r[i + 2] = _mm512_unpacklo_epi64(s[i + 1], s[i + 3]);
         r[i + 3] = _mm512_unpackhi_epi64(s[i + 1], s[i + 3]);
     }
+    UNROLL
     for (i = 0; i < 4; i++) { /* quarters of rows i, i+4, i+8, i+12 */
         s[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
         s[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
         s[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
         s[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
     }
+    UNROLL
     for (i = 0; i < 4; i++) {
-        r[i] = _mm512_shuffle_i32x4(s[i], s[i + 8], 0x88);
-        r[i + 4] = _mm512_shuffle_i32x4(s[i + 4], s[i + 12], 0x88);
-        r[i + 8] = _mm512_shuffle_i32x4(s[i], s[i + 8], 0xdd);
-        r[i + 12] = _mm512_shuffle_i32x4(s[i + 4], s[i + 12], 0xdd);
+        v[i] = (__m512)_mm512_shuffle_i32x4(s[i], s[i + 8], 0x88);
+        v[i + 4] = (__m512)_mm512_shuffle_i32x4(s[i + 4], s[i + 12], 0x88);
+        v[i + 8] = (__m512)_mm512_shuffle_i32x4(s[i], s[i + 8], 0xdd);
+        v[i + 12] = (__m512)_mm512_shuffle_i32x4(s[i + 4], s[i + 12], 0xdd);
     }
-    for (i = 0; i < SIDE; i++)
-        v[i] = _mm512_castsi512_ps(r[i]);
 }
 
 /* k lines of a panel of 16 bits, which lie one after the other. */
@@ -94,32 +103,47 @@ lines(const enum ov_form form, const uint16_t *from, int k, float *to)
         _mm512_storeu_ps(to, wide(form, (const char *)from));
 }
 
+/* n inputs of there rows, which are row bytes apart, to [n][16]; by: factors
+ * of the rows, or NULL.  What is not there is zero. */
+INLINE void
+square(const enum ov_form form, const char *from, size_t row, const float *by,
+       int there, int n, float *to)
+{
+    const bool whole = there == SIDE && n == SIDE;
+    __m512 v[SIDE];
+    int i;
+
+    UNROLL
+    for (i = 0; i < SIDE; i++) {
+        v[i] = whole       ? wide(form, from + (size_t)i * row)
+               : i < there ? wide_some(form, from + (size_t)i * row, n)
+                           : _mm512_setzero_ps();
+        if (form == OV_FORM_I8 && i < there)
+            v[i] = _mm512_mul_ps(v[i], _mm512_set1_ps(by[i]));
+    }
+    turn(v);
+    UNROLL
+    for (i = 0; i < SIDE; i++)
+        if (i < n)
+            _mm512_storeu_ps(to + i * SIDE, v[i]);
+}
+
 /* Inputs l..l+k-1 of rows j..j+15 as they lie; from the last row on there are
  * zeros. */
 INLINE void
 rows(const enum ov_form form, const struct ov_tensor *w, const char *values,
      int j, int l, int k, float *to)
 {
-    size_t size = ov_packed_size_(form);
-    int there = w->rows - j < SIDE ? w->rows - j : SIDE, i, n;
-    __m512 v[SIDE];
+    size_t size = ov_packed_size_(form), row = (size_t)w->cols * size;
+    int there = w->rows - j < SIDE ? w->rows - j : SIDE;
+    const float *by = form == OV_FORM_I8 ? w->scale + j : NULL;
+    const char *from = values + (size_t)j * row + (size_t)l * size;
 
-    for (; k > 0; k -= n, l += n, to += n * SIDE) {
-        n = k < SIDE ? k : SIDE;
-        for (i = 0; i < there; i++) {
-            v[i] = wide_some(
-                form,
-                values + ((size_t)(j + i) * (size_t)w->cols + (size_t)l) * size,
-                n);
-            if (form == OV_FORM_I8)
-                v[i] = _mm512_mul_ps(v[i], _mm512_set1_ps(w->scale[j + i]));
-        }
-        for (; i < SIDE; i++)
-            v[i] = _mm512_setzero_ps();
-        turn(v);
-        for (i = 0; i < n; i++)
-            _mm512_storeu_ps(to + i * SIDE, v[i]);
-    }
+    if (there == SIDE)
+        for (; k >= SIDE; k -= SIDE, from += SIDE * size, to += SIDE * SIDE)
+            square(form, from, row, by, SIDE, SIDE, to);
+    for (; k > 0; k -= SIDE, from += SIDE * size, to += SIDE * SIDE)
+        square(form, from, row, by, there, k < SIDE ? k : SIDE, to);
 }
 
 /* The same of weights that are stored [in, out]. */
