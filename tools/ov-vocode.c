@@ -40,7 +40,7 @@ struct vocode {
 };
 
 static int format;
-static bool chunks;
+static bool chunks, early;
 static const char *noise, *reference;
 static int lead_ms = -1;
 static bool aloud;
@@ -55,6 +55,8 @@ static const struct tool_option options[] = {
      "give sound no earlier than this before it is heard"},
     {"reference", 0, TOOL_STRING, &reference, 0, 0, NULL, "FILE",
      "write what is heard when, for ov-vad --echo"},
+    {"early", 0, TOOL_FLAG, &early, 0, 0, NULL, NULL,
+     "sound the first frame before those are there that it leans on"},
     {"reference-chunks", 0, TOOL_FLAG, &chunks, 0, 0, NULL, NULL,
      "decode in pieces as the model's own program does, edges and all"},
     {"noise", 0, TOOL_STRING, &noise, 0, 0, NULL, "SEED",
@@ -351,6 +353,8 @@ main(int argc, char **argv)
     if (threads == 0 && first == argc && filter_is_pipe(STDIN_FILENO))
         threads = OV_THREADS_BESIDE;
     if (ov_vocode_open(&s.v, tool_model_dir(), threads, &err) != 0)
+        tool_die_err(&err);
+    if (early && ov_vocode_option(s.v, "early", "yes", &err) != 0)
         tool_die_err(&err);
     if (chunks && ov_vocode_option(s.v, "reference-chunks", "yes", &err) != 0)
         tool_die_err(&err);

@@ -5,7 +5,11 @@
  * Frames go through one decoder that keeps what it needs of its neighbours:
  * nothing is lost at the end and no edge is heard.  With reference-chunks
  * four frames at a time are decoded alone, and what is left at the end is
- * dropped, as the reference does (gpt-omni/mini-omni2, inference.py). */
+ * dropped, as the reference does (gpt-omni/mini-omni2, inference.py).
+ *
+ * The decoder looks ahead by more than two frames.  With early the first frame
+ * sounds alone, as if nothing followed, and what is right fades in at its end
+ * when it is known. */
 #include "stage/vocode_ops.h"
 
 #include <stdlib.h>
@@ -15,7 +19,13 @@
 #include "net/snac.h"
 #include "stage/miniomni_parts.h"
 
-enum { LAYERS = OV_MINIOMNI_LAYERS, CHUNK = 4, BOOKS = 3, LATENTS = 4 };
+enum {
+    LAYERS = OV_MINIOMNI_LAYERS,
+    CHUNK = 4,
+    BOOKS = 3,
+    LATENTS = 4,
+    FADE = 240 /* samples: 10 ms */
+};
 
 struct vocode {
     struct ov_snac *snac;
@@ -24,6 +34,11 @@ struct vocode {
     struct ov_snac_noise noise;
     int card;     /* ids a frame may hold */
     bool chunked; /* as the reference */
+    bool early;   /* the first frame does not wait for others */
+    bool begun;   /* it has come */
+    size_t led;   /* samples of the turn that it made, of which the last ones */
+    float fade[FADE]; /* were not given away; */
+    size_t known;     /* and those that are final */
     bool spoke;
     int32_t held[CHUNK * LAYERS]; /* frames that wait */
     int32_t before[LAYERS];       /* the last code of each layer */
@@ -130,6 +145,10 @@ option(void *self, const char *name, const char *value, struct ov_err *err)
 
     if (strcmp(name, "noise") == 0)
         return set_noise(v, value, err);
+    if (strcmp(name, "early") == 0) {
+        v->early = true;
+        return OV_OK;
+    }
     if (strcmp(name, "reference-chunks") != 0)
         return ov_err_set(err, OV_EUSAGE, "Mini-Omni2 has no option %s here",
                           name);
@@ -177,7 +196,8 @@ begin(void *self)
     memset(v->before, 0, sizeof v->before);
     v->n_held = 0;
     v->n = v->at = 0;
-    v->spoke = false;
+    v->led = v->known = 0;
+    v->begun = v->spoke = false;
 }
 
 static int
@@ -201,25 +221,66 @@ put(struct vocode *v, const float *x, size_t n, struct ov_err *err)
     return OV_OK;
 }
 
-/* The frames that wait, as sound; last: and what still lies in the decoder. */
-static int
-decode(struct vocode *v, bool last, struct ov_err *err)
+/* The frames that wait, as latents. */
+static void
+look_up(struct vocode *v)
 {
     int32_t b0[CHUNK], b1[2 * CHUNK], b2[4 * CHUNK];
     int32_t *const books[BOOKS] = {b0, b1, b2};
     const int32_t *const codes[BOOKS] = {b0, b1, b2};
-    struct ov_tensor *y;
 
     ov_miniomni_books(v->held, v->n_held, books);
     if (v->n_held > 0)
         ov_snac_lookup(v->snac, codes, v->n_held * LATENTS, v->z);
+}
+
+/* The first frame alone, but for its end. */
+static int
+lead(struct vocode *v, struct ov_err *err)
+{
+    struct ov_tensor *y;
+
+    look_up(v);
+    y = ov_snac_decode(v->snac, NULL, v->z, v->n_held * LATENTS, &v->noise);
+    v->led = (size_t)y->rows;
+    if (v->led < FADE)
+        return v->led = 0, OV_OK;
+    memcpy(v->fade, y->x + v->led - FADE, sizeof v->fade);
+    return put(v, y->x, v->led - FADE, err);
+}
+
+/* n samples that are final, x: of those that sounded early none, and the end
+ * of these fades over. */
+static int
+put_final(struct vocode *v, float *x, size_t n, struct ov_err *err)
+{
+    size_t gone = v->led > 0 ? v->led - FADE : 0, i, at;
+
+    gone = gone > v->known ? gone - v->known : 0;
+    gone = gone < n ? gone : n;
+    for (i = gone; i < n && v->known + i < v->led; i++) {
+        at = v->known + i + FADE - v->led;
+        x[i] = v->fade[at] +
+               (x[i] - v->fade[at]) * (float)(at + 1) / (float)(FADE + 1);
+    }
+    v->known += n;
+    return put(v, x + gone, n - gone, err);
+}
+
+/* The frames that wait, as sound; last: and what still lies in the decoder. */
+static int
+decode(struct vocode *v, bool last, struct ov_err *err)
+{
+    struct ov_tensor *y;
+
+    look_up(v);
     if (!v->chunked)
         ov_flows_piece(&v->flows, last);
     y = ov_snac_decode(v->snac, v->chunked ? NULL : &v->flows, v->z,
                        v->n_held * LATENTS, &v->noise);
     v->n_held = 0;
     v->spoke = true;
-    return put(v, y->x, (size_t)y->rows, err);
+    return put_final(v, y->x, (size_t)y->rows, err);
 }
 
 /* A layer that says no code (an id above its book's) keeps its last one. */
@@ -248,8 +309,14 @@ push(void *self, const int32_t *codes, size_t n, struct ov_err *err)
     int r = OV_OK;
 
     for (; r == OV_OK && n > 0; n--, codes += LAYERS) {
+        bool leads = v->early && !v->chunked && !v->begun;
+
         r = take(v, codes, err);
-        if (r == OV_OK && v->n_held == (v->chunked ? CHUNK : 1))
+        v->begun = true;
+        if (r == OV_OK && leads) {
+            v->spoke = true; /* it is decoded with the next one */
+            r = lead(v, err);
+        } else if (r == OV_OK && (!v->chunked || v->n_held == CHUNK))
             r = decode(v, false, err);
     }
     return r;

@@ -125,6 +125,32 @@ ok 'no frame is lost' test "$(size)" = $((23 * 2048 * 2))
 ok 'but those that the reference loses' \
     test "$(size --reference-chunks)" = $((5 * 4 * 2048 * 2))
 
+# the first frame alone, and then the same sound
+ov-vocode -q -m ./omni -f raw one.ovs >usual.raw
+ov-vocode -q -m ./omni -f raw --early one.ovs >early.raw
+tail -c +$((2048 * 2 + 1)) usual.raw >usual.rest
+tail -c +$((2048 * 2 + 1)) early.raw >early.rest
+ok 'the first frame alone: the rest is the same' cmp usual.rest early.rest
+ok 'but not that frame' sh -c '! cmp -s usual.raw early.raw'
+ov-inspect --full one.ovs | awk '{ print } /^DATA channel=2/ { last = 1; next }
+    last { exit }' | ov-inspect --assemble >begin.ovs
+first_sound() { # seconds, argument: bytes of sound while nothing follows
+    left=$(($1 * 10))
+    shift
+    rm -f over
+    { cat begin.ovs; until [ -e over ]; do sleep 0.1; done; } |
+        ov-vocode -q -m ./omni -f raw "$@" 2>/dev/null >first.raw &
+    while [ $left -gt 0 ] && [ "$(wc -c <first.raw)" -le 3000 ]; do
+        sleep 0.1
+        left=$((left - 1))
+    done
+    wc -c <first.raw
+    touch over
+    wait
+}
+ok 'which sounds when it is there' test "$(first_sound 20 --early)" -gt 3000
+ok 'as it does not otherwise' test "$(first_sound 1)" = 0
+
 # the encoder hears the sound and a second more, or all (3 s, here)
 tail -c +45 "$sound" | head -c 32000 >second.raw
 ov-vad --energy --pad 60000 --min-silence 60000 --raw s16 --rate 16000 \
