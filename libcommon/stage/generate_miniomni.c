@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "net/miniomni.h"
 #include "stage/miniomni_parts.h"
 #include "text/bpe.h"
@@ -22,6 +23,8 @@ enum {
     STREAMS = OV_MINIOMNI_STREAMS,
     RATE_HZ = 24000,
     WARM_ROWS = 160,
+    FEW_ROWS = 16, /* are tried before, */
+    WARM_MS = 150, /* which must not take longer */
     HOP = 2048 /* of a frame; of SNAC's 24 kHz model, whose codes these are */
 };
 
@@ -207,25 +210,38 @@ begin(void *self)
     g->turns++;
 }
 
-/* A prompt of some seconds, and one step. */
+/* A prompt of n rows of nothing, and one step. */
+static void
+try_rows(struct generate *g, const float *x, int n)
+{
+    struct ov_miniomni_options o;
+    int32_t ids[STREAMS];
+    struct ov_err ignored;
+    bool written = g->o.text_only;
+
+    ov_miniomni_defaults(&o, g->c);
+    if (n + 2 < o.limit &&
+        ov_miniomni_begin(&g->talk, g->state,
+                          written ? OV_OMNI_TEXT : OV_OMNI_PAIRED, &o, x, n,
+                          written ? NULL : x + (size_t)n * (size_t)g->c->d,
+                          &ignored) == OV_OK)
+        ov_miniomni_next(&g->talk, ids, &ignored);
+    ov_miniomni_finish(&g->talk);
+}
+
+/* As long as a question of three seconds, if this does not take long. */
 static void
 warm(void *self)
 {
     struct generate *g = self;
-    size_t d = (size_t)g->c->d;
-    float *x = calloc((WARM_ROWS + 1) * d, sizeof *x);
-    struct ov_miniomni_options o;
-    int32_t ids[STREAMS];
-    struct ov_err ignored;
+    float *x = calloc((WARM_ROWS + 1) * (size_t)g->c->d, sizeof *x);
+    int64_t from = ov_clock_monotonic_ns();
 
-    ov_miniomni_defaults(&o, g->c);
-    if (x != NULL && WARM_ROWS + 2 < o.limit &&
-        ov_miniomni_begin(&g->talk, g->state,
-                          g->o.text_only ? OV_OMNI_TEXT : OV_OMNI_PAIRED, &o, x,
-                          WARM_ROWS, g->o.text_only ? NULL : x + WARM_ROWS * d,
-                          &ignored) == OV_OK)
-        ov_miniomni_next(&g->talk, ids, &ignored);
-    ov_miniomni_finish(&g->talk);
+    if (x == NULL)
+        return;
+    try_rows(g, x, FEW_ROWS);
+    if (ov_clock_monotonic_ns() - from < WARM_MS * INT64_C(1000000))
+        try_rows(g, x, WARM_ROWS);
     free(x);
 }
 
