@@ -80,8 +80,9 @@ void ov_packed_windows(const struct ov_packed *p, int m, const float *x,
  * divided by the 127th part of the largest of them and rounded to the
  * nearest; products and sums of integers are exact within these groups, and
  * the sums of groups are added up in float32.  Memory is g's.  Many rows of a
- * fast graph: see ov_packed_many; without tiles, but with VNNI, 128 or 256
- * inputs have one factor there if weights have 8 bits. */
+ * fast graph: see ov_packed_many; without tiles, but with VNNI, 128 inputs have
+ * one factor there if weights have 8 bits, or 256, where two panels are
+ * multiplied at once. */
 void ov_packed_integers(struct ov_graph *g, int m, const float *x,
                         const struct ov_tensor *w, const float *b, float *y);
 
