@@ -346,6 +346,9 @@ main(int argc, char **argv)
         tool_die(OV_EUSAGE, "--play and --output exclude each other");
     if (aloud && lead_ms < 0)
         lead_ms = PLAY_LEAD_MS;
+    if (early && chunks)
+        tool_die(OV_EUSAGE,
+                 "--early and --reference-chunks exclude each other");
     if (reference != NULL && lead_ms < 0)
         tool_die(OV_EUSAGE, "--reference needs --lead or --play: without a "
                             "pace nobody knows when sound is heard");

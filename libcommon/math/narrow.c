@@ -23,12 +23,6 @@ enum {
     ALONE = 1 << 17   /* products that a thread is called for */
 };
 
-static size_t
-form_size(enum ov_form form)
-{
-    return form == OV_FORM_REAL ? 4 : form == OV_FORM_I8 ? 1 : 2;
-}
-
 /* one value ---------------------------------------------------------------- */
 
 OV_INLINE float
@@ -328,8 +322,8 @@ ov_narrow_row(const struct ov_tensor *w, int row, float *y)
         panel_row(w, row, y);
         return;
     }
-    widen(w->form, (const char *)w->narrow + at * form_size(w->form), w->cols,
-          y);
+    widen(w->form, (const char *)w->narrow + at * ov_form_size(w->form),
+          w->cols, y);
     for (i = 0; w->form == OV_FORM_I8 && i < n; i++)
         y[i] *= w->scale[row];
 }

@@ -375,7 +375,7 @@ ask(const struct product *q, int l, int k, int j, int np)
 {
     const struct ov_packed *p = q->p;
     const struct ov_tensor *w = p->stored;
-    size_t size = w != NULL         ? ov_packed_size_(w->form)
+    size_t size = w != NULL         ? ov_form_size(w->form)
                   : p->half != NULL ? sizeof *p->half
                                     : sizeof *p->w;
     size_t line = OV_PANEL * size, row;
@@ -453,7 +453,7 @@ work(void *arg, int part)
     for (i = 0; i < q->m; i += m) {
         m = q->m - i < ROWS_NEAR ? q->m - i : ROWS_NEAR;
         for (j = from; j < to; j += n) {
-            n = m * q->p->in <= VALUES_NEAR ? SOME : to - j;
+            n = (int64_t)m * q->p->in <= VALUES_NEAR ? SOME : to - j;
             n = n < to - j ? n : to - j;
             for (l = 0; l < q->p->in; l += k) {
                 /* whole runs, or a part of one */

@@ -12,6 +12,12 @@
 #include "math/tensor.h"
 #include "math/vec.h"
 
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* Inputs that are not larger are 0 as integers. */
 #define OV_ROUND_LEAST 1e-30f
 
@@ -146,8 +152,6 @@ const struct ov_kernels *ov_packed_kernels(void);
  * panels of float32; only where best is said of the kernels. */
 void ov_packed_widen_(const struct ov_packed *p, int j, int np, int l, int k,
                       float *to);
-/* Bytes of a value that is stored by itself. */
-size_t ov_packed_size_(enum ov_form form);
 
 /* How many threads pay, for m rows in and out wide. */
 int ov_packed_threads(int m, int in, int out);

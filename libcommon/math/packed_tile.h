@@ -10,12 +10,6 @@
 
 #include "math/packed_kernel.h"
 
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 /* Compilers would load all that a step needs at its beginning and then be
  * short of registers: the order is as written. */
 #if defined(__x86_64__) && defined(__GNUC__)

@@ -8,24 +8,12 @@
 
 #include "math/tensor.h"
 
-size_t
-ov_packed_size_(enum ov_form form)
-{
-    return form == OV_FORM_REAL ? 4 : form == OV_FORM_I8 ? 1 : 2;
-}
-
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #include <immintrin.h>
 
 #define AVX __attribute__((target("avx512f")))
 #define INLINE AVX static inline __attribute__((always_inline))
-
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 
 enum { SIDE = OV_PANEL };
 
@@ -53,7 +41,7 @@ wide_some(const enum ov_form form, const char *p, int n)
 
     if (n >= SIDE)
         return wide(form, p);
-    memcpy(room, p, (size_t)n * ov_packed_size_(form));
+    memcpy(room, p, (size_t)n * ov_form_size(form));
     return wide(form, room);
 }
 
@@ -134,7 +122,7 @@ INLINE void
 rows(const enum ov_form form, const struct ov_tensor *w, const char *values,
      int j, int l, int k, float *to)
 {
-    size_t size = ov_packed_size_(form), row = (size_t)w->cols * size;
+    size_t size = ov_form_size(form), row = (size_t)w->cols * size;
     int there = w->rows - j < SIDE ? w->rows - j : SIDE;
     const float *by = form == OV_FORM_I8 ? w->scale + j : NULL;
     const char *from = values + (size_t)j * row + (size_t)l * size;
@@ -151,7 +139,7 @@ INLINE void
 columns(const enum ov_form form, const struct ov_tensor *w, const char *values,
         int j, int l, int k, float *to)
 {
-    size_t size = ov_packed_size_(form);
+    size_t size = ov_form_size(form);
     int there = w->cols - j < SIDE ? w->cols - j : SIDE;
     __m512 v;
 

@@ -5,6 +5,7 @@
 #define OV_MATH_TENSOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The unit tests build this room a second time in double precision, to hold
  * every gradient against finite differences. */
@@ -41,6 +42,15 @@ enum {
     OV_GROUP_I4 = 288,
     OV_FACTORS_I4 = 32  /* of these, in the beginning */
 };
+
+/* Bytes of a value that is stored by itself, or in a panel of bytes. */
+static inline size_t
+ov_form_size(enum ov_form form)
+{
+    if (form == OV_FORM_REAL)
+        return sizeof(ov_real);
+    return form == OV_FORM_I8 || form == OV_FORM_I8_PANELS ? 1 : 2;
+}
 
 struct ov_tiles_place;
 

@@ -43,14 +43,6 @@ ov_tiles_pieces(enum ov_form form)
     return form == OV_FORM_REAL ? 3 : form == OV_FORM_F16 ? 2 : 1;
 }
 
-static size_t
-size_of(enum ov_form form)
-{
-    return form == OV_FORM_REAL                              ? 4
-           : form == OV_FORM_I8 || form == OV_FORM_I8_PANELS ? 1
-                                                             : 2;
-}
-
 static const char *
 values(const struct ov_tensor *w)
 {
@@ -67,7 +59,8 @@ place_of(const struct ov_tensor *w, int row, int col)
     size_t groups = ((size_t)w->cols + OV_GROUP - 1) / OV_GROUP, at;
 
     if (w->form != OV_FORM_I8_PANELS)
-        at = ((size_t)row * (size_t)w->cols + (size_t)col) * size_of(w->form);
+        at = ((size_t)row * (size_t)w->cols + (size_t)col) *
+             ov_form_size(w->form);
     else
         at = (size_t)(row / OV_PANEL) * groups * OV_GROUP_I8 +
              (size_t)(col / 4) * 64 + (size_t)(row % OV_PANEL) * 4 +
@@ -79,7 +72,7 @@ place_of(const struct ov_tensor *w, int row, int col)
 static void
 order_row(const struct ov_tiles_weights *v, int row, int tile, char *to)
 {
-    size_t size = size_of(v->w->form);
+    size_t size = ov_form_size(v->w->form);
     int tap = tile / v->per, c = tile % v->per * OV_TK, i;
     int end = v->run - c < OV_TK ? v->run - c : OV_TK, at = tap * v->run + c;
 
@@ -107,7 +100,7 @@ static struct ov_tiled *
 make(const struct ov_tiles_weights *v, int taps, bool stays)
 {
     struct ov_tiled *t = malloc(sizeof *t);
-    size_t size = size_of(v->w->form), tile = OV_T * OV_TK * size;
+    size_t size = ov_form_size(v->w->form), tile = OV_T * OV_TK * size;
     int o, k;
 
     if (t == NULL)
@@ -190,7 +183,7 @@ from_copy(const struct ov_tiles_weights *v, int unit, int from, int n,
           char *room)
 {
     enum ov_form form = v->tiled->form;
-    size_t tile = OV_T * OV_TK * size_of(form);
+    size_t tile = OV_T * OV_TK * ov_form_size(form);
     size_t pieces = (size_t)ov_tiles_pieces(form);
     const char *p = v->tiled->at +
                     ((size_t)unit * (size_t)v->tiles + (size_t)from) * 2 * tile;
@@ -256,7 +249,7 @@ cut_tiles(const struct ov_tiles_weights *v, int unit, int tile, char *to)
         o = unit * OV_UNIT + r;
         left = o < v->out ? v->run - c : 0;
         if (left > 0)
-            from += ((size_t)o * (size_t)v->w->cols + at) * size_of(form);
+            from += ((size_t)o * (size_t)v->w->cols + at) * ov_form_size(form);
         /* more rows side by side than a processor sees by itself */
         __builtin_prefetch(from + AHEAD);
         if (form == OV_FORM_BF16)
@@ -371,7 +364,7 @@ const char *
 ov_tiles_source(const struct ov_tiles_weights *v, int unit, int from, int n,
                 size_t *row, size_t *bytes)
 {
-    size_t size = size_of(v->w->form), tile;
+    size_t size = ov_form_size(v->w->form), tile;
 
     *row = *bytes = 0;
     if (n <= 0 || from + n > v->tiles || unit * OV_UNIT >= v->out)
@@ -382,7 +375,7 @@ ov_tiles_source(const struct ov_tiles_weights *v, int unit, int from, int n,
         return values(v->w) + (size_t)unit * OV_UNIT * *row +
                (size_t)(from / v->per * v->run + from % v->per * OV_TK) * size;
     }
-    tile = 2 * OV_T * OV_TK * size_of(v->tiled->form);
+    tile = 2 * OV_T * OV_TK * ov_form_size(v->tiled->form);
     if (v->tiled->cut)
         tile = 2 * (size_t)ov_tiles_pieces(v->tiled->form) * OV_TILE;
     *bytes = (size_t)n * tile;

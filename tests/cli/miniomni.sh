@@ -151,6 +151,12 @@ first_sound() { # seconds, argument: bytes of sound while nothing follows
 ok 'which sounds when it is there' test "$(first_sound 20 --early)" -gt 3000
 ok 'as it does not otherwise' test "$(first_sound 1)" = 0
 
+chunked() {
+    ov-vocode -m ./omni --early --reference-chunks one.ovs >out 2>err
+    test $? = 2 && test "$(wc -l <err)" = 1 && cat err
+}
+ok 'not in pieces as well: status 2' chunked
+
 # the encoder hears the sound and a second more, or all (3 s, here)
 tail -c +45 "$sound" | head -c 32000 >second.raw
 ov-vad --energy --pad 60000 --min-silence 60000 --raw s16 --rate 16000 \
