@@ -10,6 +10,8 @@ libov_a_SOURCES += \
 libov_a_SOURCES += \
 	libcommon/base/buf.c libcommon/base/buf.h \
 	libcommon/base/clock.c libcommon/base/clock.h
-libov_a_SOURCES += libcommon/base/warm.c libcommon/base/warm.h
+libov_a_SOURCES += \
+	libcommon/base/large.c libcommon/base/large.h \
+	libcommon/base/warm.c libcommon/base/warm.h
 libov_a_SOURCES += libcommon/base/gunzip.c libcommon/base/gunzip.h
 OV_TESTS += tests/unit/t_json tests/unit/t_fuzz_json tests/unit/t_warm

@@ -6,9 +6,13 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
+
+#include "base/large.h"
 
 enum {
     REGIONS = 64,
@@ -18,16 +22,22 @@ enum {
     REST_MS = 80 /* between two rounds */
 };
 
+struct region {
+    const volatile char *p;
+    size_t n;
+    size_t moved; /* bytes from p on that no large page is made for any more */
+};
+
+/* Who begins and ends never waits for the thread, which may wait for a
+ * processor. */
 static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    struct {
-        const volatile char *p;
-        size_t n;
-    } region[REGIONS];
-    bool wanted, running;
+    pthread_mutex_t lock; /* of the regions */
+    struct region region[REGIONS];
+    atomic_int count;
+    sem_t wake;
+    atomic_bool wanted;
     _Atomic unsigned long rounds;
-} warm = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+} warm = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void
 ov_warm_add(const void *p, size_t n)
@@ -40,8 +50,8 @@ ov_warm_add(const void *p, size_t n)
     for (i = 0; i < REGIONS && warm.region[i].p != NULL; i++)
         ;
     if (i < REGIONS) {
-        warm.region[i].p = p;
-        warm.region[i].n = n;
+        warm.region[i] = (struct region){.p = p, .n = n};
+        atomic_fetch_add(&warm.count, 1);
     }
     pthread_mutex_unlock(&warm.lock);
 }
@@ -53,28 +63,57 @@ ov_warm_drop(const void *p)
 
     pthread_mutex_lock(&warm.lock);
     for (i = 0; i < REGIONS; i++)
-        if (p != NULL && warm.region[i].p == p)
+        if (p != NULL && warm.region[i].p == p) {
             warm.region[i].p = NULL;
+            atomic_fetch_sub(&warm.count, 1);
+        }
     pthread_mutex_unlock(&warm.lock);
 }
 
-/* All regions once, or until nobody wants it; the lock is held, and given away
- * now and then. */
+/* Others may add and drop. */
 static void
-read_all(void)
+give_way(void)
 {
-    size_t at, end;
-    int i;
+    pthread_mutex_unlock(&warm.lock);
+    pthread_mutex_lock(&warm.lock);
+}
 
-    for (i = 0; i < REGIONS; i++)
-        for (at = 0; warm.wanted && warm.region[i].p != NULL &&
-                     at < warm.region[i].n;) {
-            end = warm.region[i].n - at > PIECE ? at + PIECE : warm.region[i].n;
-            for (; at < end; at += PAGE)
-                (void)warm.region[i].p[at];
-            pthread_mutex_unlock(&warm.lock);
-            pthread_mutex_lock(&warm.lock);
-        }
+static bool
+stays(const struct region *r)
+{
+    return atomic_load(&warm.wanted) && r->p != NULL;
+}
+
+/* All that large pages hold goes to some, once, if there is room. */
+static void
+move(struct region *r)
+{
+    uintptr_t p = (uintptr_t)r->p;
+
+    if (r->moved == 0 && ov_large_room() < r->n)
+        r->moved = r->n;
+    if (r->moved == 0)
+        r->moved = (OV_LARGE_PAGE - p % OV_LARGE_PAGE) % OV_LARGE_PAGE;
+    while (stays(r) && r->moved < r->n && r->n - r->moved >= OV_LARGE_PAGE) {
+        if (ov_large_move((const char *)(uintptr_t)r->p + r->moved))
+            r->moved += OV_LARGE_PAGE;
+        else
+            r->moved = r->n;
+        give_way();
+    }
+}
+
+static void
+read_region(const struct region *r)
+{
+    size_t at = 0, end;
+
+    while (stays(r) && at < r->n) {
+        end = r->n - at > PIECE ? at + PIECE : r->n;
+        for (; at < end; at += PAGE)
+            (void)r->p[at];
+        give_way();
+    }
 }
 
 static void *
@@ -82,52 +121,58 @@ touch_on(void *arg)
 {
     const struct timespec rest = {.tv_nsec = REST_MS * 1000000L};
     const struct sched_param none = {0};
+    int i;
 
     (void)arg;
 #ifdef SCHED_IDLE
     /* whoever computes goes first */
     pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
 #endif
-    pthread_mutex_lock(&warm.lock);
     for (;;) {
-        while (!warm.wanted)
-            pthread_cond_wait(&warm.wake, &warm.lock);
-        read_all();
-        atomic_fetch_add(&warm.rounds, 1);
-        pthread_mutex_unlock(&warm.lock);
-        nanosleep(&rest, NULL);
+        while (!atomic_load(&warm.wanted))
+            sem_wait(&warm.wake);
         pthread_mutex_lock(&warm.lock);
+        for (i = 0; i < REGIONS; i++)
+            move(&warm.region[i]);
+        for (i = 0; i < REGIONS; i++)
+            read_region(&warm.region[i]);
+        pthread_mutex_unlock(&warm.lock);
+        atomic_fetch_add(&warm.rounds, 1);
+        nanosleep(&rest, NULL);
     }
     return NULL;
+}
+
+/* The thread, once. */
+static void
+start(void)
+{
+    pthread_attr_t how;
+    pthread_t id;
+
+    if (sem_init(&warm.wake, 0, 0) != 0 || pthread_attr_init(&how) != 0)
+        return;
+    pthread_attr_setdetachstate(&how, PTHREAD_CREATE_DETACHED);
+    (void)!pthread_create(&id, &how, touch_on, NULL);
+    pthread_attr_destroy(&how);
 }
 
 void
 ov_warm_begin(void)
 {
-    pthread_attr_t how;
-    pthread_t id;
-    bool some = false;
-    int i;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    pthread_mutex_lock(&warm.lock);
-    for (i = 0; i < REGIONS; i++)
-        some = some || warm.region[i].p != NULL;
-    warm.wanted = some;
-    if (some && !warm.running && pthread_attr_init(&how) == 0) {
-        pthread_attr_setdetachstate(&how, PTHREAD_CREATE_DETACHED);
-        warm.running = pthread_create(&id, &how, touch_on, NULL) == 0;
-        pthread_attr_destroy(&how);
-    }
-    pthread_cond_signal(&warm.wake);
-    pthread_mutex_unlock(&warm.lock);
+    if (atomic_load(&warm.count) == 0)
+        return;
+    pthread_once(&once, start);
+    if (!atomic_exchange(&warm.wanted, true))
+        sem_post(&warm.wake);
 }
 
 void
 ov_warm_end(void)
 {
-    pthread_mutex_lock(&warm.lock);
-    warm.wanted = false;
-    pthread_mutex_unlock(&warm.lock);
+    atomic_store(&warm.wanted, false);
 }
 
 unsigned long
