@@ -122,16 +122,31 @@ dots(const float *restrict q, const float *restrict k, int n, int hd, int ldk,
         p[i] = scale * ov_dot_(q, k + (size_t)i * ldk, hd);
 }
 
+/* 64 columns of mix: their sums stay in registers. */
+OV_INLINE void
+mix_lanes(const float *p, const float *v, int n, int ldv, float *y)
+{
+    ov_lanes s[8] = {{0}};
+    int i, l;
+
+    for (i = 0; i < n; i++, v += ldv)
+        for (l = 0; l < 8; l++)
+            s[l] += p[i] * *(const ov_lanes *)(v + 8 * l);
+    memcpy(y, s, sizeof s);
+}
+
 OV_HOT static void
 mix(const float *restrict p, const float *restrict v, int n, int hd, int ldv,
     float *restrict y)
 {
-    int i, j;
+    int i, j = 0, at;
 
-    for (j = 0; j < hd; j++)
+    for (; j + 64 <= hd; j += 64)
+        mix_lanes(p, v + j, n, ldv, y + j);
+    for (at = j; j < hd; j++)
         y[j] = 0;
-    for (i = 0; i < n; i++)
-        for (j = 0; j < hd; j++)
+    for (i = 0; i < n && at < hd; i++)
+        for (j = at; j < hd; j++)
             y[j] += p[i] * v[(size_t)i * ldv + j];
 }
 

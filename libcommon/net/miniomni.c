@@ -579,11 +579,12 @@ turn_rows(struct ov_miniomni_state *s, int n)
                          s->turn + (size_t)t * (size_t)dims);
 }
 
-/* Rows from..from+n-1 of sequence seq through layer i's attention, to the
- * same rows of y.  -1: no memory. */
+/* Rows from..from+n-1 of sequence seq through layer i's attention: all of them
+ * are heard, the last asks of them ask, to the same rows of y.  -1: no
+ * memory. */
 static int
 attend_rows(struct ov_miniomni_state *s, int i, int seq, int from, int n,
-            const struct splitting *w, struct ov_tensor *y)
+            int asks, const struct splitting *w, struct ov_tensor *y)
 {
     const struct ov_miniomni_config *c = &s->m->c;
     const struct ov_attend how = {
@@ -598,7 +599,8 @@ attend_rows(struct ov_miniomni_state *s, int i, int seq, int from, int n,
     if (ov_cache_put(cache, n, w->k->x + at * (size_t)w->k->cols, w->k->cols,
                      w->v->x + at * (size_t)w->v->cols, w->v->cols) != 0)
         return -1;
-    ov_attend_run(s->g, &how, n, w->q->x + at * (size_t)w->q->cols,
+    at += (size_t)(n - asks);
+    ov_attend_run(s->g, &how, asks, w->q->x + at * (size_t)w->q->cols,
                   w->q->cols, cache->len, cache->k, cache->width, cache->v,
                   cache->width, y->x + at * (size_t)y->cols, y->cols);
     return 0;
@@ -607,21 +609,28 @@ attend_rows(struct ov_miniomni_state *s, int i, int seq, int from, int n,
 /* The first sequence reads its rows, and the second, which has all but the
  * last of them, too, its own last one. */
 static int
-attend_pair(struct ov_miniomni_state *s, int i, int n,
+attend_pair(struct ov_miniomni_state *s, int i, int n, int asks,
             const struct splitting *w, struct ov_tensor *y)
 {
     struct ov_cache *one = &s->cache[i], *two = one + all_layers(s->m);
 
-    if (attend_rows(s, i, 0, 0, n - 1, w, y) != 0 ||
+    if (attend_rows(s, i, 0, 0, n - 1, asks - 1, w, y) != 0 ||
         ov_cache_copy(two, one) != 0)
         return -1;
     ov_cache_cut(two, s->at + n - 2);
-    return attend_rows(s, i, 1, n - 1, 1, w, y);
+    return attend_rows(s, i, 1, n - 1, 1, 1, w, y);
 }
 
-/* NULL: no memory. */
 static struct ov_tensor *
-attention(struct ov_miniomni_state *s, const struct block *l, int i,
+last_rows(struct ov_graph *g, const struct ov_tensor *x, int n)
+{
+    return ov_tensor_const(
+        g, x->x + (size_t)(x->rows - n) * (size_t)x->cols, n, x->cols);
+}
+
+/* Of the last asks rows of x, all of which are heard.  NULL: no memory. */
+static struct ov_tensor *
+attention(struct ov_miniomni_state *s, const struct block *l, int i, int asks,
           struct ov_tensor *x)
 {
     const struct ov_miniomni_config *c = &s->m->c;
@@ -639,12 +648,22 @@ attention(struct ov_miniomni_state *s, const struct block *l, int i,
     ov_pool_run(w.parts, split_rows, &w);
     y = ov_tensor_new(s->g, n, c->heads * c->hd);
     if (s->pair)
-        r = attend_pair(s, i, n, &w, y);
+        r = attend_pair(s, i, n, asks, &w, y);
     else if (s->seqs == 1)
-        r = attend_rows(s, i, 0, 0, n, &w, y);
+        r = attend_rows(s, i, 0, 0, n, asks, &w, y);
     for (b = 0; s->seqs > 1 && b < n && r == 0; b++)
-        r = attend_rows(s, i, b, b, 1, &w, y);
-    return r == 0 ? y : NULL;
+        r = attend_rows(s, i, b, b, 1, 1, &w, y);
+    return r == 0 ? last_rows(s->g, y, asks) : NULL;
+}
+
+/* How many of n rows go on from layer i: nobody hears what the last one makes
+ * of rows that are not the last of their sequence. */
+static int
+rows_wanted(const struct ov_miniomni_state *s, int i, int n)
+{
+    if (i < all_layers(s->m) - 1 || s->seqs > 1 || s->tap != NULL)
+        return n;
+    return s->pair ? 2 : 1;
 }
 
 /* Block i over n rows of s->x, in place. */
@@ -661,8 +680,9 @@ run_block(struct ov_miniomni_state *s, int i, int n, struct ov_err *err)
 
     tell(s, "in", i, n, s->x);
     ov_graph_reset(s->g);
-    add.add = add.to = x = ov_tensor_const(s->g, s->x, n, c->d);
-    y = attention(s, l, i, x);
+    x = ov_tensor_const(s->g, s->x, n, c->d);
+    y = attention(s, l, i, rows_wanted(s, i, n), x);
+    add.add = add.to = x = last_rows(s->g, x, rows_wanted(s, i, n));
     if (y == NULL)
         return ov_err_set(err, OV_ERUN, "no memory for the context");
     if (c->parallel)
