@@ -2,6 +2,7 @@
 /* ov-generate: the mixed sequence to text tokens and codec tokens.
  * In: a stream with sequences.  Out: a stream, or text. */
 #include <string.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -16,7 +17,8 @@
 enum {
     JUDGE_UNITS = 13, /* a voice that is heard while the answer sounds is judged
                        * after a second */
-    EARLY = 64        /* steps of a turn that may still be taken back */
+    EARLY = 64,       /* steps of a turn that may still be taken back */
+    FIRST_FRAMES = 6  /* of an answer: the vocoder is waited for */
 };
 
 struct generate {
@@ -34,7 +36,8 @@ struct generate {
     struct ov_buf said, tokens; /* of this turn, for --format without times */
     double rate_hz, begin_s;    /* ticks of what comes, where this turn began */
     struct filter *f;
-    bool warm; /* a first turn finds all ready */
+    bool warm;  /* a first turn finds all ready */
+    bool piped; /* another stage takes what is said */
     enum { QUIET, LISTENS, WAITS, PATIENT, ANSWERS } phase;
     enum ov_generate_says says; /* at the end of the turn */
     int64_t until_ns;           /* PATIENT: it answers then; */
@@ -174,6 +177,7 @@ static void
 start_answer(struct generate *s)
 {
     s->steps = s->frames = 0;
+    ov_generate_beside(s->g, false);
     s->part_n = s->said.n = s->tokens.n = 0;
     s->sounding = s->speaking = s->ignored = s->complete = false;
     s->made_n = s->made_at = 0;
@@ -404,6 +408,9 @@ next_step(struct generate *s, struct ov_generate_step *step, struct ov_err *err)
         *step = s->made[s->made_at++];
         return 1;
     }
+    /* who makes the first sound of these frames shall not wait for steps */
+    ov_generate_beside(s->g, s->piped && s->frames > 0 &&
+                                 s->frames <= FIRST_FRAMES);
     return s->complete ? 0 : ov_generate_pull(s->g, step, err);
 }
 
@@ -755,6 +762,7 @@ main(int argc, char **argv)
     s.codebooks = ov_generate_codebooks(s.g);
     s.hop = ov_generate_hop_samples(s.g);
     stage.sink = text_only || format >= 0;
+    s.piped = !stage.sink && filter_is_pipe(STDOUT_FILENO);
     if (stage.sink)
         s.text = tool_output_file(false);
     if (format >= 0)

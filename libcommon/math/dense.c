@@ -38,12 +38,16 @@ ov_dense_out(const struct ov_dense *m)
     return m->turned ? m->w->cols : m->w->rows;
 }
 
+static bool
+of_integers(const struct ov_tensor *w)
+{
+    return w->form == OV_FORM_I8_PANELS || w->form == OV_FORM_I4_PANELS;
+}
+
 bool
 ov_dense_rounds(const struct ov_dense *m)
 {
-    return !m->turned &&
-           (m->w->form == OV_FORM_I8_PANELS ||
-            m->w->form == OV_FORM_I4_PANELS || ov_tiles_round(m->w));
+    return !m->turned && (of_integers(m->w) || ov_tiles_round(m->w));
 }
 
 /* y [out] = x [in] w [in, out] + b, in the order in which w lies. */
@@ -138,7 +142,7 @@ way_of(const struct ov_graph *g, const struct ov_dense *m, int rows)
     if (real)
         return fast && rows >= MANY ? PRODUCT : FEW;
     return fast && rows >= (form == OV_FORM_I8 ? MANY_NARROW : MANY) &&
-                   form != OV_FORM_I8_PANELS && form != OV_FORM_I4_PANELS
+                   !of_integers(m->w)
                ? WIDENED
                : NARROW;
 }
@@ -225,6 +229,33 @@ by_panels(struct ov_graph *g, const struct ov_dense *m,
            ov_packed_many(g, &job);
 }
 
+/* All by pairs of panels; false: one of them cannot, and nothing was done. */
+static bool
+by_pairs(struct ov_graph *g, const struct ov_dense *const *m, int n,
+         const struct ov_tensor *x, const struct ov_dense_how *how,
+         struct ov_tensor **y)
+{
+    struct ov_packed_rows rows = {.m = x->rows, .x = x->x, .eps = how->eps};
+    struct ov_packed_map map[OV_DENSE_MAPS];
+    int i;
+
+    if (how->norm_w != NULL) {
+        rows.norm_w = how->norm_w->x;
+        rows.norm_b = how->norm_b != NULL ? how->norm_b->x : NULL;
+    }
+    for (i = 0; i < n; i++) {
+        if (m[i]->turned)
+            return false;
+        map[i] =
+            (struct ov_packed_map){.w = {m[i]->w},
+                                   .b = {bias_of(m[i])},
+                                   .add = how->add != NULL ? how->add->x : NULL,
+                                   .act = how->act,
+                                   .y = y[i]->x};
+    }
+    return ov_packed_pairs(g, &rows, map, n);
+}
+
 /* to = act(y) + add, n values. */
 OV_HOT static void
 finish(enum ov_act act, const float *restrict add, float *restrict y, float *to,
@@ -294,7 +325,7 @@ ov_dense_all(struct ov_graph *g, const struct ov_dense *const *m, int n,
     }
     for (i = 0; i < n && by_panels(g, m[i], x, how, y[i]); i++)
         ;
-    if (i == n)
+    if (i == n || by_pairs(g, m, n, x, how, y))
         return;
     if (how->norm_w != NULL && how->norm_b == NULL) {
         x = ov_rmsnorm(g, x, how->norm_w, how->eps);
@@ -361,17 +392,25 @@ ov_dense_gated(struct ov_graph *g, const struct ov_dense *gate,
                                 .w = {gate->w, up->w},
                                 .b = {bias_of(gate), bias_of(up)},
                                 .act = how->act};
+    struct ov_packed_rows rows = {.m = x->rows, .x = x->x, .eps = how->eps};
+    struct ov_packed_map map = {.w = {gate->w, up->w},
+                                .b = {bias_of(gate), bias_of(up)},
+                                .act = how->act};
     const struct ov_dense *const maps[2] = {up, gate};
     struct ov_dense_how plain = *how;
     struct ov_tensor *y[2];
 
     assert(how->add == NULL && how->to == NULL);
-    if (!gate->turned && !up->turned && gate->w->place == NULL &&
-        how->norm_b == NULL) {
-        y[1] = ov_tensor_new(g, x->rows, gate->w->rows);
-        job.y = y[1]->x;
-        job.norm = how->norm_w != NULL ? how->norm_w->x : NULL;
-        if (ov_packed_many(g, &job))
+    if (!gate->turned && !up->turned && of_integers(gate->w)) {
+        y[1] = ov_tensor_new(g, x->rows, ov_dense_out(gate));
+        map.y = job.y = y[1]->x;
+        if (how->norm_w != NULL) {
+            rows.norm_w = job.norm = how->norm_w->x;
+            rows.norm_b = how->norm_b != NULL ? how->norm_b->x : NULL;
+        }
+        if ((gate->w->place == NULL && how->norm_b == NULL &&
+             ov_packed_many(g, &job)) ||
+            ov_packed_pairs(g, &rows, &map, 1))
             return y[1];
     }
     plain.act = OV_ACT_NONE;

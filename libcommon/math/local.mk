@@ -48,7 +48,8 @@ libov_a_SOURCES += \
 	libcommon/math/packed.c libcommon/math/packed.h \
 	libcommon/math/slab.c libcommon/math/slab.h \
 	libcommon/math/packed_kernel.h libcommon/math/packed_tile.h \
-	libcommon/math/packed_integers.c \
+	libcommon/math/packed_integers.c libcommon/math/packed_pairs.c \
+	libcommon/math/packed_round.c \
 	libcommon/math/packed_widen.c \
 	libcommon/math/packed_plain.c libcommon/math/packed_avx2.c \
 	libcommon/math/packed_avx512.c libcommon/math/packed_amx.c \

@@ -138,6 +138,18 @@ norm_part(void *arg, int part)
                 rows, cols);
 }
 
+void
+ov_norm_row(const ov_real *x, const ov_real *w, const ov_real *b, ov_real eps,
+            int n, ov_real *y)
+{
+    ov_real mean, inv;
+
+    if (b != NULL)
+        layer_run(x, w, b, eps, y, &mean, &inv, 1, n);
+    else
+        rms_run(x, w, eps, y, &inv, 1, n);
+}
+
 static void
 norm_run(struct ov_graph *g, struct norm *a)
 {

@@ -43,6 +43,10 @@ struct ov_tensor *ov_layernorm(struct ov_graph *g, struct ov_tensor *x,
 /* RMS norm over columns: w [1,c] (Zhang & Sennrich 2019). */
 struct ov_tensor *ov_rmsnorm(struct ov_graph *g, struct ov_tensor *x,
                              struct ov_tensor *w, ov_real eps);
+/* One row x [n] as the first of these two does it, or if b is NULL as the
+ * second, to y [n], which may be x; w, b [n]. */
+void ov_norm_row(const ov_real *x, const ov_real *w, const ov_real *b,
+                 ov_real eps, int n, ov_real *y);
 
 /* Sequences of rows rows, sequence i with mean and deviation of each column
  * between its own (part keep[i]) and those of sequence with[i]; for the

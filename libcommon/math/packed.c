@@ -437,7 +437,7 @@ block(const struct product *q, int i, int m, int l, int k, int from, int to,
 /* Part by part, for ov_pool_run. */
 struct parts {
     const struct product *q;
-    int n;
+    int threads, n;
 };
 
 static void
@@ -445,8 +445,9 @@ work(void *arg, int part)
 {
     const struct parts *a = arg;
     const struct product *q = a->q;
-    int64_t np = panels(q->p);
-    int from = (int)(np * part / a->n), to = (int)(np * (part + 1) / a->n);
+    int np = panels(q->p);
+    int from = ov_pool_first(a->threads, part, a->n, np),
+        to = ov_pool_first(a->threads, part + 1, a->n, np);
     bool tile = q->m <= kernels->rows && q->p->w != NULL;
     int step = tile ? q->p->in : BLOCK, i, l, j, m, k, n;
 
@@ -488,10 +489,10 @@ ov_packed_parts(int threads, int units, double work)
 
     if (threads == 1)
         return 1;
-    most = units < 2 * most ? units : most; /* all equal, if they are so few */
+    most = units < most ? units : most;
     most = most < OV_POOL_MAX ? most : OV_POOL_MAX;
     most = work / PART < most ? (int)(work / PART) : most;
-    return most > threads ? most : threads;
+    return most >= 2 * threads ? most : threads;
 }
 
 void
@@ -500,8 +501,9 @@ ov_packed_windows(const struct ov_packed *p, int m, const float *x, size_t ldx,
 {
     struct product q = {p, m, x, ldx, run, jump, b, y, ldy};
     int threads = ov_packed_threads(m, p->in, p->out);
-    struct parts a = {&q, ov_packed_parts(threads, panels(p) / SOME_LEAST,
-                                          (double)m * p->in * p->out)};
+    struct parts a = {&q, threads,
+                      ov_packed_parts(threads, panels(p) / SOME_LEAST,
+                                      (double)m * p->in * p->out)};
 
     pthread_once(&once, choose);
     if (m <= 0)

@@ -112,6 +112,31 @@ struct ov_packed_job {
  * in bytes however many more there are, and whatever the number of threads. */
 bool ov_packed_many(struct ov_graph *g, const struct ov_packed_job *job);
 
+/* x [m, cols], or norm(x): ov_layernorm's, or without norm_b ov_rmsnorm's. */
+struct ov_packed_rows {
+    int m;
+    const float *x;
+    const float *norm_w, *norm_b; /* [cols]; NULL: as is */
+    float eps;
+};
+
+/* y [m, rows] = act(x w[0]^T + b[0]) + add, or if there is a w[1] of the same
+ * form and size, act(x w[0]^T + b[0]) * (x w[1]^T + b[1]) + add; b [rows] and
+ * add [m, rows] may be NULL, and add may be y. */
+struct ov_packed_map {
+    const struct ov_tensor *w[2]; /* I8_PANELS or I4_PANELS */
+    const float *b[2];
+    enum ov_act act;
+    const float *add;
+    float *y;
+};
+
+/* n maps of the same rows, which are rounded once, as ov_packed_integers does:
+ * for sixteen rows and more of a fast graph, where two panels are multiplied at
+ * once.  false, and nothing is done: not here. */
+bool ov_packed_pairs(struct ov_graph *g, const struct ov_packed_rows *rows,
+                     const struct ov_packed_map *map, int n);
+
 /* What multiplies here: "amx" (many rows of integers by tiles),
  * "avx512-vnni-pairs" (by two panels at once), "avx512-vnni", "avx512", "avx2",
  * "plain". */

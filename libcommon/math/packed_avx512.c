@@ -344,10 +344,12 @@ pair_end(const int R, const struct ov_pair *q, __m512 (*f)[2])
         _mm512_storeu_ps(y + OV_PANEL * p, f[r][p]);
 }
 
-/* s = start + n times four inputs of R rows, and of two panels. */
+/* s = start + n groups of inputs of R rows, times two panels; some of what
+ * comes next is asked for at each, since many lines at once would be waited
+ * for. */
 INLINE void
 pair_sums(const int R, int n, const int32_t *start, const char *x, size_t ldx,
-          const char *w, size_t far, __m512i (*s)[2])
+          const char *w, size_t far, struct ov_ask *next, __m512i (*s)[2])
 {
     __m512i a = _mm512_loadu_si512(start), b, v;
     int l, r;
@@ -356,17 +358,20 @@ pair_sums(const int R, int n, const int32_t *start, const char *x, size_t ldx,
     UNROLL
     for (r = 0; r < R; r++)
         s[r][0] = a, s[r][1] = b;
-    for (l = 0; l < n; l++, x += 4, w += 64) {
-        a = _mm512_loadu_si512(w);
-        b = _mm512_loadu_si512(w + far);
-        UNROLL
-        for (r = 0; r < R; r++) {
-            v = four_times(x + (size_t)r * ldx);
-            s[r][0] = dot(s[r][0], v, a);
-            s[r][1] = dot(s[r][1], v, b);
+    for (; n > 0; n--) {
+        ov_ask_(next);
+        for (l = 0; l < OV_GROUP / 4; l++, x += 4, w += 64) {
+            a = _mm512_loadu_si512(w);
+            b = _mm512_loadu_si512(w + far);
+            UNROLL
+            for (r = 0; r < R; r++) {
+                v = four_times(x + (size_t)r * ldx);
+                s[r][0] = dot(s[r][0], v, a);
+                s[r][1] = dot(s[r][1], v, b);
+            }
+            /* gcc 12 would take a's register for a sum, and copy it back */
+            __asm__("" ::"v"(a), "v"(b));
         }
-        /* gcc 12 would take a's register for a sum, and copy it back */
-        __asm__("" ::"v"(a), "v"(b));
     }
 }
 
@@ -384,7 +389,7 @@ int8_pair(const int R, const struct ov_pair *q)
         f[r][0] = f[r][1] = _mm512_setzero_ps();
     for (g = 0; groups > 0; groups -= span, g++, start += 2 * OV_PANEL) {
         span = span < groups ? span : groups;
-        pair_sums(R, span * OV_GROUP / 4, start, x, q->ldx, w, q->far, s);
+        pair_sums(R, span, start, x, q->ldx, w, q->far, q->next, s);
         x += span * OV_GROUP, w += span * OV_GROUP_I8;
         UNROLL
         for (r = 0; r < R; r++) {
@@ -417,7 +422,7 @@ int4_pair(const int R, const struct ov_pair *q)
             t[r][0] = t[r][1] = _mm512_setzero_ps();
         span = span < groups ? span : groups;
         for (k = 0; k < span; k++) {
-            pair_sums(R, OV_GROUP / 4, start, x, q->ldx, w, q->far, s);
+            pair_sums(R, 1, start, x, q->ldx, w, q->far, q->next, s);
             a = _mm512_loadu_ps(factors);
             b = _mm512_loadu_ps(factors + OV_PANEL);
             UNROLL

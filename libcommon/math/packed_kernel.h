@@ -90,6 +90,7 @@ struct ov_pair {
     const float *by, *add;
     float *y;
     size_t ldy;
+    struct ov_ask *next; /* as above, at each group */
 };
 typedef void ov_pair_int(const struct ov_pair *q);
 /* The first or second of start's [16], of a panel of 8 bits: groups, span. */
@@ -100,6 +101,39 @@ typedef void ov_open_fours(int groups, const char *w, char *to, int32_t *start,
 
 /* Integers of the inputs that a kernel reads; U8: 128 too large. */
 enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16, OV_INPUTS_U8 };
+
+/* Rows of inputs as integers: [m, ldx] bytes, factors of each span of groups,
+ * and times as much as the sums of these. */
+struct ov_rounded {
+    const struct ov_kernels *by;
+    int m, cols;
+    int groups, span, factors; /* groups with one factor; these of a row */
+    int tiles;                 /* of rows */
+    enum ov_inputs as;
+    int times; /* 0: U8 */
+    char *x;
+    size_t ldx;
+    float *xs;     /* [m, factors] */
+    int32_t *less; /* [m, factors] */
+};
+
+/* Rows are parted into tiles as even as may be: the first row of number t. */
+OV_INLINE int
+ov_tile_row_(const struct ov_rounded *x, int t)
+{
+    return (int)((int64_t)x->m * t / x->tiles);
+}
+
+/* Make to of rows: by, m, cols, span, tiles, as and times are given; woven: in
+ * tiles, as below.  Memory is g's (math/packed_round.c). */
+void ov_packed_round_(struct ov_graph *g, const struct ov_packed_rows *rows,
+                      bool woven, int threads, int parts,
+                      struct ov_rounded *to);
+
+/* ov_packed_pairs with so many groups in a span, of kernels that have pairs,
+ * for any rows (math/packed_pairs.c). */
+void ov_packed_pairs_(struct ov_graph *g, const struct ov_packed_rows *rows,
+                      int span, const struct ov_packed_map *map, int n);
 
 /* Groups of 32 inputs as S8, the factors of each span of them, and so many
  * times their sums; or if times is 0 as U8. */

@@ -17,7 +17,7 @@
 
 enum {
     SPIN = 4000,   /* looks for work, before sleep: some 50 us */
-    PATIENCE = 200 /* looks at what others do, before they get the core */
+    PATIENCE = 4000 /* looks at what others do, before they get the core */
 };
 
 #define PARTS(t) ((unsigned)((t) >> 16) & 0xffff)

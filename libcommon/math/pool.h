@@ -8,6 +8,8 @@
 #ifndef OV_MATH_POOL_H
 #define OV_MATH_POOL_H
 
+#include <stdint.h>
+
 enum { OV_POOL_MAX = 64 /* threads, and parts */ };
 
 typedef void ov_pool_work(void *arg, int part);
@@ -20,5 +22,18 @@ void ov_pool_run(int n, ov_pool_work *work, void *arg);
 /* The same of more parts than threads, at most so many of these: who is held
  * up does fewer. */
 void ov_pool_deal(int threads, int n, ov_pool_work *work, void *arg);
+
+/* The first of n units that belongs to this one of parts; part == parts: n.
+ * Where each thread can have two and more parts, each is smaller than the one
+ * before, so that all threads are done at nearly the same time. */
+static inline int
+ov_pool_first(int threads, int part, int parts, int n)
+{
+    int64_t left = parts - part, all = parts;
+
+    if (parts < 2 * threads)
+        return (int)((int64_t)n * part / all);
+    return n - (int)(n * left * left / (all * all));
+}
 
 #endif

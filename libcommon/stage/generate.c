@@ -19,6 +19,9 @@ static const struct ov_generate_ops *const ALL[] = {
 struct ov_generate {
     const struct ov_generate_ops *ops;
     void *self;
+    enum ov_model_type type;
+    int threads; /* asked for */
+    bool beside;
 };
 
 int
@@ -39,6 +42,8 @@ ov_generate_open(struct ov_generate **out, const char *dir,
             g->ops = ALL[i];
     if (r == OV_OK && g->ops == NULL)
         r = ov_model_refuse(&k, dir, "a model that answers", err);
+    g->type = k.type;
+    g->threads = o->threads;
     if (r == OV_OK) {
         ov_processor_threads(o->threads, k.type);
         r = g->ops->open(&g->self, dir, &k, o, err);
@@ -67,6 +72,14 @@ ov_generate_option(struct ov_generate *g, const char *name, const char *value,
     if (g->ops->option == NULL)
         return ov_err_set(err, OV_EUSAGE, "this model has no option %s", name);
     return g->ops->option(g->self, name, value, err);
+}
+
+void
+ov_generate_beside(struct ov_generate *g, bool beside)
+{
+    if (beside != g->beside && g->threads == 0)
+        ov_processor_threads(beside ? OV_THREADS_BESIDE : 0, g->type);
+    g->beside = beside;
 }
 
 int

@@ -68,6 +68,9 @@ void ov_generate_forget(struct ov_generate *g);
 /* Work on what nobody said, so that the first turn finds memory and weights
  * ready, as all others do; between turns. */
 void ov_generate_warm(struct ov_generate *g);
+/* From now on, until it is told otherwise, steps leave half of the processors
+ * (beside) to another stage, or none.  What they say is the same. */
+void ov_generate_beside(struct ov_generate *g, bool beside);
 /* Start a turn.  One that was not answered to its end, and not cut, did not
  * happen. */
 void ov_generate_begin(struct ov_generate *g);
