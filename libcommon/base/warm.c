@@ -25,7 +25,8 @@ enum {
 struct region {
     const volatile char *p;
     size_t n;
-    size_t moved; /* bytes from p on that no large page is made for any more */
+    bool asked;   /* whether there is room for large pages; then */
+    size_t moved; /* bytes from p on that none is made for any more */
 };
 
 /* Who begins and ends never waits for the thread, which may wait for a
@@ -88,12 +89,13 @@ stays(const struct region *r)
 static void
 move(struct region *r)
 {
-    uintptr_t p = (uintptr_t)r->p;
-
-    if (r->moved == 0 && ov_large_room() < r->n)
-        r->moved = r->n;
-    if (r->moved == 0)
-        r->moved = (OV_LARGE_PAGE - p % OV_LARGE_PAGE) % OV_LARGE_PAGE;
+    if (r->p != NULL && !r->asked) {
+        r->asked = true;
+        r->moved = ov_large_room() < r->n
+                       ? r->n
+                       : (OV_LARGE_PAGE - (uintptr_t)r->p % OV_LARGE_PAGE) %
+                             OV_LARGE_PAGE;
+    }
     while (stays(r) && r->moved < r->n && r->n - r->moved >= OV_LARGE_PAGE) {
         if (ov_large_move((const char *)(uintptr_t)r->p + r->moved))
             r->moved += OV_LARGE_PAGE;

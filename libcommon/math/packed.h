@@ -131,7 +131,9 @@ struct ov_packed_map {
     float *y;
 };
 
-/* n maps of the same rows, which are rounded once, as ov_packed_integers does:
+enum { OV_PACKED_MAPS = 3 };
+
+/* n maps of the same rows, at most OV_PACKED_MAPS, which are rounded once, as ov_packed_integers does:
  * for sixteen rows and more of a fast graph, where two panels are multiplied at
  * once.  false, and nothing is done: not here. */
 bool ov_packed_pairs(struct ov_graph *g, const struct ov_packed_rows *rows,

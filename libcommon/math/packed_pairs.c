@@ -21,13 +21,19 @@ enum {
     PAIR = 2 * OV_PANEL
 };
 
-/* Rows and weights, part by part. */
+/* One map of some rows. */
 struct pairs {
     const struct ov_rounded *x;
     const struct ov_packed_map *map;
-    const char *panels[2];  /* of map->w; */
-    int maps;               /* one or two */
-    bool plain;             /* nothing follows the product */
+    const char *panels[2]; /* of map->w; */
+    int maps;              /* one or two */
+    bool plain;            /* nothing follows the product */
+};
+
+/* All of them, part by part. */
+struct job {
+    struct pairs pairs[OV_PACKED_MAPS];
+    int n, all; /* maps; pairs of panels */
     int threads, parts;
     char *room;             /* what a pair needs beside it, and results: */
     size_t each;            /* of as many as parts, so many bytes */
@@ -52,6 +58,12 @@ panel_bytes(const struct pairs *q)
 {
     return (size_t)q->x->groups *
            (size_t)(fours(q) ? OV_GROUP_I4 : OV_GROUP_I8);
+}
+
+static int
+pairs_of(const struct pairs *q)
+{
+    return (panels_of(q) + 1) / 2;
 }
 
 /* What an opened pair of panels needs. */
@@ -240,7 +252,7 @@ run_pair(const struct pairs *q, int t, int end, int j, char *room)
 
 /* A room that nobody is in: the first, so that few are ever touched. */
 static int
-enter(struct pairs *q)
+enter(struct job *q)
 {
     uint64_t t = atomic_load(&q->taken), one;
 
@@ -250,67 +262,83 @@ enter(struct pairs *q)
     return __builtin_ctzll(one);
 }
 
+/* Pairs from..to-1 of one map, the rows block by block. */
 static void
-work(void *arg, int part)
+run_pairs(const struct pairs *q, int from, int to, char *room)
 {
-    struct pairs *q = arg;
-    int all = (panels_of(q) + 1) / 2, j;
-    int from = ov_pool_first(q->threads, part, q->parts, all);
-    int to = ov_pool_first(q->threads, part + 1, q->parts, all);
-    int number = enter(q), near = (int)(NEAR / q->x->ldx) / OV_PAIR_ROWS;
-    int tiles = q->x->tiles, blocks, i;
+    int near = (int)(NEAR / q->x->ldx) / OV_PAIR_ROWS, j;
+    int64_t tiles = q->x->tiles, blocks, i;
 
     near = near > 0 ? near : 1;
     blocks = (tiles + near / 2) / near; /* even, and none is small */
     blocks = blocks > 0 ? blocks : 1;
     for (i = 0; i < blocks; i++)
         for (j = from; j < to; j++)
-            run_pair(q, (int)((int64_t)tiles * i / blocks),
-                     (int)((int64_t)tiles * (i + 1) / blocks), 2 * j,
-                     q->room + (size_t)number * q->each);
-    atomic_fetch_and(&q->taken, ~((uint64_t)1 << number));
+            run_pair(q, (int)(tiles * i / blocks),
+                     (int)(tiles * (i + 1) / blocks), 2 * j, room);
 }
 
 static void
-run_map(struct ov_graph *g, const struct ov_rounded *x,
-        const struct ov_packed_map *map)
+work(void *arg, int part)
 {
-    struct pairs q = {.x = x, .map = map};
-    const struct ov_tensor *w = map->w[0];
-    int rows;
+    struct job *a = arg;
+    int from = ov_pool_first(a->threads, part, a->parts, a->all);
+    int to = ov_pool_first(a->threads, part + 1, a->parts, a->all);
+    int number = enter(a), i, n;
 
-    q.maps = map->w[1] != NULL ? 2 : 1;
-    for (rows = 0; rows < q.maps; rows++)
-        q.panels[rows] = ov_packed_bytes(map->w[rows]);
+    for (i = 0; i < a->n; i++, from -= n, to -= n) {
+        n = pairs_of(&a->pairs[i]);
+        run_pairs(&a->pairs[i], from > 0 ? from : 0, to < n ? to : n,
+                  a->room + (size_t)number * a->each);
+    }
+    atomic_fetch_and(&a->taken, ~((uint64_t)1 << number));
+}
+
+static struct pairs
+pairs_for(const struct ov_rounded *x, const struct ov_packed_map *map)
+{
+    struct pairs q = {.x = x, .map = map, .maps = map->w[1] != NULL ? 2 : 1};
+    int i;
+
     q.plain = q.maps == 1 && map->act == OV_ACT_NONE && map->add == NULL;
-    rows = q.maps * w->rows;
-    q.threads = ov_packed_threads(x->m, w->cols, rows);
-    q.parts = ov_packed_parts(q.threads, (panels_of(&q) + 1) / 2,
-                              (double)x->m * w->cols * rows);
-    q.each = (size_t)q.maps * (pair_room(&q) + chunk_room());
-    q.room = ov_graph_alloc(g, (size_t)q.parts * q.each);
-    ov_pool_deal(q.threads, q.parts, work, &q);
+    for (i = 0; i < q.maps; i++)
+        q.panels[i] = ov_packed_bytes(map->w[i]);
+    return q;
 }
 
 void
 ov_packed_pairs_(struct ov_graph *g, const struct ov_packed_rows *rows,
                  int span, const struct ov_packed_map *map, int n)
 {
-    const struct ov_tensor *w = map[0].w[0];
     struct ov_rounded x = {.by = ov_packed_kernels(),
                            .m = rows->m,
-                           .cols = w->cols,
+                           .cols = map[0].w[0]->cols,
                            .span = span,
                            .as = OV_INPUTS_U8};
-    int threads = ov_packed_threads(rows->m, w->cols, w->rows), i;
+    struct job a = {.n = n};
+    int out = 0, i;
 
-    x.tiles = (rows->m + OV_PAIR_ROWS - 1) / OV_PAIR_ROWS;
-    ov_packed_round_(g, rows, false, threads,
-                     ov_packed_parts(threads, x.tiles,
-                                     (double)rows->m * w->cols * w->rows),
-                     &x);
     for (i = 0; i < n; i++)
-        run_map(g, &x, &map[i]);
+        out += map[i].w[0]->rows * (map[i].w[1] != NULL ? 2 : 1);
+    a.threads = ov_packed_threads(rows->m, x.cols, out);
+    x.tiles = (rows->m + OV_PAIR_ROWS - 1) / OV_PAIR_ROWS;
+    ov_packed_round_(g, rows, false, a.threads,
+                     ov_packed_parts(a.threads, x.tiles,
+                                     (double)rows->m * x.cols * out),
+                     &x);
+    for (i = 0; i < n; i++) {
+        size_t need;
+
+        a.pairs[i] = pairs_for(&x, &map[i]);
+        a.all += pairs_of(&a.pairs[i]);
+        need = (size_t)a.pairs[i].maps *
+               (pair_room(&a.pairs[i]) + chunk_room());
+        a.each = need > a.each ? need : a.each;
+    }
+    a.parts =
+        ov_packed_parts(a.threads, a.all, (double)rows->m * x.cols * out);
+    a.room = ov_graph_alloc(g, (size_t)a.parts * a.each);
+    ov_pool_deal(a.threads, a.parts, work, &a);
 }
 
 bool
@@ -322,6 +350,7 @@ ov_packed_pairs(struct ov_graph *g, const struct ov_packed_rows *rows,
     int i;
 
     if (!ov_graph_fast(g) || rows->m < MANY || by->pairs8[1] == NULL ||
+        n > OV_PACKED_MAPS ||
         (form != OV_FORM_I8_PANELS && form != OV_FORM_I4_PANELS))
         return false;
     for (i = 0; i < n; i++)
