@@ -60,7 +60,7 @@ struct product {
     size_t each; /* bytes of room for a part */
     int near, parts;
     bool by_rows;     /* are parted, or units */
-    int step;         /* of these that a part takes at once */
+    int turns;        /* parts of these, which threads take in turn */
     _Atomic int next; /* that nobody has taken */
 };
 
@@ -349,13 +349,14 @@ work(void *arg, int part)
 {
     struct product *q = arg;
     char *room = q->room + (size_t)part * q->each;
-    int all = q->by_rows ? q->pairs : q->units, at, end;
+    int all = q->by_rows ? q->pairs : q->units, at, end, n;
     bool unit = ov_bf16_unit() == OV_UNIT_TILES;
 
     if (unit)
         ov_amx_begin(64);
-    while ((at = atomic_fetch_add(&q->next, q->step)) < all) {
-        end = all - at < q->step ? all : at + q->step;
+    while ((n = atomic_fetch_add(&q->next, 1)) < q->turns) {
+        at = ov_pool_first(q->parts, n, q->turns, all);
+        end = ov_pool_first(q->parts, n + 1, q->turns, all);
         if (q->by_rows)
             work_some(q, 0, q->units, at, end, room);
         else
@@ -501,8 +502,7 @@ ov_tiles_run(const struct ov_tiles_rows *x, const struct ov_tiles_map *map,
     for (most = q.pairs * UNIT; q.row < q.m; q.row += q.rows) {
         q.rows = q.m - q.row < most ? q.m - q.row : most;
         q.pairs = (q.rows + UNIT - 1) / UNIT;
-        q.step = (q.by_rows ? q.pairs : q.units) / (q.parts * TURNS);
-        q.step = q.parts == 1 ? q.units + q.pairs : q.step > 0 ? q.step : 1;
+        q.turns = q.parts == 1 ? 1 : q.parts * TURNS;
         atomic_store(&q.next, 0);
         ov_pool_run(q.parts, cut_part, &q);
         ov_pool_run(q.parts, work, &q);
