@@ -49,6 +49,15 @@ void ov_packed_put(struct ov_packed *p, float *room, int out, int in,
  * bytes as w has; NULL: w has no place, there is no memory, or this processor
  * has something quicker for many rows. */
 const struct ov_packed *ov_packed_kept(const struct ov_tensor *w, bool turned);
+/* Sums of weights of 8 bits, of each span of inputs, which stand for the 128
+ * that inputs without a sign are too large: made by the first product of many
+ * rows. */
+struct ov_packed_beside {
+    _Atomic(int32_t *) start; /* [pairs of panels, spans, 32]; NULL: not yet */
+};
+/* What is in b is freed; no product is under way. */
+void ov_packed_beside_free(struct ov_packed_beside *b);
+
 /* y [m, out] = x [m, in] w^T + b [out], or without b where it is NULL, of
  * weights REAL, BF16, F16 or I8 as they are stored, [out, in] or turned [in,
  * out]: a block of them after the other is widened to float32.  false, and y is

@@ -8,6 +8,7 @@
  * when there are some: further than that, another thread's cache may be. */
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "math/packed_kernel.h"
@@ -27,6 +28,8 @@ struct pairs {
     const struct ov_packed_map *map;
     const char *panels[2]; /* of map->w; */
     int maps;              /* one or two */
+    int32_t *start[2];     /* [pairs, factors, 32], or NULL: made each time */
+    bool made[2];          /* it is all there */
     bool plain;            /* nothing follows the product */
 };
 
@@ -98,7 +101,10 @@ open_pair(const struct pairs *q, int k, int j, int np, char *room,
     size_t groups = (size_t)x->groups, far = groups * OV_GROUP_I8;
     const char *at = q->panels[k] + (size_t)j * panel_bytes(q);
     bool four = fours(q);
-    int32_t *start = (int32_t *)(void *)(room + (four ? 2 * far : 0));
+    size_t sums = (size_t)x->factors * PAIR;
+    int32_t *start = q->start[k] != NULL
+                         ? q->start[k] + (size_t)(j / 2) * sums
+                         : (int32_t *)(void *)(room + (four ? 2 * far : 0));
     float *factors = (float *)(void *)(start + groups * PAIR);
     int left = w->rows - j * OV_PANEL, i;
 
@@ -117,7 +123,7 @@ open_pair(const struct pairs *q, int k, int j, int np, char *room,
             x->by->open(x->groups, at + (size_t)i * groups * OV_GROUP_I4,
                         room + (size_t)i * far, start + i * OV_PANEL,
                         factors + i * OV_PANEL);
-        else
+        else if (!q->made[k])
             x->by->sum(x->groups, x->span, at + (size_t)i * far,
                        start + i * OV_PANEL);
     for (i = 0; i < PAIR; i++) {
@@ -294,6 +300,40 @@ work(void *arg, int part)
     atomic_fetch_and(&a->taken, ~((uint64_t)1 << number));
 }
 
+/* What is kept beside the weights, or room for it. */
+static void
+find_start(struct pairs *q, int k)
+{
+    const struct ov_tensor *w = q->map->w[k];
+    size_t n = (size_t)pairs_of(q) * (size_t)q->x->factors * PAIR;
+
+    if (w->beside == NULL || fours(q) || q->x->span != q->x->by->span8)
+        return;
+    q->start[k] = atomic_load(&w->beside->start);
+    q->made[k] = q->start[k] != NULL;
+    if (!q->made[k])
+        q->start[k] = calloc(n, sizeof *q->start[k]);
+}
+
+/* The product is done, and all of it is there; who comes second throws his
+ * own away. */
+static void
+keep_start(struct pairs *q, int k)
+{
+    int32_t *none = NULL;
+
+    if (q->start[k] != NULL && !q->made[k] &&
+        !atomic_compare_exchange_strong(&q->map->w[k]->beside->start, &none,
+                                        q->start[k]))
+        free(q->start[k]);
+}
+
+void
+ov_packed_beside_free(struct ov_packed_beside *b)
+{
+    free(atomic_exchange(&b->start, NULL));
+}
+
 static struct pairs
 pairs_for(const struct ov_rounded *x, const struct ov_packed_map *map)
 {
@@ -301,8 +341,10 @@ pairs_for(const struct ov_rounded *x, const struct ov_packed_map *map)
     int i;
 
     q.plain = q.maps == 1 && map->act == OV_ACT_NONE && map->add == NULL;
-    for (i = 0; i < q.maps; i++)
+    for (i = 0; i < q.maps; i++) {
         q.panels[i] = ov_packed_bytes(map->w[i]);
+        find_start(&q, i);
+    }
     return q;
 }
 
@@ -339,6 +381,10 @@ ov_packed_pairs_(struct ov_graph *g, const struct ov_packed_rows *rows,
         ov_packed_parts(a.threads, a.all, (double)rows->m * x.cols * out);
     a.room = ov_graph_alloc(g, (size_t)a.parts * a.each);
     ov_pool_deal(a.threads, a.parts, work, &a);
+    for (i = 0; i < n; i++) {
+        keep_start(&a.pairs[i], 0);
+        keep_start(&a.pairs[i], 1);
+    }
 }
 
 bool

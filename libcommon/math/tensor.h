@@ -53,6 +53,7 @@ ov_form_size(enum ov_form form)
 }
 
 struct ov_tiles_place;
+struct ov_packed_beside;
 
 struct ov_tensor {
     ov_real *x; /* values [rows, cols] */
@@ -68,6 +69,9 @@ struct ov_tensor {
     /* A weight that is multiplied with many rows again and again: where a
      * copy in a quicker order is kept (math/tiles.h).  NULL: none is. */
     struct ov_tiles_place *place;
+    /* I8_PANELS: where that is kept which products of many rows need beside
+     * the weights (math/packed.h).  NULL: nowhere, it is made each time. */
+    struct ov_packed_beside *beside;
     bool rounds; /* BF16 that somebody made of more: inputs may be rounded to
                   * bfloat16 as well */
 };

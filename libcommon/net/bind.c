@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "math/narrow.h"
+#include "math/packed.h"
 #include "math/tiles.h"
 #include "model/quantise.h"
 
@@ -35,6 +36,9 @@ ov_bind_free(struct ov_bind *b)
         if (b->t[i]->place != NULL)
             ov_tiles_forget(b->t[i]->place);
         free(b->t[i]->place);
+        if (b->t[i]->beside != NULL)
+            ov_packed_beside_free(b->t[i]->beside);
+        free(b->t[i]->beside);
         free(b->t[i]);
     }
     free(b->t);
@@ -85,6 +89,19 @@ give_place(struct ov_bind *b, struct ov_tensor *t)
     if (t->place == NULL)
         ov_err_set(&b->err, OV_ERUN, "no memory");
     return t->place != NULL;
+}
+
+/* Room for what is kept beside t, if it is in panels of bytes; false: no
+ * memory. */
+static bool
+give_beside(struct ov_bind *b, struct ov_tensor *t)
+{
+    if (t->form != OV_FORM_I8_PANELS)
+        return true;
+    t->beside = calloc(1, sizeof *t->beside);
+    if (t->beside == NULL)
+        ov_err_set(&b->err, OV_ERUN, "no memory");
+    return t->beside != NULL;
 }
 
 /* Memory for the values of the tensor added last. */
@@ -237,7 +254,7 @@ take(struct ov_bind *b, const struct ov_array *a, int rows, int cols,
     if (group > 0) {
         t = add(b, rows, cols);
         return t != NULL && stay_in_panels(b, t, a, group) &&
-                       (narrow || widen(b, t))
+                       (narrow ? give_beside(b, t) : widen(b, t))
                    ? t
                    : NULL;
     }
@@ -385,7 +402,7 @@ ov_bind_rows(struct ov_bind *b, const struct ov_tensor *t, int from, int rows)
     y->narrow = (const char *)t->narrow + row_bytes(t) * (size_t)from;
     y->scale = t->scale != NULL ? t->scale + from : NULL;
     y->rounds = t->rounds;
-    return y;
+    return give_beside(b, y) ? y : NULL;
 }
 
 bool
