@@ -36,10 +36,9 @@ static struct {
     const char *text;
     struct tool_list image;
     const char *image_list;
-    int audio_context;
-} o = {.audio_context = -1};
+    const char *audio_context;
+} o;
 
-static const char *const contexts[] = {"auto", "full", NULL};
 
 static const struct tool_option options[] = {
     {"codec", 0, TOOL_FLAG, &o.codec, 0, 0, NULL, NULL,
@@ -52,8 +51,9 @@ static const struct tool_option options[] = {
      "TEXT becomes tokens, one turn; '-': each line of standard input"},
     {"image", 'i', TOOL_LIST, &o.image, 0, 0, NULL, "FILE",
      "a picture (JPEG, PNG, PPM, PGM) that each turn speaks of; or several"},
-    {"audio-context", 0, TOOL_CHOICE, &o.audio_context, 0, 0, contexts, "WHICH",
-     "of Whisper's 30 s: as much as was said (auto), or all (full)"},
+    {"audio-context", 0, TOOL_STRING, &o.audio_context, 0, 0, NULL, "WHICH",
+     "of Whisper's 30 s: what was said and a second (auto) or so many ms of "
+     "silence, or all (full)"},
     {"image-list", 0, TOOL_STRING, &o.image_list, 0, 0, NULL, "FILE",
      "a turn for each picture that a line of FILE names"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
@@ -544,9 +544,8 @@ main(int argc, char **argv)
     look(&s);
     if ((o.bandwidth != NULL &&
          ov_encode_option(s.e, "bandwidth", o.bandwidth, &err) != 0) ||
-        (o.audio_context >= 0 &&
-         ov_encode_option(s.e, "audio-context", contexts[o.audio_context],
-                          &err) != 0))
+        (o.audio_context != NULL &&
+         ov_encode_option(s.e, "audio-context", o.audio_context, &err) != 0))
         tool_die_err(&err);
     s.rate = ov_encode_rate_hz(s.e);
     s.width = ov_encode_width(s.e);

@@ -35,8 +35,8 @@ static const struct tool door = {
     "ov-fuse", "[FILE]",
     "Lay out the prompt: adapt embeddings, add the marks of the task.\n"
     "embed or text tokens -> sequence",
-    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_PROGRESS | TOOL_HAS_SALVAGE |
-        TOOL_HAS_STREAM,
+    TOOL_HAS_OUTPUT | TOOL_HAS_MODEL | TOOL_HAS_THREADS | TOOL_HAS_PROGRESS |
+        TOOL_HAS_SALVAGE | TOOL_HAS_STREAM,
     options};
 
 static bool
@@ -161,7 +161,7 @@ main(int argc, char **argv)
     if (argc - first > 1)
         tool_die(OV_EUSAGE, "one stream only: join several with cat");
     tool_expect_stream();
-    if (ov_fuse_open(&s.f, tool_model_dir(), task, &err) != 0)
+    if (ov_fuse_open(&s.f, tool_model_dir(), task, tool.threads, &err) != 0)
         tool_die_err(&err);
     set_option(&s, "language", language);
     set_option(&s, "prompt", prompt);

@@ -61,8 +61,8 @@ struct generate {
 /* Options that only some kinds of models have, as they were given. */
 static const char *beams, *best_of, *patience, *length_penalty;
 static bool fallback, words, no_previous;
-static int format = -1, audio_context = -1;
-static const char *const contexts[] = {"auto", "full", NULL};
+static const char *audio_context;
+static int format = -1;
 
 static struct ov_generate_options go = {.top_p = 1, .memory = 4, .sure = 0.8};
 static bool text_only;
@@ -108,8 +108,9 @@ static const struct tool_option options[] = {
      "where an answer repeats itself or is unlikely, try higher temperatures"},
     {"no-previous", 0, TOOL_FLAG, &no_previous, 0, 0, NULL, NULL,
      "do not begin a window with the text of the last one"},
-    {"audio-context", 0, TOOL_CHOICE, &audio_context, 0, 0, contexts, "WHICH",
-     "of Whisper's 30 s: as much as was said (auto), or all (full)"},
+    {"audio-context", 0, TOOL_STRING, &audio_context, 0, 0, NULL, "WHICH",
+     "of Whisper's 30 s: what was said and a second (auto) or so many ms of "
+     "silence, or all (full)"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
 
 static const struct tool door = {
@@ -712,7 +713,7 @@ set_options(struct generate *s)
         {"length-penalty", length_penalty},
         {"fallback", fallback ? "yes" : NULL},
         {"previous", no_previous ? "no" : NULL},
-        {"audio-context", audio_context < 0 ? NULL : contexts[audio_context]},
+        {"audio-context", audio_context},
         {"words",
          words || (format >= SUBTITLES_JSON && ov_generate_has_times(s->g))
              ? "yes"

@@ -5,6 +5,7 @@
 #include "media/whisper_mel.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,8 +196,16 @@ void
 ov_whisper_mel_frame(const struct ov_whisper_mel *m, const float *x, float *y)
 {
     float p[BINS];
+    bool silent = true;
     int b, k;
 
+    for (k = 0; silent && k < WIN; k++)
+        silent = x[k] == 0;
+    if (silent) { /* as of a clip that was filled up */
+        for (b = 0; b < m->bands; b++)
+            y[b] = -10;
+        return;
+    }
     power(m, x, p);
     for (b = 0; b < m->bands; b++) {
         const float *w = m->filter + b * BINS;
@@ -240,20 +249,29 @@ mirrored(const float *x, size_t n, long i)
 }
 
 void
-ov_whisper_mel_signal(const struct ov_whisper_mel *m, const float *x, size_t n,
-                      float *y)
+ov_whisper_mel_frames(const struct ov_whisper_mel *m, const float *x, size_t n,
+                      size_t first, size_t end, float *y)
 {
-    size_t frames = n / HOP, j;
     float in[WIN];
+    size_t j;
     int i;
 
-    for (j = 0; j < frames; j++) {
+    for (j = first; j < end; j++, y += m->bands) {
         if (j * HOP >= WIN / 2 && j * HOP + WIN / 2 <= n)
             memcpy(in, x + j * HOP - WIN / 2, sizeof in);
         else
             for (i = 0; i < WIN; i++)
                 in[i] = mirrored(x, n, (long)(j * HOP) + i - WIN / 2);
-        ov_whisper_mel_frame(m, in, y + j * (size_t)m->bands);
+        ov_whisper_mel_frame(m, in, y);
     }
+}
+
+void
+ov_whisper_mel_signal(const struct ov_whisper_mel *m, const float *x, size_t n,
+                      float *y)
+{
+    size_t frames = n / HOP;
+
+    ov_whisper_mel_frames(m, x, n, 0, frames, y);
     ov_whisper_mel_level(y, frames * (size_t)m->bands);
 }

@@ -33,6 +33,13 @@ void ov_whisper_mel_level(float *y, size_t n);
 /* The same with a maximum that the caller knows. */
 void ov_whisper_mel_level_to(float *y, size_t n, float max);
 
+/* Frames first..end-1 of a clip x [n] -> y [end - first, bands], as
+ * ov_whisper_mel_frame; end is at most n / 160.  The clip's ends are mirrored.
+ * A frame whose 200 samples behind the middle are there is the same whatever
+ * follows them. */
+void ov_whisper_mel_frames(const struct ov_whisper_mel *m, const float *x,
+                           size_t n, size_t first, size_t end, float *y);
+
 /* A whole clip: x [n] -> y [n / 160, bands], levelled.  The ends are
  * mirrored, frame j is around sample 160 j.  n = 0 gives nothing; less than
  * 201 samples are mirrored as if zeros followed. */

@@ -473,13 +473,31 @@ ov_whisper_window(const struct ov_whisper *w)
     return 2 * w->d.audio_ctx;
 }
 
-int
-ov_whisper_short_window(const struct ov_whisper *w, size_t sound)
+bool
+ov_whisper_silence(const char *s, int *silence)
 {
-    enum { SECOND = 100 };
-    int all = ov_whisper_window(w);
+    enum { SECOND = 100, MS = 10, MOST_MS = 30000 };
+    char *end;
+    long ms;
 
-    return sound + SECOND >= (size_t)all ? all : ((int)sound + SECOND + 1) & ~1;
+    if (strcmp(s, "auto") == 0)
+        return *silence = SECOND, true;
+    if (strcmp(s, "full") == 0)
+        return *silence = -1, true;
+    ms = strtol(s, &end, 10);
+    *silence = (int)((ms + MS - 1) / MS);
+    return *s >= '0' && *s <= '9' && *end == '\0' && ms >= 0 && ms <= MOST_MS;
+}
+
+int
+ov_whisper_short_window(const struct ov_whisper *w, size_t sound, int silence)
+{
+    int all = ov_whisper_window(w);
+    size_t n = sound + (size_t)(silence > 0 ? silence : 0);
+
+    if (silence < 0 || n >= (size_t)all)
+        return all;
+    return n > 0 ? ((int)n + 1) & ~1 : 2;
 }
 
 /* the encoder ------------------------------------------------------------ */

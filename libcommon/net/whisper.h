@@ -79,10 +79,15 @@ void ov_whisper_heads(struct ov_whisper *w, const char *file);
 
 /* Mel frames of one window: 2 * audio_ctx. */
 int ov_whisper_window(const struct ov_whisper *w);
-/* Frames of a window that is cut off a second after so many frames of sound:
- * even, and at most the whole window.  It was not trained on such, but what
- * it leaves out is silence. */
-int ov_whisper_short_window(const struct ov_whisper *w, size_t sound);
+/* What --audio-context says: how many frames of silence are heard behind the
+ * sound, of "auto" a second's, or of so many milliseconds, 0 to 30000; of
+ * "full" as many as there are, which is -1.  false: it is none of these. */
+bool ov_whisper_silence(const char *s, int *silence);
+/* Frames of a window that is cut off so many frames behind so many of sound:
+ * even, and at most the whole window, which it is if silence is negative.  It
+ * was not trained on such, but what it leaves out is silence. */
+int ov_whisper_short_window(const struct ov_whisper *w, size_t sound,
+                            int silence);
 
 /* Encode mel [frames, mels], frames even and at most the window, into out
  * [frames / 2, audio_state].  g is fast, or rows are computed alone; it is

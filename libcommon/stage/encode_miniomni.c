@@ -17,7 +17,12 @@
 #include "stage/miniomni_parts.h"
 #include "text/bpe.h"
 
-enum { ROW_SAMPLES = 320, FRAME_SAMPLES = 160, WARM_FRAMES = 400 };
+enum {
+    ROW_SAMPLES = 320,
+    FRAME_SAMPLES = OV_WHISPER_MEL_HOP,
+    AROUND = OV_WHISPER_MEL_WIN / 2, /* samples, of a frame's middle */
+    WARM_FRAMES = 400
+};
 
 struct encode {
     enum ov_encode_mode mode;
@@ -31,7 +36,9 @@ struct encode {
     int image_rows;
     float *x; /* [window]: samples of the turn, what is beyond is dropped */
     size_t n, window;
-    bool brief; /* no more than a second of what follows is heard */
+    float *frames; /* [window's, mels]: of the samples, not levelled, */
+    size_t made;   /* so many, while the turn goes on */
+    int silence;   /* frames of it that are heard behind the sound; -1: all */
     float *out; /* [rows, width] */
     size_t rows, at;
 };
@@ -55,6 +62,7 @@ close_(void *self)
     ov_graph_free(e->g);
     free(e->image);
     free(e->x);
+    free(e->frames);
     free(e->out);
     free(e);
 }
@@ -87,7 +95,9 @@ open_sound(struct encode *e, struct ov_err *err)
     e->mel = ov_whisper_mel_new(e->whisper->d.mels);
     e->g = ov_graph_new_fast();
     e->x = malloc(e->window * sizeof *e->x);
-    if (e->mel == NULL || e->g == NULL || e->x == NULL)
+    e->frames = malloc((size_t)ov_whisper_window(e->whisper) *
+                       (size_t)e->whisper->d.mels * sizeof *e->frames);
+    if (e->mel == NULL || e->g == NULL || e->x == NULL || e->frames == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
     return OV_OK;
 }
@@ -103,6 +113,7 @@ open_(void **self, const char *dir, const struct ov_model_kind *k,
     if (e == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
     e->mode = mode;
+    e->silence = -1;
     strncpy(e->dir, dir, sizeof e->dir - 1);
     r = ov_miniomni_config_open(&e->c, dir, err);
     if (r == OV_OK)
@@ -169,8 +180,12 @@ option(void *self, const char *name, const char *value, struct ov_err *err)
     int r;
 
     if (strcmp(name, "audio-context") == 0 && e->mode == OV_ENCODE_EMBED) {
-        e->brief = strcmp(value, "auto") == 0;
-        return OV_OK;
+        return ov_whisper_silence(value, &e->silence)
+                   ? OV_OK
+                   : ov_err_set(err, OV_EUSAGE,
+                                "no audio context %.40s, but auto, full or 0 "
+                                "to 30000 ms behind the sound",
+                                value);
     }
     if (strcmp(name, "image") != 0 || e->mode != OV_ENCODE_EMBED)
         return ov_err_set(err, OV_EUSAGE, "Mini-Omni2 has no option %s here",
@@ -215,8 +230,7 @@ warm(void *self)
 
     if (e->whisper == NULL)
         return;
-    frames = e->brief ? ov_whisper_short_window(e->whisper, WARM_FRAMES)
-                      : ov_whisper_window(e->whisper);
+    frames = ov_whisper_short_window(e->whisper, WARM_FRAMES, e->silence);
     mel = calloc((size_t)frames * (size_t)e->whisper->d.mels, sizeof *mel);
     y = malloc((size_t)e->whisper->d.audio_ctx * (size_t)e->c.whisper_dim *
                sizeof *y);
@@ -231,10 +245,22 @@ begin(void *self)
 {
     struct encode *e = self;
 
-    e->n = 0;
+    e->n = e->made = 0;
     e->rows = e->at = 0;
 }
 
+/* Frames up to number end of n samples. */
+static void
+make_frames(struct encode *e, size_t end, size_t n)
+{
+    if (end > e->made)
+        ov_whisper_mel_frames(e->mel, e->x, n, e->made, end,
+                              e->frames +
+                                  e->made * (size_t)e->whisper->d.mels);
+    e->made = end > e->made ? end : e->made;
+}
+
+/* Frames are made as their samples come: nobody waits for that. */
 static int
 push(void *self, const float *x, size_t n, struct ov_err *err)
 {
@@ -245,6 +271,8 @@ push(void *self, const float *x, size_t n, struct ov_err *err)
     if (n > 0)
         memcpy(e->x + e->n, x, n * sizeof *x);
     e->n += n;
+    make_frames(e, e->n < AROUND ? 0 : (e->n - AROUND) / FRAME_SAMPLES + 1,
+                e->n);
     return OV_OK;
 }
 
@@ -271,31 +299,28 @@ static int
 flush(void *self, struct ov_err *err)
 {
     struct encode *e = self;
-    int ctx = e->whisper->d.audio_ctx, dim = e->c.whisper_dim, rows;
-    int frames = e->brief
-                     ? ov_whisper_short_window(e->whisper, e->n / FRAME_SAMPLES)
-                     : ov_whisper_window(e->whisper);
+    int ctx = e->whisper->d.audio_ctx, dim = e->c.whisper_dim;
+    int all = (int)(e->n / ROW_SAMPLES) + 1, rows = all < ctx ? all : ctx;
+    int frames =
+        ov_whisper_short_window(e->whisper, 2 * (size_t)rows, e->silence);
     size_t heard = (size_t)frames * FRAME_SAMPLES;
-    float *mel =
-        malloc((size_t)frames * (size_t)e->whisper->d.mels * sizeof *mel);
+    size_t values = (size_t)frames * (size_t)e->whisper->d.mels;
     float *y = malloc((size_t)ctx * (size_t)dim * sizeof *y);
 
-    rows = (int)(e->n / ROW_SAMPLES) + 1;
-    rows = rows < ctx ? rows : ctx;
     free(e->out);
     e->out = malloc((size_t)(rows + e->image_rows) * (size_t)width(e) *
                     sizeof *e->out);
-    if (mel == NULL || y == NULL || e->out == NULL) {
-        free(mel);
+    if (y == NULL || e->out == NULL) {
         free(y);
         return ov_err_set(err, OV_ERUN, "out of memory");
     }
     memset(e->x + e->n, 0, (heard - e->n) * sizeof *e->x);
-    ov_whisper_mel_signal(e->mel, e->x, heard, mel);
-    ov_whisper_encode(e->whisper, e->g, mel, frames, y);
+    make_frames(e, (size_t)frames, heard);
+    ov_whisper_mel_level(e->frames, values);
+    ov_whisper_encode(e->whisper, e->g, e->frames, frames, y);
+    e->made = 0; /* what was levelled serves once */
     put_rows(e, OV_OMNI_ROW_IMAGE, e->image, e->image_rows, e->c.vision_dim);
     put_rows(e, OV_OMNI_ROW_SOUND, y, rows, dim);
-    free(mel);
     free(y);
     return OV_OK;
 }

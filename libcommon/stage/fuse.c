@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "stage/fuse_ops.h"
+#include "stage/processor.h"
 
 /* The first that takes a model has it. */
 static const struct ov_fuse_ops *const ALL[] = {
@@ -22,7 +23,7 @@ struct ov_fuse {
 
 int
 ov_fuse_open(struct ov_fuse **out, const char *dir, const char *task,
-             struct ov_err *err)
+             int threads, struct ov_err *err)
 {
     struct ov_fuse *f = calloc(1, sizeof *f);
     struct ov_model_kind k;
@@ -38,6 +39,8 @@ ov_fuse_open(struct ov_fuse **out, const char *dir, const char *task,
             f->ops = ALL[i];
     if (r == OV_OK && f->ops == NULL)
         r = ov_model_refuse(&k, dir, "a model that lays out prompts", err);
+    if (r == OV_OK)
+        ov_processor_threads(threads, k.type);
     if (r == OV_OK)
         r = f->ops->open(&f->self, dir, &k, task, err);
     if (r != OV_OK) {

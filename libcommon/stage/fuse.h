@@ -21,9 +21,10 @@
 struct ov_fuse;
 
 /* Open the adapters of the model in dir.  task is one of the names that
- * ov_fuse_tasks lists, NULL for the first ("chat"). OV_EUSAGE: no such task. */
+ * ov_fuse_tasks lists, NULL for the first ("chat").  threads: as
+ * ov_processor_threads.  OV_EUSAGE: no such task. */
 int ov_fuse_open(struct ov_fuse **f, const char *dir, const char *task,
-                 struct ov_err *err);
+                 int threads, struct ov_err *err);
 void ov_fuse_close(struct ov_fuse *f);
 /* Set what only some kinds of models have ("language", "image", ...), after
  * opening.  OV_EUSAGE: this model has no such option, or not that value. */

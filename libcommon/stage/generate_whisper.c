@@ -104,6 +104,7 @@ set(struct ov_transcribe_options *o, const char *name, const char *value)
 {
     double v = 0;
     bool on = false;
+    int silence;
 
     if (strcmp(name, "beams") == 0 && number(value, 1, OV_WHISPER_BEAMS, &v))
         o->beams = (int)v;
@@ -129,8 +130,8 @@ set(struct ov_transcribe_options *o, const char *name, const char *value)
     else if (strcmp(name, "blank-tail") == 0 && yes(value, &on))
         o->blank = on;
     else if (strcmp(name, "audio-context") == 0 &&
-             (strcmp(value, "auto") == 0 || strcmp(value, "full") == 0))
-        o->brief = strcmp(value, "auto") == 0;
+             ov_whisper_silence(value, &silence))
+        o->silence = silence;
     else
         return false;
     return true;

@@ -82,6 +82,7 @@ ov_transcribe_defaults(struct ov_transcribe_options *o)
     o->compression_max = 2.4;
     o->logprob_min = -1;
     o->no_speech_max = 0.6;
+    o->silence = -1;
 }
 
 /* opening ---------------------------------------------------------------- */
@@ -312,8 +313,7 @@ fill(struct ov_transcribe *t, size_t from, size_t size, bool blank)
 static void
 listen(struct ov_transcribe *t, size_t sound)
 {
-    int frames = t->o.brief ? ov_whisper_short_window(t->w, sound)
-                            : ov_whisper_window(t->w);
+    int frames = ov_whisper_short_window(t->w, sound, t->o.silence);
 
     ov_whisper_encode(t->w, t->g, t->window, frames, t->enc);
     ov_whisper_listen(&t->s, t->enc, frames / 2);

@@ -35,8 +35,8 @@ struct ov_transcribe_options {
     double logprob_min;     /* NAN: any */
     double no_speech_max;   /* NAN: nothing is skipped */
     bool forget;            /* no text so far in the prompt */
-    bool brief;             /* the encoder hears no more than a second of
-                                * what follows the sound, not 30 s in all */
+    int silence;            /* frames of it that the encoder hears behind the
+                                * sound; -1: up to 30 s in all */
     bool words;             /* times of words are wanted */
     bool blank;             /* what follows the sound is 0, as in the
                                 * reference's transcribe(), not silence */

@@ -168,6 +168,14 @@ rows() { ov-inspect "$1" | grep -c '^DATA'; }
 ok 'all is the default' cmp usual.ovs full.ovs
 ok 'less of them makes other rows' sh -c '! cmp -s usual.ovs auto.ovs'
 ok 'but as many' test "$(rows auto.ovs)" = "$(rows usual.ovs)"
+ov-encode -m ./omni --audio-context 1000 second.ovs >1000.ovs
+ov-encode -m ./omni --audio-context 0 second.ovs >0.ovs
+ov-encode -m ./omni --audio-context 30000 second.ovs >30000.ovs
+ok 'a second is what auto says' cmp 1000.ovs auto.ovs
+ok 'and 30 are all' cmp 30000.ovs full.ovs
+ok 'no silence at all: as many rows, others' sh -c \
+    '! cmp -s 0.ovs auto.ovs && test "$(ov-inspect 0.ovs | grep -c ^DATA)" = \
+    "$(ov-inspect auto.ovs | grep -c ^DATA)"'
 
 # what does not fit
 refused() { # status, words, command
@@ -177,6 +185,8 @@ refused() { # status, words, command
     [ $? = "$status" ] && grep -q -- "$words" err
 }
 ok 'no such task' refused 2 'no task sing' ov-fuse -m ./omni --task sing one.ovs
+ok 'no such context' refused 2 'no audio context 1s' \
+    ov-encode -m ./omni --audio-context 1s second.ovs
 ok 'no image' refused 1 'No such file' \
     ov-encode -m ./omni --image nothing.png "$sound"
 ok 'an image that is none' refused 3 'neither JPEG' \
