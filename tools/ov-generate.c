@@ -410,8 +410,8 @@ next_step(struct generate *s, struct ov_generate_step *step, struct ov_err *err)
         return 1;
     }
     /* who makes the first sound of these frames shall not wait for steps */
-    ov_generate_beside(s->g, s->piped && s->frames > 0 &&
-                                 s->frames <= FIRST_FRAMES);
+    ov_generate_beside(s->g,
+                       s->piped && s->frames > 0 && s->frames <= FIRST_FRAMES);
     return s->complete ? 0 : ov_generate_pull(s->g, step, err);
 }
 
@@ -706,18 +706,17 @@ set_options(struct generate *s)
 {
     const struct {
         const char *name, *value;
-    } all[] = {
-        {"beams", beams},
-        {"best-of", best_of},
-        {"patience", patience},
-        {"length-penalty", length_penalty},
-        {"fallback", fallback ? "yes" : NULL},
-        {"previous", no_previous ? "no" : NULL},
-        {"audio-context", audio_context},
-        {"words",
-         words || (format >= SUBTITLES_JSON && ov_generate_has_times(s->g))
-             ? "yes"
-             : NULL}};
+    } all[] = {{"beams", beams},
+               {"best-of", best_of},
+               {"patience", patience},
+               {"length-penalty", length_penalty},
+               {"fallback", fallback ? "yes" : NULL},
+               {"previous", no_previous ? "no" : NULL},
+               {"audio-context", audio_context},
+               {"words", words || (format >= SUBTITLES_JSON &&
+                                   ov_generate_has_times(s->g))
+                             ? "yes"
+                             : NULL}};
     struct ov_err err;
     size_t i;
 

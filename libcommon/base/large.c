@@ -94,16 +94,16 @@ ov_large_move(const void *p)
 
     if (from == MAP_FAILED)
         return false;
-    at = from + (OV_LARGE_PAGE - (uintptr_t)from % OV_LARGE_PAGE) %
-                    OV_LARGE_PAGE;
+    at = from +
+         (OV_LARGE_PAGE - (uintptr_t)from % OV_LARGE_PAGE) % OV_LARGE_PAGE;
     give_back(from, at);
     give_back(at + OV_LARGE_PAGE, end);
     madvise(at, OV_LARGE_PAGE, MADV_HUGEPAGE);
     memcpy(at, p, OV_LARGE_PAGE);
-    moved = mprotect(at, OV_LARGE_PAGE, PROT_READ) == 0 &&
-            mremap(at, OV_LARGE_PAGE, OV_LARGE_PAGE,
-                   MREMAP_MAYMOVE | MREMAP_FIXED, (void *)(uintptr_t)p) !=
-                MAP_FAILED;
+    moved =
+        mprotect(at, OV_LARGE_PAGE, PROT_READ) == 0 &&
+        mremap(at, OV_LARGE_PAGE, OV_LARGE_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+               (void *)(uintptr_t)p) != MAP_FAILED;
     if (!moved) /* else others may have mapped something there */
         give_back(at, at + OV_LARGE_PAGE);
     return moved;

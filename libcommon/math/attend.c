@@ -563,20 +563,30 @@ slide(struct ov_cache *c)
 }
 
 int
-ov_cache_put(struct ov_cache *c, int n, const float *k, int ldk, const float *v,
-             int ldv)
+ov_cache_more(struct ov_cache *c, int n)
 {
-    size_t w = (size_t)c->width;
-    int t;
-
     slide(c);
     if (reserve(c, c->len + n) != 0)
         return -1;
-    for (t = 0; t < n; t++, c->len++) {
-        memcpy(c->k + (size_t)c->len * w, k + (size_t)t * ldk, w * sizeof *k);
-        memcpy(c->v + (size_t)c->len * w, v + (size_t)t * ldv, w * sizeof *v);
-    }
+    c->len += n;
     c->pos += n;
+    return 0;
+}
+
+int
+ov_cache_put(struct ov_cache *c, int n, const float *k, int ldk, const float *v,
+             int ldv)
+{
+    size_t w = (size_t)c->width, at;
+    int t;
+
+    if (ov_cache_more(c, n) != 0)
+        return -1;
+    at = (size_t)(c->len - n) * w;
+    for (t = 0; t < n; t++, at += w) {
+        memcpy(c->k + at, k + (size_t)t * ldk, w * sizeof *k);
+        memcpy(c->v + at, v + (size_t)t * ldv, w * sizeof *v);
+    }
     return 0;
 }
 

@@ -72,7 +72,8 @@ static void
 pass(const struct integers *q, int t, int end, int j, int np)
 {
     bool four = q->w->form == OV_FORM_I4_PANELS;
-    size_t far = (size_t)q->x.groups * (size_t)(four ? OV_GROUP_I4 : OV_GROUP_I8),
+    size_t far =
+               (size_t)q->x.groups * (size_t)(four ? OV_GROUP_I4 : OV_GROUP_I8),
            factors = (size_t)q->x.factors;
     ov_tile_int *const *run = four ? q->x.by->int4 : q->x.by->int8;
     float y[OV_INT_ROWS * OV_PANEL];
@@ -85,9 +86,10 @@ pass(const struct integers *q, int t, int end, int j, int np)
         int i = ov_tile_row_(&q->x, t), n = ov_tile_row_(&q->x, t + 1) - i;
 
         for (k = 0; k < np; k++) {
-            run[n](q->x.groups, q->x.span, q->x.x + (size_t)i * q->x.ldx, q->x.ldx,
-                   q->x.xs + (size_t)i * factors, q->x.less + (size_t)i * factors,
-                   factors, q->panels + (size_t)(j + k) * far, far, y);
+            run[n](q->x.groups, q->x.span, q->x.x + (size_t)i * q->x.ldx,
+                   q->x.ldx, q->x.xs + (size_t)i * factors,
+                   q->x.less + (size_t)i * factors, factors,
+                   q->panels + (size_t)(j + k) * far, far, y);
             finish(q, &e[k], y, i, n, (j + k) * OV_PANEL);
         }
     }
@@ -113,15 +115,16 @@ streams(const struct integers *q, int from, int to)
     for (j = from; j < from + part; j += n) {
         n = from + part - j < LATER ? from + part - j : LATER;
         for (k = 0; k < n; k++)
-            run(q->x.groups, 1, q->x.x, q->x.ldx, q->x.xs, q->x.less, (size_t)q->x.groups,
-                q->panels + (size_t)(j + k) * panel, (size_t)part * panel,
-                t[k]);
+            run(q->x.groups, 1, q->x.x, q->x.ldx, q->x.xs, q->x.less,
+                (size_t)q->x.groups, q->panels + (size_t)(j + k) * panel,
+                (size_t)part * panel, t[k]);
         for (k = 0; k < n * OV_STREAMS; k++) {
             int c = k % OV_STREAMS,
                 at = (j + k / OV_STREAMS + c * part) * OV_PANEL;
             struct ending e = ending_of(q, at);
 
-            finish(q, &e, t[k / OV_STREAMS] + c * q->x.m * OV_PANEL, 0, q->x.m, at);
+            finish(q, &e, t[k / OV_STREAMS] + c * q->x.m * OV_PANEL, 0, q->x.m,
+                   at);
         }
     }
     return from + OV_STREAMS * part;
@@ -200,8 +203,7 @@ ov_packed_integers(struct ov_graph *g, int m, const float *x,
     q.x.as = four ? OV_INPUTS_S8 : by->inputs8;
     q.x.times = four ? -8 : -128;
     q.threads = ov_packed_threads(m, w->cols, w->rows);
-    q.parts = ov_packed_parts(q.threads,
-                              (w->rows / OV_PANEL + 1) / OV_STREAMS,
+    q.parts = ov_packed_parts(q.threads, (w->rows / OV_PANEL + 1) / OV_STREAMS,
                               (double)m * w->cols * w->rows);
     ov_packed_round_(g, &rows, by->weave && m > OV_STREAM_ROWS, q.threads,
                      q.parts, &q.x);

@@ -129,8 +129,7 @@ open_pair(const struct pairs *q, int k, int j, int np, char *room,
     for (i = 0; i < PAIR; i++) {
         bool there = i < left && i < np * OV_PANEL;
 
-        o->by[i] =
-            there && w->scale != NULL ? w->scale[j * OV_PANEL + i] : 1;
+        o->by[i] = there && w->scale != NULL ? w->scale[j * OV_PANEL + i] : 1;
         o->add[i] = there && b != NULL ? b[j * OV_PANEL + i] : 0;
     }
 }
@@ -364,21 +363,20 @@ ov_packed_pairs_(struct ov_graph *g, const struct ov_packed_rows *rows,
         out += map[i].w[0]->rows * (map[i].w[1] != NULL ? 2 : 1);
     a.threads = ov_packed_threads(rows->m, x.cols, out);
     x.tiles = (rows->m + OV_PAIR_ROWS - 1) / OV_PAIR_ROWS;
-    ov_packed_round_(g, rows, false, a.threads,
-                     ov_packed_parts(a.threads, x.tiles,
-                                     (double)rows->m * x.cols * out),
-                     &x);
+    ov_packed_round_(
+        g, rows, false, a.threads,
+        ov_packed_parts(a.threads, x.tiles, (double)rows->m * x.cols * out),
+        &x);
     for (i = 0; i < n; i++) {
         size_t need;
 
         a.pairs[i] = pairs_for(&x, &map[i]);
         a.all += pairs_of(&a.pairs[i]);
-        need = (size_t)a.pairs[i].maps *
-               (pair_room(&a.pairs[i]) + chunk_room());
+        need =
+            (size_t)a.pairs[i].maps * (pair_room(&a.pairs[i]) + chunk_room());
         a.each = need > a.each ? need : a.each;
     }
-    a.parts =
-        ov_packed_parts(a.threads, a.all, (double)rows->m * x.cols * out);
+    a.parts = ov_packed_parts(a.threads, a.all, (double)rows->m * x.cols * out);
     a.room = ov_graph_alloc(g, (size_t)a.parts * a.each);
     ov_pool_deal(a.threads, a.parts, work, &a);
     for (i = 0; i < n; i++) {

@@ -101,7 +101,7 @@ struct rounding {
     const struct ov_rounded *q;
     const struct ov_packed_rows *rows;
     int parts;
-    char *woven;  /* [parts]: room for a tile; NULL: rows are not woven */
+    char *woven;   /* [parts]: room for a tile; NULL: rows are not woven */
     float *normed; /* [parts, cols]; NULL: nor normed */
 };
 

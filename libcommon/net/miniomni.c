@@ -522,15 +522,38 @@ after_norm(const struct ov_miniomni_config *c, const struct ov_norm *n,
         .norm_w = n->w, .norm_b = n->b, .eps = (float)c->eps, .act = act};
 }
 
-/* Rows of all [n, groups * (queries, key, value)], as queries, keys and values
- * side by side, at these positions. */
+/* Rows of all [n, groups * (queries, key, value)]: the queries side by side,
+ * keys and values to where each sequence reads them, at these positions. */
 struct splitting {
     const struct ov_miniomni_state *s;
     const struct ov_tensor *all;
-    struct ov_tensor *q, *k, *v;
-    const float *turn; /* [n, dims]: cosines, sines */
+    struct ov_tensor *q;
+    struct ov_cache *cache[OV_MINIOMNI_SEQS];
+    int first[OV_MINIOMNI_SEQS]; /* where row 0 is in each, or would be */
+    const float *turn;           /* [n, dims]: cosines, sines */
     int parts;
 };
+
+/* The second sequence of a pair has all rows but the last of the first one,
+ * and its own last row in the place of that. */
+static bool
+hears(const struct ov_miniomni_state *s, int seq, int t, int n)
+{
+    if (s->pair)
+        return seq == 0 ? t < n - 1 : t != n - 2;
+    return s->seqs > 1 ? t == seq : seq == 0;
+}
+
+/* Row t's place in the sequence's cache. */
+static size_t
+place_of(const struct splitting *w, int seq, int t)
+{
+    int n = w->all->rows, at = w->first[seq];
+
+    if (w->s->seqs == 1)
+        at += w->s->pair && t == n - 1 ? n - 2 : t;
+    return (size_t)at * (size_t)w->cache[seq]->width;
+}
 
 static void
 split_rows(void *arg, int part)
@@ -538,25 +561,53 @@ split_rows(void *arg, int part)
     const struct splitting *w = arg;
     const struct ov_miniomni_config *c = &w->s->m->c;
     const struct ov_rotary *r = &w->s->m->rotary;
-    int n = w->all->rows, t = n * part / w->parts, i;
+    int n = w->all->rows, t = n * part / w->parts, i, b;
     size_t hd = (size_t)c->hd, heads = (size_t)(c->heads / c->groups);
 
     for (; t < n * (part + 1) / w->parts; t++) {
-        const float *from = w->all->x + (size_t)t * (size_t)w->all->cols;
+        float *row = w->all->x + (size_t)t * (size_t)w->all->cols, *from = row;
         const float *turn = w->turn + (size_t)t * (size_t)r->dims;
         float *q = w->q->x + (size_t)t * (size_t)w->q->cols;
-        float *k = w->k->x + (size_t)t * (size_t)w->k->cols;
-        float *v = w->v->x + (size_t)t * (size_t)w->v->cols;
 
         for (i = 0; i < c->groups; i++, from += (heads + 2) * hd) {
             memcpy(q + (size_t)i * heads * hd, from, heads * hd * sizeof *q);
-            memcpy(k + (size_t)i * hd, from + heads * hd, hd * sizeof *k);
-            memcpy(v + (size_t)i * hd, from + (heads + 1) * hd,
-                   hd * sizeof *v);
+            ov_rotary_apply(r, turn, from + heads * hd, 1, c->hd);
         }
         ov_rotary_apply(r, turn, q, c->heads, c->hd);
-        ov_rotary_apply(r, turn, k, c->groups, c->hd);
+        for (b = 0; b < OV_MINIOMNI_SEQS; b++) {
+            size_t at;
+
+            if (!hears(w->s, b, t, n))
+                continue;
+            at = place_of(w, b, t);
+            from = row + heads * hd;
+            for (i = 0; i < c->groups;
+                 i++, at += hd, from += (heads + 2) * hd) {
+                memcpy(w->cache[b]->k + at, from, hd * sizeof *from);
+                memcpy(w->cache[b]->v + at, from + hd, hd * sizeof *from);
+            }
+        }
     }
+}
+
+/* Room in layer i's caches for all rows.  -1: no memory. */
+static int
+make_room(struct ov_miniomni_state *s, int i, struct splitting *w)
+{
+    int n = w->all->rows, seqs = s->pair ? 2 : s->seqs, b;
+    int more = s->seqs > 1 ? 1 : s->pair ? n - 1 : n;
+
+    for (b = 0; b < seqs; b++)
+        w->cache[b] = &s->cache[b * all_layers(s->m) + i];
+    /* what earlier pieces of a prompt have left */
+    if (s->pair && ov_cache_copy(w->cache[1], w->cache[0]) != 0)
+        return -1;
+    for (b = 0; b < seqs; b++) {
+        w->first[b] = w->cache[b]->len;
+        if (ov_cache_more(w->cache[b], more) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* Position of row t of n. */
@@ -579,53 +630,31 @@ turn_rows(struct ov_miniomni_state *s, int n)
                          s->turn + (size_t)t * (size_t)dims);
 }
 
-/* Rows from..from+n-1 of sequence seq through layer i's attention: all of them
- * are heard, the last asks of them ask, to the same rows of y.  -1: no
- * memory. */
-static int
+/* Rows from..from+n-1 ask sequence seq in layer i, to the same rows of y. */
+static void
 attend_rows(struct ov_miniomni_state *s, int i, int seq, int from, int n,
-            int asks, const struct splitting *w, struct ov_tensor *y)
-{
-    const struct ov_miniomni_config *c = &s->m->c;
-    const struct ov_attend how = {
-        .heads = c->heads,
-        .kv_heads = c->groups,
-        .hd = c->hd,
-        .causal = true,
-        .rounded = ov_dense_rounds(&s->m->block[i].qkv)};
-    struct ov_cache *cache = &s->cache[seq * all_layers(s->m) + i];
-    size_t at = (size_t)from;
-
-    if (ov_cache_put(cache, n, w->k->x + at * (size_t)w->k->cols, w->k->cols,
-                     w->v->x + at * (size_t)w->v->cols, w->v->cols) != 0)
-        return -1;
-    at += (size_t)(n - asks);
-    ov_attend_run(s->g, &how, asks, w->q->x + at * (size_t)w->q->cols,
-                  w->q->cols, cache->len, cache->k, cache->width, cache->v,
-                  cache->width, y->x + at * (size_t)y->cols, y->cols);
-    return 0;
-}
-
-/* The first sequence reads its rows, and the second, which has all but the
- * last of them, too, its own last one. */
-static int
-attend_pair(struct ov_miniomni_state *s, int i, int n, int asks,
             const struct splitting *w, struct ov_tensor *y)
 {
-    struct ov_cache *one = &s->cache[i], *two = one + all_layers(s->m);
+    const struct ov_miniomni_config *c = &s->m->c;
+    const struct ov_attend how = {.heads = c->heads,
+                                  .kv_heads = c->groups,
+                                  .hd = c->hd,
+                                  .causal = true,
+                                  .rounded =
+                                      ov_dense_rounds(&s->m->block[i].qkv)};
+    const struct ov_cache *cache = w->cache[seq];
+    size_t at = (size_t)from;
 
-    if (attend_rows(s, i, 0, 0, n - 1, asks - 1, w, y) != 0 ||
-        ov_cache_copy(two, one) != 0)
-        return -1;
-    ov_cache_cut(two, s->at + n - 2);
-    return attend_rows(s, i, 1, n - 1, 1, 1, w, y);
+    ov_attend_run(s->g, &how, n, w->q->x + at * (size_t)w->q->cols, w->q->cols,
+                  cache->len, cache->k, cache->width, cache->v, cache->width,
+                  y->x + at * (size_t)y->cols, y->cols);
 }
 
 static struct ov_tensor *
 last_rows(struct ov_graph *g, const struct ov_tensor *x, int n)
 {
-    return ov_tensor_const(
-        g, x->x + (size_t)(x->rows - n) * (size_t)x->cols, n, x->cols);
+    return ov_tensor_const(g, x->x + (size_t)(x->rows - n) * (size_t)x->cols, n,
+                           x->cols);
 }
 
 /* Of the last asks rows of x, all of which are heard.  NULL: no memory. */
@@ -635,25 +664,26 @@ attention(struct ov_miniomni_state *s, const struct block *l, int i, int asks,
 {
     const struct ov_miniomni_config *c = &s->m->c;
     const struct ov_dense_how how = after_norm(c, &l->norm1, OV_ACT_NONE);
-    int n = x->rows, b, r = 0;
+    int n = x->rows, b;
     struct splitting w = {.s = s, .turn = s->turn};
     struct ov_tensor *y;
 
     w.all = ov_dense_with(s->g, &l->qkv, x, &how);
     w.q = ov_tensor_new(s->g, n, c->heads * c->hd);
-    w.k = ov_tensor_new(s->g, n, c->groups * c->hd);
-    w.v = ov_tensor_new(s->g, n, c->groups * c->hd);
     w.parts = n >= MANY ? ov_gemm_threads_now() : 1;
     w.parts = w.parts < OV_POOL_MAX ? w.parts : OV_POOL_MAX;
+    if (make_room(s, i, &w) != 0)
+        return NULL;
     ov_pool_run(w.parts, split_rows, &w);
     y = ov_tensor_new(s->g, n, c->heads * c->hd);
-    if (s->pair)
-        r = attend_pair(s, i, n, asks, &w, y);
-    else if (s->seqs == 1)
-        r = attend_rows(s, i, 0, 0, n, asks, &w, y);
-    for (b = 0; s->seqs > 1 && b < n && r == 0; b++)
-        r = attend_rows(s, i, b, b, 1, 1, &w, y);
-    return r == 0 ? last_rows(s->g, y, asks) : NULL;
+    if (s->pair) {
+        attend_rows(s, i, 0, n - asks, asks - 1, &w, y);
+        attend_rows(s, i, 1, n - 1, 1, &w, y);
+    } else if (s->seqs == 1)
+        attend_rows(s, i, 0, n - asks, asks, &w, y);
+    for (b = 0; s->seqs > 1 && b < n; b++)
+        attend_rows(s, i, b, b, 1, &w, y);
+    return last_rows(s->g, y, asks);
 }
 
 /* How many of n rows go on from layer i: nobody hears what the last one makes
@@ -672,9 +702,8 @@ run_block(struct ov_miniomni_state *s, int i, int n, struct ov_err *err)
 {
     const struct ov_miniomni_config *c = &s->m->c;
     const struct block *l = &s->m->block[i];
-    const struct ov_dense_how how =
-        after_norm(c, c->shared_norm ? &l->norm1 : &l->norm2,
-                   (enum ov_act)c->act);
+    const struct ov_dense_how how = after_norm(
+        c, c->shared_norm ? &l->norm1 : &l->norm2, (enum ov_act)c->act);
     struct ov_tensor *x, *y, *h = NULL;
     struct ov_dense_how add = {.act = OV_ACT_NONE};
 

@@ -39,7 +39,7 @@ struct encode {
     float *frames; /* [window's, mels]: of the samples, not levelled, */
     size_t made;   /* so many, while the turn goes on */
     int silence;   /* frames of it that are heard behind the sound; -1: all */
-    float *out; /* [rows, width] */
+    float *out;    /* [rows, width] */
     size_t rows, at;
 };
 
@@ -255,8 +255,7 @@ make_frames(struct encode *e, size_t end, size_t n)
 {
     if (end > e->made)
         ov_whisper_mel_frames(e->mel, e->x, n, e->made, end,
-                              e->frames +
-                                  e->made * (size_t)e->whisper->d.mels);
+                              e->frames + e->made * (size_t)e->whisper->d.mels);
     e->made = end > e->made ? end : e->made;
 }
 
