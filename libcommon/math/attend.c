@@ -112,14 +112,37 @@ ov_rotary_turn(const struct ov_rotary *r, float *x, int n, int heads, int hd,
 
 /* --- attention --- */
 
+/* dots of 64 columns, which stay in registers; in the order of ov_dot_. */
+OV_INLINE void
+dots_lanes(const float *q, const float *k, int n, int ldk, float scale,
+           float *p)
+{
+    ov_lanes a[8], s[2];
+    int i, l;
+
+    memcpy(a, q, sizeof a);
+    for (i = 0; i < n; i++, k += ldk) {
+        s[0] = a[0] * *(const ov_lanes *)k;
+        s[1] = a[1] * *(const ov_lanes *)(k + 8);
+        for (l = 2; l < 8; l += 2) {
+            s[0] += a[l] * *(const ov_lanes *)(k + 8 * l);
+            s[1] += a[l + 1] * *(const ov_lanes *)(k + 8 * l + 8);
+        }
+        p[i] = scale * ov_fold_((const ov_real *)s);
+    }
+}
+
 OV_HOT static void
 dots(const float *restrict q, const float *restrict k, int n, int hd, int ldk,
      float scale, float *restrict p)
 {
     int i;
 
-    for (i = 0; i < n; i++)
-        p[i] = scale * ov_dot_(q, k + (size_t)i * ldk, hd);
+    if (hd == 64)
+        dots_lanes(q, k, n, ldk, scale, p);
+    else
+        for (i = 0; i < n; i++)
+            p[i] = scale * ov_dot_(q, k + (size_t)i * ldk, hd);
 }
 
 /* 64 columns of mix: their sums stay in registers. */
@@ -410,32 +433,74 @@ attend_many(struct ov_graph *g, const struct ov_attend *a,
         ov_pool_run(w.parts, attend_heads, &w);
 }
 
-/* Heads, some rows of one after the other: part by part. */
+/* Heads of one sequence after the other, some rows of one after the other:
+ * part by part. */
 struct few {
     const struct ov_attend *a;
-    const struct ov_attend_head *first;
-    int nq, nk, step, parts;
-    float *scores; /* [parts, step, nk + 1] */
+    const struct ov_attend_head *first; /* of each sequence */
+    const int *nk;
+    int n, nq, most, step, parts; /* most: of nk */
+    float *scores;                /* [parts, step, most + 1] */
 };
 
 static void
 attend_few(void *arg, int part)
 {
     const struct few *w = arg;
-    int heads = w->a->heads, h = heads * part / w->parts, i;
-    float *p = w->scores + (size_t)part * (size_t)w->step * (size_t)(w->nk + 1);
+    int heads = w->a->heads, all = w->n * heads, h = all * part / w->parts, i;
+    float *p =
+        w->scores + (size_t)part * (size_t)w->step * (size_t)(w->most + 1);
 
-    for (; h < heads * (part + 1) / w->parts; h++) {
-        struct ov_attend_head one = head_at(w->a, w->first, h, w->nq, w->nk);
+    for (; h < all * (part + 1) / w->parts; h++) {
+        int nk = w->nk[h / heads];
+        struct ov_attend_head one =
+            head_at(w->a, &w->first[h / heads], h % heads, w->nq, nk);
 
         for (i = 0; i < w->nq; i += w->step)
             if (w->step > 1)
                 attend_block(w->a, &one, i,
                              w->nq - i < w->step ? w->nq - i : w->step, w->nq,
-                             w->nk, p);
+                             nk, p);
             else
-                attend_row(w->a, &one, i, w->nq, w->nk, p);
+                attend_row(w->a, &one, i, w->nq, nk, p);
     }
+}
+
+static void
+run_few(struct ov_graph *g, struct few *w)
+{
+    const struct ov_attend *a = w->a;
+    double work = 2.0 * w->n * w->nq * w->most * a->hd * a->heads;
+
+    /* products of attend_block may be shared by themselves */
+    w->parts = w->step == 1 && work > ALONE ? ov_gemm_threads_now() : 1;
+    w->parts = w->parts < w->n * a->heads ? w->parts : w->n * a->heads;
+    w->parts = w->parts < OV_POOL_MAX ? w->parts : OV_POOL_MAX;
+    w->scores = ov_graph_alloc(g, sizeof *w->scores * (size_t)w->parts *
+                                      (size_t)w->step * (size_t)(w->most + 1));
+    ov_pool_run(w->parts, attend_few, w);
+}
+
+void
+ov_attend_each(struct ov_graph *g, const struct ov_attend *a, int n,
+               const struct ov_attend_one *of)
+{
+    struct ov_attend_head first[OV_ATTEND_EACH];
+    int nk[OV_ATTEND_EACH], i;
+    struct few w = {
+        .a = a, .first = first, .nk = nk, .n = n, .nq = 1, .step = 1};
+
+    assert(!ov_graph_records(g) && a->scale >= 0 && n <= OV_ATTEND_EACH &&
+           a->bias == NULL && a->scores == NULL);
+    for (i = 0; i < n; i++) {
+        first[i] = (struct ov_attend_head){
+            .q = of[i].q, .k = of[i].k, .v = of[i].v, .y = of[i].y};
+        first[i].ldk = first[i].ldv = a->kv_heads * a->hd;
+        first[i].scale = a->scale != 0 ? a->scale : 1 / sqrtf((float)a->hd);
+        nk[i] = of[i].nk;
+        w.most = nk[i] > w.most ? nk[i] : w.most;
+    }
+    run_few(g, &w);
 }
 
 void
@@ -446,7 +511,13 @@ ov_attend_run(struct ov_graph *g, const struct ov_attend *a, int nq,
     bool many = ov_graph_fast(g) && nq >= MANY;
     struct ov_attend_head first = {q,   k,   v,    y,    ldq, ldk,
                                    ldv, ldy, NULL, NULL, 0};
-    struct few w = {a, &first, nq, nk, many ? BLOCK : 1, 1, NULL};
+    struct few w = {.a = a,
+                    .first = &first,
+                    .nk = &nk,
+                    .n = 1,
+                    .nq = nq,
+                    .most = nk,
+                    .step = many ? BLOCK : 1};
 
     assert(!ov_graph_records(g) && a->scale >= 0);
     first.scale = a->scale != 0 ? a->scale : 1 / sqrtf((float)a->hd);
@@ -454,14 +525,7 @@ ov_attend_run(struct ov_graph *g, const struct ov_attend *a, int nq,
         attend_many(g, a, &first, nq, nk);
         return;
     }
-    /* products of attend_block may be shared by themselves */
-    if (!many && 2.0 * nq * nk * a->hd * a->heads > ALONE)
-        w.parts = ov_gemm_threads_now();
-    w.parts = w.parts < a->heads ? w.parts : a->heads;
-    w.parts = w.parts < OV_POOL_MAX ? w.parts : OV_POOL_MAX;
-    w.scores = ov_graph_alloc(g, sizeof *w.scores * (size_t)w.parts *
-                                     (size_t)w.step * (size_t)(nk + 1));
-    ov_pool_run(w.parts, attend_few, &w);
+    run_few(g, &w);
 }
 
 struct ov_tensor *

@@ -73,6 +73,18 @@ struct ov_tensor *ov_attend(struct ov_graph *g, const struct ov_attend *a,
                             struct ov_tensor *q, struct ov_tensor *k,
                             struct ov_tensor *v);
 
+/* One row of several sequences, each with keys and values of its own: q
+ * [heads*hd], k, v [nk, kv_heads*hd] -> y [heads*hd]; neither bias nor scores.
+ * As ov_attend_run does each. */
+struct ov_attend_one {
+    const float *q, *k, *v;
+    int nk;
+    float *y;
+};
+enum { OV_ATTEND_EACH = 8 };
+void ov_attend_each(struct ov_graph *g, const struct ov_attend *a, int n,
+                    const struct ov_attend_one *of);
+
 /* --- what was read before --- */
 
 /* Rows of keys and values; all zero is empty.  It grows as rows come, twice

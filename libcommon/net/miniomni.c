@@ -630,18 +630,43 @@ turn_rows(struct ov_miniomni_state *s, int n)
                          s->turn + (size_t)t * (size_t)dims);
 }
 
+static struct ov_attend
+attend_how(const struct ov_miniomni_state *s, int i)
+{
+    const struct ov_miniomni_config *c = &s->m->c;
+
+    return (struct ov_attend){.heads = c->heads,
+                              .kv_heads = c->groups,
+                              .hd = c->hd,
+                              .causal = true,
+                              .rounded = ov_dense_rounds(&s->m->block[i].qkv)};
+}
+
+/* A row of each sequence in layer i. */
+static void
+attend_each(struct ov_miniomni_state *s, int i, const struct splitting *w,
+            struct ov_tensor *y)
+{
+    const struct ov_attend how = attend_how(s, i);
+    struct ov_attend_one one[OV_MINIOMNI_SEQS];
+    size_t d = (size_t)y->cols;
+    int b;
+
+    for (b = 0; b < s->seqs; b++)
+        one[b] = (struct ov_attend_one){.q = w->q->x + (size_t)b * d,
+                                        .k = w->cache[b]->k,
+                                        .v = w->cache[b]->v,
+                                        .nk = w->cache[b]->len,
+                                        .y = y->x + (size_t)b * d};
+    ov_attend_each(s->g, &how, s->seqs, one);
+}
+
 /* Rows from..from+n-1 ask sequence seq in layer i, to the same rows of y. */
 static void
 attend_rows(struct ov_miniomni_state *s, int i, int seq, int from, int n,
             const struct splitting *w, struct ov_tensor *y)
 {
-    const struct ov_miniomni_config *c = &s->m->c;
-    const struct ov_attend how = {.heads = c->heads,
-                                  .kv_heads = c->groups,
-                                  .hd = c->hd,
-                                  .causal = true,
-                                  .rounded =
-                                      ov_dense_rounds(&s->m->block[i].qkv)};
+    const struct ov_attend how = attend_how(s, i);
     const struct ov_cache *cache = w->cache[seq];
     size_t at = (size_t)from;
 
@@ -664,7 +689,7 @@ attention(struct ov_miniomni_state *s, const struct block *l, int i, int asks,
 {
     const struct ov_miniomni_config *c = &s->m->c;
     const struct ov_dense_how how = after_norm(c, &l->norm1, OV_ACT_NONE);
-    int n = x->rows, b;
+    int n = x->rows;
     struct splitting w = {.s = s, .turn = s->turn};
     struct ov_tensor *y;
 
@@ -681,8 +706,8 @@ attention(struct ov_miniomni_state *s, const struct block *l, int i, int asks,
         attend_rows(s, i, 1, n - 1, 1, &w, y);
     } else if (s->seqs == 1)
         attend_rows(s, i, 0, n - asks, asks, &w, y);
-    for (b = 0; s->seqs > 1 && b < n; b++)
-        attend_rows(s, i, b, b, 1, &w, y);
+    else
+        attend_each(s, i, &w, y);
     return last_rows(s->g, y, asks);
 }
 
