@@ -28,7 +28,7 @@ enum {
     SOME = 12,       /* panels' results that stay near, too, if these rows */
     VALUES_NEAR = 3 << 16, /* have no more; and weights that always do */
     ALONE = 1 << 17,       /* products and sums that a thread is called for */
-    PART = 1 << 20, /* at least, of a part, if there are more than threads */
+    PART = 1 << 19, /* at least, of a part, if there are more than threads */
     SOME_LEAST = 6, /* panels of a part */
     TURNS = 4       /* parts of a thread */
 };
