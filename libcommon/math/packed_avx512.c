@@ -401,8 +401,8 @@ int8_pair(const int R, const struct ov_pair *q)
     pair_end(R, q, f);
 }
 
-/* Sums of groups, times the weights' factors, are added up for a span, in
- * registers; spans, times the inputs' factors, in memory. */
+/* The same of weights that were opened: a span of each column has a factor,
+ * too. */
 INLINE void
 int4_pair(const int R, const struct ov_pair *q)
 {
@@ -410,36 +410,26 @@ int4_pair(const int R, const struct ov_pair *q)
     const float *factors = q->factors;
     const char *x = q->x, *w = q->w;
     __m512i s[OV_PAIR_ROWS][2];
-    __m512 f[OV_PAIR_ROWS][2], t[OV_PAIR_ROWS][2], by, a, b;
-    int groups = q->groups, span = q->span, g, k, r;
+    __m512 f[OV_PAIR_ROWS][2], by, a, b;
+    int groups = q->groups, span = q->span, g, r;
 
     UNROLL
     for (r = 0; r < R; r++)
         f[r][0] = f[r][1] = _mm512_setzero_ps();
     for (g = 0; groups > 0; groups -= span, g++) {
-        UNROLL
-        for (r = 0; r < R; r++)
-            t[r][0] = t[r][1] = _mm512_setzero_ps();
         span = span < groups ? span : groups;
-        for (k = 0; k < span; k++) {
-            pair_sums(R, 1, start, x, q->ldx, w, q->far, q->next, s);
-            a = _mm512_loadu_ps(factors);
-            b = _mm512_loadu_ps(factors + OV_PANEL);
-            UNROLL
-            for (r = 0; r < R; r++) {
-                t[r][0] =
-                    _mm512_fmadd_ps(a, _mm512_cvtepi32_ps(s[r][0]), t[r][0]);
-                t[r][1] =
-                    _mm512_fmadd_ps(b, _mm512_cvtepi32_ps(s[r][1]), t[r][1]);
-            }
-            x += OV_GROUP, w += OV_GROUP_I8;
-            start += 2 * OV_PANEL, factors += 2 * OV_PANEL;
-        }
+        pair_sums(R, span, start, x, q->ldx, w, q->far, q->next, s);
+        x += span * OV_GROUP, w += span * OV_GROUP_I8;
+        a = _mm512_loadu_ps(factors);
+        b = _mm512_loadu_ps(factors + OV_PANEL);
+        start += 2 * OV_PANEL, factors += 2 * OV_PANEL;
         UNROLL
         for (r = 0; r < R; r++) {
             by = _mm512_set1_ps(q->xs[(size_t)r * q->lds + (size_t)g]);
-            f[r][0] = _mm512_fmadd_ps(by, t[r][0], f[r][0]);
-            f[r][1] = _mm512_fmadd_ps(by, t[r][1], f[r][1]);
+            f[r][0] = _mm512_fmadd_ps(_mm512_mul_ps(by, a),
+                                      _mm512_cvtepi32_ps(s[r][0]), f[r][0]);
+            f[r][1] = _mm512_fmadd_ps(_mm512_mul_ps(by, b),
+                                      _mm512_cvtepi32_ps(s[r][1]), f[r][1]);
         }
     }
     pair_end(R, q, f);
@@ -469,32 +459,93 @@ sum_spans(int groups, int span, const char *w, int32_t *start)
     }
 }
 
+/* The factors of a group of weights of 4 bits. */
+INLINE __m512
+factors_of(const char *w)
+{
+    return (__m512)_mm512_slli_epi32(
+        _mm512_cvtepu16_epi32(
+            _mm256_loadu_si256((const __m256i *)(const void *)w)),
+        16);
+}
+
+/* Four weights of 16 columns, -8 to 7, times what a column's group is of its
+ * span's largest: to the nearest.  by: of the first two of each four columns,
+ * and of the others, (127 / 8) << 7 at most. */
+INLINE __m512i
+requantised(__m512i v, const __m512i by[2])
+{
+    const __m512i zero = _mm512_setzero_si512();
+
+    return _mm512_packs_epi16(
+        _mm512_mulhrs_epi16(_mm512_unpacklo_epi8(zero, v), by[0]),
+        _mm512_mulhrs_epi16(_mm512_unpackhi_epi8(zero, v), by[1]));
+}
+
+/* The largest factor of a span of groups of each column, and what makes it
+ * none where one of them is no number. */
+INLINE __m512
+largest_of(const char *w, int span)
+{
+    __m512 most = _mm512_setzero_ps(), none = most, f;
+    int g;
+
+    for (g = 0; g < span; g++) {
+        f = factors_of(w + (size_t)g * OV_GROUP_I4);
+        most = _mm512_max_ps(_mm512_abs_ps(f), most);
+        none = _mm512_fmadd_ps(f, _mm512_setzero_ps(), none);
+    }
+    return _mm512_add_ps(most, none);
+}
+
 VNNI static void
-open_fours(int groups, const char *w, char *to, int32_t *start, float *factors)
+open_fours(int groups, int span, const char *w, char *to, int32_t *start,
+           float *factors)
 {
     const __m512i low = _mm512_set1_epi8(15), eight = _mm512_set1_epi8(8),
                   up = _mm512_set1_epi8((char)128);
-    __m512i u, lo, hi, s;
+    /* of eight values side by side: two columns, four of each */
+    const __m512i order = _mm512_setr_epi32(
+        0x00000000, 0x00000000, 0x00010001, 0x00010001, 0x00040004, 0x00040004,
+        0x00050005, 0x00050005, 0x00080008, 0x00080008, 0x00090009, 0x00090009,
+        0x000c000c, 0x000c000c, 0x000d000d, 0x000d000d);
+    __m512i u, s, by[2];
+    __m512 most, scale;
     int g, l;
 
-    for (g = 0; g < groups; g++, w += OV_GROUP_I4) {
-        _mm512_storeu_ps(
-            factors + 2 * OV_PANEL * g,
-            (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(
-                                          (const __m256i *)(const void *)w)),
-                                      16));
+    for (; groups > 0; groups -= span) {
+        span = span < groups ? span : groups;
+        most = largest_of(w, span);
+        scale = _mm512_maskz_div_ps(
+            _mm512_cmp_ps_mask(most, _mm512_set1_ps(OV_ROUND_LEAST),
+                               _CMP_GT_OQ),
+            _mm512_set1_ps(127 / 8.0f * 128), most);
         s = _mm512_setzero_si512();
-        for (l = 0; l < OV_GROUP / 8; l++, to += 128) {
-            u = _mm512_loadu_si512(w + OV_FACTORS_I4 + 64 * l);
-            lo = _mm512_sub_epi8(_mm512_and_si512(u, low), eight);
-            hi = _mm512_sub_epi8(_mm512_and_si512(_mm512_srli_epi16(u, 4), low),
-                                 eight);
-            _mm512_storeu_si512(to, lo);
-            _mm512_storeu_si512(to + 64, hi);
-            s = dot(dot(s, up, lo), up, hi);
+        for (g = 0; g < span; g++, w += OV_GROUP_I4) {
+            u = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(
+                _mm512_cvtps_epi32(_mm512_mul_ps(factors_of(w), scale))));
+            by[0] = _mm512_permutexvar_epi16(order, u);
+            by[1] = _mm512_permutexvar_epi16(
+                _mm512_add_epi16(order, _mm512_set1_epi16(2)), u);
+            for (l = 0; l < OV_GROUP / 8; l++, to += 128) {
+                __m512i lo, hi;
+
+                u = _mm512_loadu_si512(w + OV_FACTORS_I4 + 64 * l);
+                lo = _mm512_sub_epi8(_mm512_and_si512(u, low), eight);
+                hi = _mm512_sub_epi8(
+                    _mm512_and_si512(_mm512_srli_epi16(u, 4), low), eight);
+                lo = requantised(lo, by);
+                hi = requantised(hi, by);
+                _mm512_storeu_si512(to, lo);
+                _mm512_storeu_si512(to + 64, hi);
+                s = dot(dot(s, up, lo), up, hi);
+            }
         }
-        _mm512_storeu_si512(start + 2 * OV_PANEL * g,
+        _mm512_storeu_si512(start,
                             _mm512_sub_epi32(_mm512_setzero_si512(), s));
+        _mm512_storeu_ps(factors,
+                         _mm512_mul_ps(most, _mm512_set1_ps(8 / 127.0f)));
+        start += 2 * OV_PANEL, factors += 2 * OV_PANEL;
     }
 }
 

@@ -74,9 +74,8 @@ typedef void ov_tile_int(int groups, int span, const void *x, size_t ldx,
 /* y [rows, 32], whose rows are ldy values apart, = sums of two panels of bytes
  * [k/4][16][4], which are far bytes apart, as above, times by [32], rounded,
  * plus add [32].  Inputs are 128 too large, so that they have no sign, and
- * never woven (below): start [2][16] is what makes up for it, of each span or,
- * with weights of 4 bits, of each group, whose factors [2][16] are there,
- * too. */
+ * never woven (below): start [2][16] is what makes up for it, of each span, of
+ * which, with weights of 4 bits, the factors [2][16] are there, too. */
 struct ov_pair {
     int groups, span;
     const char *x;
@@ -95,9 +94,11 @@ struct ov_pair {
 typedef void ov_pair_int(const struct ov_pair *q);
 /* The first or second of start's [16], of a panel of 8 bits: groups, span. */
 typedef void ov_sum_spans(int groups, int span, const char *w, int32_t *start);
-/* A panel of 4 bits as bytes, and its start and factors. */
-typedef void ov_open_fours(int groups, const char *w, char *to, int32_t *start,
-                           float *factors);
+/* A panel of 4 bits as bytes with a factor for each span of a column, and its
+ * start and factors: weights are rounded once more, to the 127th part of an
+ * eighth of the largest that a span could have. */
+typedef void ov_open_fours(int groups, int span, const char *w, char *to,
+                           int32_t *start, float *factors);
 
 /* Integers of the inputs that a kernel reads; U8: 128 too large. */
 enum ov_inputs { OV_INPUTS_S8, OV_INPUTS_S16, OV_INPUTS_U8 };

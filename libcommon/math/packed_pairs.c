@@ -73,10 +73,10 @@ pairs_of(const struct pairs *q)
 static size_t
 pair_room(const struct pairs *q)
 {
-    size_t groups = (size_t)q->x->groups, line = PAIR * sizeof(float);
+    size_t groups = (size_t)q->x->groups,
+           sums = (size_t)q->x->factors * PAIR * sizeof(float);
 
-    return fours(q) ? groups * (2 * OV_GROUP_I8 + 2 * line)
-                    : (size_t)q->x->factors * line;
+    return fours(q) ? groups * 2 * OV_GROUP_I8 + 2 * sums : sums;
 }
 
 static size_t
@@ -105,7 +105,7 @@ open_pair(const struct pairs *q, int k, int j, int np, char *room,
     int32_t *start = q->start[k] != NULL
                          ? q->start[k] + (size_t)(j / 2) * sums
                          : (int32_t *)(void *)(room + (four ? 2 * far : 0));
-    float *factors = (float *)(void *)(start + groups * PAIR);
+    float *factors = (float *)(void *)(start + sums);
     int left = w->rows - j * OV_PANEL, i;
 
     o->p = (struct ov_pair){.groups = x->groups,
@@ -120,7 +120,7 @@ open_pair(const struct pairs *q, int k, int j, int np, char *room,
                             .add = o->add};
     for (i = 0; i < np; i++)
         if (four)
-            x->by->open(x->groups, at + (size_t)i * groups * OV_GROUP_I4,
+            x->by->open(x->groups, x->span, at + (size_t)i * groups * OV_GROUP_I4,
                         room + (size_t)i * far, start + i * OV_PANEL,
                         factors + i * OV_PANEL);
         else if (!q->made[k])
