@@ -234,8 +234,8 @@ int4_streams(const int R, int groups, int span, const char *x, size_t ldx,
         for (c = 0; c < OV_STREAMS; c++)
             s[r][c] = _mm512_set1_epi32(less[(size_t)r * lds + (size_t)g]);
         UNROLL /* every other group begins a line that is not asked for below */
-        for (c = 0; c < OV_STREAMS; c++)
-            __builtin_prefetch(w + (size_t)c * far + AHEAD, 0, 2);
+            for (c = 0; c < OV_STREAMS; c++)
+                __builtin_prefetch(w + (size_t)c * far + AHEAD, 0, 2);
         for (l = 0; l < OV_GROUP / 8; l++, x += 8) {
             UNROLL
             for (c = 0; c < OV_STREAMS; c++) {
@@ -463,10 +463,9 @@ sum_spans(int groups, int span, const char *w, int32_t *start)
 INLINE __m512
 factors_of(const char *w)
 {
-    return (__m512)_mm512_slli_epi32(
-        _mm512_cvtepu16_epi32(
-            _mm256_loadu_si256((const __m256i *)(const void *)w)),
-        16);
+    return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(
+                                         (const __m256i *)(const void *)w)),
+                                     16);
 }
 
 /* Four weights of 16 columns, -8 to 7, times what a column's group is of its
@@ -541,8 +540,7 @@ open_fours(int groups, int span, const char *w, char *to, int32_t *start,
                 s = dot(dot(s, up, lo), up, hi);
             }
         }
-        _mm512_storeu_si512(start,
-                            _mm512_sub_epi32(_mm512_setzero_si512(), s));
+        _mm512_storeu_si512(start, _mm512_sub_epi32(_mm512_setzero_si512(), s));
         _mm512_storeu_ps(factors,
                          _mm512_mul_ps(most, _mm512_set1_ps(8 / 127.0f)));
         start += 2 * OV_PANEL, factors += 2 * OV_PANEL;

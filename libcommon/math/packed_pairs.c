@@ -120,7 +120,8 @@ open_pair(const struct pairs *q, int k, int j, int np, char *room,
                             .add = o->add};
     for (i = 0; i < np; i++)
         if (four)
-            x->by->open(x->groups, x->span, at + (size_t)i * groups * OV_GROUP_I4,
+            x->by->open(x->groups, x->span,
+                        at + (size_t)i * groups * OV_GROUP_I4,
                         room + (size_t)i * far, start + i * OV_PANEL,
                         factors + i * OV_PANEL);
         else if (!q->made[k])

@@ -9,6 +9,7 @@
 
 #include "math/gemm.h"
 #include "math/narrow.h"
+#include "math/ops.h"
 #include "math/packed.h"
 #include "math/tiles.h"
 #include "model/panels.h"
@@ -383,7 +384,7 @@ test_fast(enum ov_form form, int m, int in, int out)
 
 /* --- many rows of a fast graph --- */
 
-enum { MANY_ROWS = 150, MANY_OUT = 100, MANY_IN = 5000 };
+enum { MANY_ROWS = 230, MANY_OUT = 100, MANY_IN = 5000 };
 
 static float mx[MANY_ROWS * MANY_IN], mw[2][MANY_OUT * MANY_IN],
     mwide[2][MANY_OUT * MANY_IN], my[(MANY_ROWS + 16) * MANY_OUT],
@@ -652,6 +653,128 @@ test_all_many(void)
     }
 }
 
+/* --- what stands beside products by pairs of panels --- */
+
+/* Rows of mx, normed as ways say, one after the other. */
+static void
+norm_rows(float *to, int m, int n, bool norm, bool layer)
+{
+    int r;
+
+    for (r = 0; r < m; r++)
+        if (norm)
+            ov_norm_row(mx + r * n, mnorm, layer ? mnorm : NULL, 1e-5f, n,
+                        to + r * n);
+        else
+            memcpy(to + r * n, mx + r * n, sizeof *to * (size_t)n);
+}
+
+/* How far p is from q, of the largest of q; n values. */
+static double
+apart(const float *p, const float *q, int n)
+{
+    double most = 0, worst = 0;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        most = fmax(most, fabs((double)q[i]));
+        worst = fmax(worst, fabs((double)p[i] - (double)q[i]));
+    }
+    return worst / most;
+}
+
+/* Two maps of the same rows, one of them with a gate, in one go and step by
+ * step. */
+static void
+test_pairs(enum ov_form form, int m, int in, int out, bool norm, bool layer)
+{
+    static float normed[MANY_ROWS * MANY_IN], gate[MANY_ROWS * MANY_OUT],
+        up[MANY_ROWS * MANY_OUT], got[2][MANY_ROWS * MANY_OUT],
+        want[2][MANY_ROWS * MANY_OUT], again[MANY_ROWS * MANY_OUT];
+    struct ov_graph *g = ov_graph_new_fast();
+    struct ov_packed_beside beside[2] = {{NULL}, {NULL}};
+    struct ov_packed_rows rows = {.m = m, .x = mx, .eps = 1e-5f};
+    struct ov_tensor t[2];
+    struct ov_packed_map map[2];
+    int n = m * out, i, times;
+    bool same = true;
+
+    make_many(&t[0], 0, form, out, in);
+    make_many(&t[1], 1, form, out, in);
+    t[0].beside = &beside[0];
+    t[1].beside = &beside[1];
+    if (norm) {
+        rows.norm_w = mnorm;
+        rows.norm_b = layer ? mnorm : NULL;
+    }
+    norm_rows(normed, m, in, norm, layer);
+    ov_packed_integers(g, m, normed, &t[0], mb, gate);
+    ov_packed_integers(g, m, normed, &t[1], NULL, up);
+    memcpy(want[0], gate, sizeof *gate * (size_t)n);
+    ov_act_gate(OV_ACT_SILU, want[0], up, (size_t)n);
+    memcpy(want[1], up, sizeof *up * (size_t)n);
+    ov_act(OV_ACT_GELU, want[1], (size_t)n);
+    for (i = 0; i < n; i++)
+        want[1][i] += mx[i];
+    for (times = 0; times < 3; times++) {
+        map[0] = (struct ov_packed_map){
+            .w = {&t[0], &t[1]}, .b = {mb}, .act = OV_ACT_SILU, .y = got[0]};
+        map[1] = (struct ov_packed_map){
+            .w = {&t[1]}, .act = OV_ACT_GELU, .add = got[1], .y = got[1]};
+        memcpy(got[1], mx, sizeof *mx * (size_t)n);
+        ov_gemm_threads(times == 1 ? 2 : 1);
+        ok(ov_packed_pairs(g, &rows, map, 2), "pairs: here");
+        if (times > 0)
+            same =
+                same && memcmp(again, got[0], sizeof *again * (size_t)n) == 0;
+        memcpy(again, got[0], sizeof *again * (size_t)n);
+    }
+    ov_gemm_threads(1);
+    ok(apart(got[0], want[0], n) < 1e-6 && apart(got[1], want[1], n) < 1e-6,
+       "int%d, %d rows, %d -> %d%s: with what stands beside it (%.1e, %.1e)",
+       form == OV_FORM_I8_PANELS ? 8 : 4, m, in, out,
+       !norm    ? ""
+       : !layer ? ", RMS norm"
+                : ", layer norm",
+       apart(got[0], want[0], n), apart(got[1], want[1], n));
+    ok(same, "the same bytes by threads, and with sums that were kept");
+    for (i = 0; i < 2; i++)
+        ov_packed_beside_free(&beside[i]);
+    ov_graph_free(g);
+}
+
+static void
+test_all_pairs(void)
+{
+    struct ov_graph *g = ov_graph_new(false);
+    const struct ov_packed_rows rows = {.m = 40, .x = mx};
+    struct ov_packed_map map = {.y = my};
+    struct ov_tensor t;
+    enum ov_form f;
+    int i;
+
+    for (i = 0; i < MANY_IN; i++)
+        mnorm[i] = 1 + noise();
+    for (i = 0; i < MANY_OUT; i++)
+        mb[i] = noise();
+    for (i = 0; i < MANY_ROWS * MANY_IN; i++)
+        mx[i] = noise();
+    for (i = 0; i < MANY_OUT * MANY_IN; i++) {
+        mw[0][i] = noise();
+        mw[1][i] = noise();
+    }
+    for (f = OV_FORM_I8_PANELS; f <= OV_FORM_I4_PANELS; f++) {
+        test_pairs(f, 16, 64, 32, false, false);
+        test_pairs(f, 17, 300, 47, true, false);
+        test_pairs(f, 230, 896, 100, true, true);
+        test_pairs(f, 150, 4864, 50, true, false);
+    }
+    make_many(&t, 0, OV_FORM_I8_PANELS, 32, 64);
+    map.w[0] = &t;
+    ok(!ov_packed_pairs(g, &rows, &map, 1), "not where rows are alone");
+    ov_graph_free(g);
+}
+
 /* The largest integers of all: sums must not run over. */
 static void
 test_extremes(enum ov_form form)
@@ -779,6 +902,10 @@ main(void)
         test_all_many();
     else
         skip("many rows", "this processor has no tile unit");
+    if (ov_packed_use("avx512-vnni-pairs"))
+        test_all_pairs();
+    else
+        skip("pairs of panels", "this processor has not got it");
     for (i = OV_FORM_I8_PANELS; i <= OV_FORM_I4_PANELS; i++) {
         test_same((enum ov_form)i, 1, 300, 150);
         test_same((enum ov_form)i, 2, 97, 150);
