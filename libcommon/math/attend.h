@@ -105,8 +105,8 @@ void ov_cache_clear(struct ov_cache *c);
 void ov_cache_cut(struct ov_cache *c, int pos);
 /* A copy of from in to, which is initialised: for beams.  -1: no memory. */
 int ov_cache_copy(struct ov_cache *to, const struct ov_cache *from);
-/* Append n rows whose values are to be written: row t at c->k and c->v, c->len -
- * n + t rows of c->width from the begin.  -1: no memory, nothing appended. */
+/* Append n rows whose values are to be written, row t at c->len - n + t rows of
+ * c->k and c->v.  -1: no memory, nothing appended. */
 int ov_cache_more(struct ov_cache *c, int n);
 /* Append n rows.  -1: no memory, nothing appended. */
 int ov_cache_put(struct ov_cache *c, int n, const float *k, int ldk,

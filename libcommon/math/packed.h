@@ -91,7 +91,8 @@ void ov_packed_windows(const struct ov_packed *p, int m, const float *x,
  * the sums of groups are added up in float32.  Memory is g's.  Many rows of a
  * fast graph: see ov_packed_many; without tiles, but with VNNI, 128 inputs have
  * one factor there if weights have 8 bits, or 256, where two panels are
- * multiplied at once. */
+ * multiplied at once; and weights of 4 bits are rounded once more there, to 8
+ * bits with a factor for as many. */
 void ov_packed_integers(struct ov_graph *g, int m, const float *x,
                         const struct ov_tensor *w, const float *b, float *y);
 
@@ -142,9 +143,9 @@ struct ov_packed_map {
 
 enum { OV_PACKED_MAPS = 3 };
 
-/* n maps of the same rows, at most OV_PACKED_MAPS, which are rounded once, as ov_packed_integers does:
- * for sixteen rows and more of a fast graph, where two panels are multiplied at
- * once.  false, and nothing is done: not here. */
+/* n maps of the same rows, at most OV_PACKED_MAPS, which are rounded once, as
+ * ov_packed_integers does: for sixteen rows and more of a fast graph, where two
+ * panels are multiplied at once.  false, and nothing is done: not here. */
 bool ov_packed_pairs(struct ov_graph *g, const struct ov_packed_rows *rows,
                      const struct ov_packed_map *map, int n);
 

@@ -403,12 +403,53 @@ test_dense(bool turned, int n, bool fast)
     ov_graph_free(g);
 }
 
+/* A row of each of three sequences in one go, and one by one; widths for which
+ * sums stay in registers, and others. */
+static void
+test_each(int hd)
+{
+    static const int lengths[3] = {1, 170, 301};
+    static float qs[3 * 6 * 80], ks[3][301 * 2 * 80], vs[3][301 * 2 * 80],
+        ys[3 * 6 * 80], zs[3 * 6 * 80];
+    const struct ov_attend a = {
+        .heads = 6, .kv_heads = 2, .hd = hd, .causal = true};
+    struct ov_graph *g = ov_graph_new_fast();
+    struct ov_attend_one one[3];
+    int d = 6 * hd, i, threads;
+    bool same = true;
+
+    fill(qs, sizeof qs / sizeof *qs);
+    for (i = 0; i < 3; i++) {
+        fill(ks[i], sizeof ks[i] / sizeof *ks[i]);
+        fill(vs[i], sizeof vs[i] / sizeof *vs[i]);
+        one[i] = (struct ov_attend_one){.q = qs + i * d,
+                                        .k = ks[i],
+                                        .v = vs[i],
+                                        .nk = lengths[i],
+                                        .y = ys + i * d};
+        ov_attend_run(g, &a, 1, one[i].q, d, one[i].nk, ks[i], 2 * hd, vs[i],
+                      2 * hd, zs + i * d, d);
+    }
+    for (threads = 1; threads <= 3; threads++) {
+        ov_gemm_threads(threads);
+        memset(ys, 0, sizeof ys);
+        ov_attend_each(g, &a, 3, one);
+        same = same && memcmp(ys, zs, sizeof *ys * 3 * (size_t)d) == 0;
+    }
+    ov_gemm_threads(1);
+    ok(same, "rows of several sequences at once, heads of %d", hd);
+    ov_graph_free(g);
+}
+
 int
 main(void)
 {
     int i;
 
     test_attention();
+    test_each(64);
+    test_each(80);
+    test_each(24);
     test_scores();
     test_cache(0);
     test_cache(12);

@@ -61,9 +61,30 @@ seconds(clockid_t clock)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Parts cover n units, one after the other, and do not become larger where a
+ * thread has two and more. */
+static bool
+covers(int threads, int parts, int n)
+{
+    int i, at = 0, last = n;
+    bool fine = ov_pool_first(threads, 0, parts, n) == 0 &&
+                ov_pool_first(threads, parts, parts, n) == n;
+
+    for (i = 1; i <= parts; i++) {
+        int next = ov_pool_first(threads, i, parts, n);
+
+        fine = fine && next >= at &&
+               (parts < 2 * threads || next - at <= last + 1);
+        last = next - at;
+        at = next;
+    }
+    return fine;
+}
+
 int
 main(void)
 {
+    int threads, parts, n;
     pthread_t thread[4];
     struct timespec rest = {.tv_nsec = 300000000};
     bool fine[4], all = true;
@@ -71,6 +92,11 @@ main(void)
     double cpu;
     int i;
 
+    for (threads = 1; threads <= 8; threads++)
+        for (parts = 1; parts <= OV_POOL_MAX; parts++)
+            for (n = 0; n < 400; n += 7)
+                all = all && covers(threads, parts, n);
+    ok(all && covers(64, 64, 1 << 30), "parts cover what is to be done");
     ok(good(0, 10) && good(1, 10), "none, and one");
     ok(good(2, 20000), "two");
     ok(good(OV_POOL_MAX, 100), "as many as are allowed");

@@ -6,8 +6,13 @@
 #include "base/warm.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "base/large.h"
 
 #include "tests/unit/tap.h"
 
@@ -48,6 +53,45 @@ stands(void)
     return ov_warm_rounds() <= from + 1;
 }
 
+/* Bytes of a file are the same after they went to large pages, while somebody
+ * reads them, and the file may go. */
+static void
+test_file(void)
+{
+    char name[] = "warmXXXXXX";
+    unsigned char *want = malloc(BYTES), *p = MAP_FAILED;
+    int fd = mkstemp(name), i;
+    bool same = true;
+    size_t at;
+
+    for (at = 0; want != NULL && at < BYTES; at++)
+        want[at] = (unsigned char)(at * 2654435761u >> 13);
+    if (fd >= 0 && want != NULL && write(fd, want, BYTES) == BYTES)
+        p = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) {
+        skip("a file", "no room for one");
+        return;
+    }
+    ov_warm_add(p, BYTES);
+    ov_warm_begin();
+    for (i = 0; i < 20; i++)
+        same = same && memcmp(p, want, BYTES) == 0;
+    ok(same, "a file while it is read");
+    ok(goes_on() && memcmp(p, want, BYTES) == 0, "and after that");
+    ov_warm_end();
+    stands(); /* nobody is reading any more */
+    if (ov_large_room() >= BYTES) {
+        ok(ftruncate(fd, 0) == 0 && p[BYTES / 2] == want[BYTES / 2],
+           "what went to large pages is there when the file is not");
+    } else
+        skip("without the file", "there are no large pages");
+    ov_warm_drop(p);
+    munmap(p, BYTES);
+    close(fd);
+    unlink(name);
+    free(want);
+}
+
 int
 main(void)
 {
@@ -83,5 +127,7 @@ main(void)
     ov_warm_drop(p);
     ok(goes_on(), "what was dropped may go while other memory is read");
     ov_warm_end();
+    ov_warm_drop(other);
+    test_file();
     return tap_done();
 }

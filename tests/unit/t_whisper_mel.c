@@ -11,7 +11,7 @@
 enum { N = 4000, BINS = OV_WHISPER_MEL_BINS };
 
 static const double PI = 3.14159265358979323846;
-static float x[N], y[N / 160 * 128];
+static float x[N], y[N / 160 * 128], parts[N / 160 * 128];
 
 static void
 test_filters(int bands)
@@ -110,6 +110,12 @@ test_signal(void)
     for (i = 0, max = 0; i < 25 * 128; i++)
         max = fmaxf(max, y[0] - y[i]);
     ok(max <= 2.0001f, "nothing is more than 80 dB below the maximum");
+    ov_whisper_mel_signal(m, x, N, y);
+    ov_whisper_mel_frames(m, x, 1800, 0, 10, parts);
+    ov_whisper_mel_frames(m, x, N, 10, N / 160, parts + 10 * 128);
+    ov_whisper_mel_level(parts, N / 160 * 128);
+    ok(memcmp(parts, y, sizeof *y * (N / 160 * 128)) == 0,
+       "the same while more comes");
     ov_whisper_mel_signal(m, x, 161, y);
     ov_whisper_mel_signal(m, x, 0, y);
     ok(isfinite(y[0]) && isfinite(y[127]), "a clip shorter than a window");
