@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 enum {
-    SPIN = 4000,   /* looks for work, before sleep: some 50 us */
+    SPIN = 20000,   /* looks for work, before sleep: some 250 us */
     PATIENCE = 4000 /* looks at what others do, before they get the core */
 };
 
