@@ -36,6 +36,7 @@ struct vocode {
     bool mel;                /* rows of a spectrogram, not of codes */
     void *row;               /* one */
     bool sounding;           /* this turn has begun to sound */
+    bool warm;               /* a first turn finds all ready */
     struct times t;
 };
 
@@ -116,10 +117,14 @@ static int
 begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
 {
     struct vocode *s = ctx;
+    uint64_t v;
 
-    (void)f;
     (void)pts;
     (void)err;
+    if (!s->warm && filter_key(f, "pause", &v)) {
+        s->warm = true; /* while somebody begins to speak there is time */
+        ov_vocode_warm(s->v);
+    }
     memset(&s->t, 0, sizeof s->t);
     s->sounding = false;
     ov_vocode_begin(s->v);

@@ -94,6 +94,13 @@ ov_vocode_hop_samples(const struct ov_vocode *v)
 }
 
 void
+ov_vocode_warm(struct ov_vocode *v)
+{
+    if (v->ops->warm != NULL)
+        v->ops->warm(v->self);
+}
+
+void
 ov_vocode_begin(struct ov_vocode *v)
 {
     v->ops->begin(v->self);

@@ -28,6 +28,9 @@ int ov_vocode_codebooks(const struct ov_vocode *v);
 int ov_vocode_card(const struct ov_vocode *v);
 int ov_vocode_hop_samples(const struct ov_vocode *v);
 
+/* Work on what nobody said, so that the first turn finds memory and weights
+ * ready, as all others do; between turns. */
+void ov_vocode_warm(struct ov_vocode *v);
 /* Start a turn: silence before it. */
 void ov_vocode_begin(struct ov_vocode *v);
 /* n frames of codes; OV_ESTREAM if one is out of range. */

@@ -200,6 +200,23 @@ begin(void *self)
     v->begun = v->spoke = false;
 }
 
+/* A frame alone, and the first three of a turn. */
+static void
+warm(void *self)
+{
+    struct vocode *v = self;
+    int i;
+
+    memset(v->z, 0, sizeof *v->z * (size_t)LATENTS * (size_t)v->c->latent);
+    ov_snac_decode(v->snac, NULL, v->z, LATENTS, &v->noise);
+    begin(v);
+    for (i = 0; i < 3; i++) {
+        ov_flows_piece(&v->flows, false);
+        ov_snac_decode(v->snac, &v->flows, v->z, LATENTS, &v->noise);
+    }
+    begin(v);
+}
+
 static int
 put(struct vocode *v, const float *x, size_t n, struct ov_err *err)
 {
@@ -354,6 +371,7 @@ const struct ov_vocode_ops ov_vocode_miniomni = {.takes = takes,
                                                  .codebooks = codebooks,
                                                  .card = card,
                                                  .hop_samples = hop_samples,
+                                                 .warm = warm,
                                                  .begin = begin,
                                                  .push = push,
                                                  .flush = flush,

@@ -22,6 +22,7 @@ struct ov_vocode_ops {
     int (*codebooks)(const void *self);
     int (*card)(const void *self);
     int (*hop_samples)(const void *self);
+    void (*warm)(void *self); /* or NULL: there is nothing to be gained */
     void (*begin)(void *self);
     /* Of the two, the one that the model reads. */
     int (*push)(void *self, const int32_t *codes, size_t n,
