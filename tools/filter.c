@@ -390,7 +390,7 @@ on_begin(struct filter *f, struct ov_frame *d, struct ov_err *err)
     if (f->taken < 0)
         return nothing_taken(f, err);
     if (f->pipe && f->s->reads_all) /* somebody speaks and will be answered */
-        ov_warm_begin();
+        ov_warm_begin(f->s->reads_often);
     if ((r = meet(f, d, err)) != 0)
         return r < 0 ? r : 0;
     if ((r = settle(f, err)) != 0)

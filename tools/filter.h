@@ -32,7 +32,8 @@ struct filter_stage {
     const char *food; /* "sound": for the message that there is none */
     bool sink;        /* writes no stream */
     bool has_model;   /* model-id is checked and written */
-    bool reads_all;   /* a turn takes all weights in the model's files */
+    bool reads_all;   /* a turn takes all weights in the model's files, */
+    bool reads_often; /* and again and again */
 
     /* Whether this channel is for the stage; the first such is taken. */
     bool (*wants)(void *ctx, const struct ov_channel *c);

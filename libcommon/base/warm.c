@@ -36,7 +36,7 @@ static struct {
     struct region region[REGIONS];
     atomic_int count;
     sem_t wake;
-    atomic_bool wanted;
+    atomic_bool wanted, large;
     _Atomic unsigned long rounds;
 } warm = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -134,7 +134,7 @@ touch_on(void *arg)
         while (!atomic_load(&warm.wanted))
             sem_wait(&warm.wake);
         pthread_mutex_lock(&warm.lock);
-        for (i = 0; i < REGIONS; i++)
+        for (i = 0; i < REGIONS && atomic_load(&warm.large); i++)
             move(&warm.region[i]);
         for (i = 0; i < REGIONS; i++)
             read_region(&warm.region[i]);
@@ -160,12 +160,13 @@ start(void)
 }
 
 void
-ov_warm_begin(void)
+ov_warm_begin(bool large)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     if (atomic_load(&warm.count) == 0)
         return;
+    atomic_store(&warm.large, large);
     pthread_once(&once, start);
     if (!atomic_exchange(&warm.wanted, true))
         sem_post(&warm.wake);

@@ -9,6 +9,7 @@
 #ifndef OV_BASE_WARM_H
 #define OV_BASE_WARM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* n bytes at p, which can be read until ov_warm_drop; small ones do not
@@ -17,8 +18,9 @@ void ov_warm_add(const void *p, size_t n);
 void ov_warm_drop(const void *p);
 
 /* From now on, until ov_warm_end, a thread reads a byte of each page again and
- * again.  Any thread may call both, in any order. */
-void ov_warm_begin(void);
+ * again; if large is set the pages become large ones first, once
+ * (base/large.h).  Any thread may call both, in any order. */
+void ov_warm_begin(bool large);
 void ov_warm_end(void);
 
 /* How often all was read, for tests. */

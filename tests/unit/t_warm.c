@@ -73,7 +73,7 @@ test_file(void)
         return;
     }
     ov_warm_add(p, BYTES);
-    ov_warm_begin();
+    ov_warm_begin(true);
     for (i = 0; i < 20; i++)
         same = same && memcmp(p, want, BYTES) == 0;
     ok(same, "a file while it is read");
@@ -105,13 +105,13 @@ main(void)
     if (p == MAP_FAILED || other == MAP_FAILED)
         return 99;
     ov_warm_add(small, sizeof small);
-    ov_warm_begin();
+    ov_warm_begin(false);
     rest();
     ok(ov_warm_rounds() == 0, "little memory is left alone");
     ov_warm_end();
     ov_warm_add(p, BYTES);
-    ov_warm_begin();
-    ov_warm_begin();
+    ov_warm_begin(false);
+    ov_warm_begin(false);
     ok(goes_on(), "memory is read again and again");
     for (i = 0; mincore(p, BYTES, in) == 0 && i < sizeof in; i++)
         n += in[i] & 1;
@@ -119,7 +119,7 @@ main(void)
     ov_warm_end();
     ov_warm_end();
     ok(stands(), "it is left alone when nobody speaks");
-    ov_warm_begin();
+    ov_warm_begin(false);
     ok(goes_on(), "and read when somebody does");
     ov_warm_add(other, BYTES);
     ov_warm_drop(p);
