@@ -39,7 +39,6 @@ static struct {
     const char *audio_context;
 } o;
 
-
 static const struct tool_option options[] = {
     {"codec", 0, TOOL_FLAG, &o.codec, 0, 0, NULL, NULL,
      "sound becomes tokens of the model's codec"},

@@ -18,7 +18,7 @@ enum {
     JUDGE_UNITS = 13, /* a voice that is heard while the answer sounds is judged
                        * after a second */
     EARLY = 64,       /* steps of a turn that may still be taken back */
-    FIRST_FRAMES = 6  /* of an answer: the vocoder is waited for */
+    FIRST_FRAMES = 6  /* of an answer: steps leave room for the vocoder */
 };
 
 struct generate {

@@ -20,8 +20,8 @@ size_t ov_large_room(void);
 
 /* Move OV_LARGE_PAGE bytes at p, a multiple of it, which can be read and
  * nobody writes to.  Others may read them at the same time.  false: they are
- * where they were.  Takes some milliseconds.  Source: mremap(2),
- * MREMAP_FIXED. */
+ * where they were (mremap has made room before it fails only where the kernel
+ * has no memory for itself).  Source: mremap(2), MREMAP_FIXED. */
 bool ov_large_move(const void *p);
 
 #endif

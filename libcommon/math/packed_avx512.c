@@ -234,8 +234,8 @@ int4_streams(const int R, int groups, int span, const char *x, size_t ldx,
         for (c = 0; c < OV_STREAMS; c++)
             s[r][c] = _mm512_set1_epi32(less[(size_t)r * lds + (size_t)g]);
         UNROLL /* every other group begins a line that is not asked for below */
-            for (c = 0; c < OV_STREAMS; c++)
-                __builtin_prefetch(w + (size_t)c * far + AHEAD, 0, 2);
+        for (c = 0; c < OV_STREAMS; c++)
+            __builtin_prefetch(w + (size_t)c * far + AHEAD, 0, 2);
         for (l = 0; l < OV_GROUP / 8; l++, x += 8) {
             UNROLL
             for (c = 0; c < OV_STREAMS; c++) {
