@@ -138,6 +138,7 @@ first_sound() { # seconds, argument: bytes of sound while nothing follows
     left=$(($1 * 10))
     shift
     rm -f over
+    : >first.raw # the loop looks before the stage may have made it
     { cat begin.ovs; until [ -e over ]; do sleep 0.1; done; } |
         ov-vocode -q -m ./omni -f raw "$@" 2>/dev/null >first.raw &
     while [ $left -gt 0 ] && [ "$(wc -c <first.raw)" -le 3000 ]; do
