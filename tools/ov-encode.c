@@ -25,7 +25,8 @@ struct encode {
     bool warm;            /* a first turn finds all ready */
     bool shown;           /* its pictures, too */
     FILE *list;           /* of more pictures */
-    float *row;           /* one, of floats or of codes */
+    int together;         /* so many rows leave in a frame, at most */
+    float *some;          /* [together]: rows, of floats or of codes */
     float *x;             /* samples of one frame */
     size_t x_cap;
 };
@@ -36,7 +37,7 @@ static struct {
     const char *text;
     struct tool_list image;
     const char *image_list;
-    const char *audio_context;
+    const char *audio_context, *look_ahead;
 } o;
 
 static const struct tool_option options[] = {
@@ -53,6 +54,8 @@ static const struct tool_option options[] = {
     {"audio-context", 0, TOOL_STRING, &o.audio_context, 0, 0, NULL, "WHICH",
      "of Whisper's 30 s: what was said and a second (auto) or so many ms of "
      "silence, or all (full)"},
+    {"look-ahead", 0, TOOL_STRING, &o.look_ahead, 0, 0, NULL, "MS",
+     "encode while somebody speaks: what was said so many ms ago leaves"},
     {"image-list", 0, TOOL_STRING, &o.image_list, 0, 0, NULL, "FILE",
      "a turn for each picture that a line of FILE names"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
@@ -124,7 +127,7 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
     out.dtype = floats(s) ? OV_DTYPE_F32 : OV_DTYPE_I32;
     out.shape[0] = (uint32_t)s->width;
     out.entries = (uint32_t)ov_encode_card(s->e);
-    out.max = (uint32_t)s->width * 4;
+    out.max = (uint32_t)s->together * (uint32_t)s->width * 4;
     if (s->mode == OV_ENCODE_TEXT)
         out.max = TOKENS_MAX * 4;
     else {
@@ -173,32 +176,34 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     return 0;
 }
 
-/* The next row as a frame: 1, or 0 if none is ready, or negative. */
+/* The next row, or rows that leave together, as a frame: 1, or 0 if none is
+ * ready, or negative. */
 static int
-write_row(struct encode *s, struct filter *f, struct ov_err *err)
+write_some(struct encode *s, struct filter *f, struct ov_err *err)
 {
     uint64_t pts = s->begin + s->rows * (uint64_t)s->hop;
     size_t n = s->mode == OV_ENCODE_CODEC
-                   ? ov_encode_pull_codes(s->e, (int32_t *)s->row, 1)
-                   : ov_encode_pull(s->e, s->row, 1);
+                   ? ov_encode_pull_codes(s->e, (int32_t *)s->some, 1)
+                   : ov_encode_pull(s->e, s->some, (size_t)s->together);
     int r;
 
     if (n == 0)
         return 0;
-    r = filter_data(f, s->channel, pts, 0, s->row, (size_t)s->width * 4, err);
-    s->rows += r == 0;
+    r = filter_data(f, s->channel, pts, 0, s->some, n * (size_t)s->width * 4,
+                    err);
+    s->rows += n;
     return r == 0 ? 1 : r;
 }
 
-/* Write the rows that are ready, a frame each, in few writes: the bytes do not
- * depend on how the sound was cut. */
+/* Write the rows that are ready, in few writes: the bytes do not depend on how
+ * the sound was cut. */
 static int
 write_rows(struct encode *s, struct filter *f, struct ov_err *err)
 {
     int r, last;
 
     filter_gather(f);
-    while ((r = write_row(s, f, err)) > 0)
+    while ((r = write_some(s, f, err)) > 0)
         ;
     last = filter_gathered(f, r == 0 ? err : NULL);
     return r != 0 ? r : last;
@@ -544,14 +549,19 @@ main(int argc, char **argv)
     if ((o.bandwidth != NULL &&
          ov_encode_option(s.e, "bandwidth", o.bandwidth, &err) != 0) ||
         (o.audio_context != NULL &&
-         ov_encode_option(s.e, "audio-context", o.audio_context, &err) != 0))
+         ov_encode_option(s.e, "audio-context", o.audio_context, &err) != 0) ||
+        (o.look_ahead != NULL &&
+         ov_encode_option(s.e, "look-ahead", o.look_ahead, &err) != 0))
         tool_die_err(&err);
     s.rate = ov_encode_rate_hz(s.e);
     s.width = ov_encode_width(s.e);
     s.hop = ov_encode_hop_samples(s.e);
-    s.row = malloc((size_t)s.width * 4);
-    if (s.row == NULL)
-        tool_die(OV_ERUN, "no memory for a row");
+    s.together = ov_encode_together(s.e);
+    if (s.together > OV_PAYLOAD_MAX / 4 / s.width)
+        s.together = OV_PAYLOAD_MAX / 4 / s.width;
+    s.some = malloc((size_t)s.together * (size_t)s.width * 4);
+    if (s.some == NULL)
+        tool_die(OV_ERUN, "no memory for rows");
     sound_files = argv + first;
     if (o.image_list != NULL)
         status = filter_make(&stage, &s, feed_image_list);
@@ -564,7 +574,7 @@ main(int argc, char **argv)
     else
         status = filter_run(&stage, &s, argv[first]);
     ov_encode_close(s.e);
-    free(s.row);
+    free(s.some);
     free(s.x);
     return tool_finish(status);
 }

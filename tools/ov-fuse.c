@@ -12,10 +12,16 @@ struct fuse {
     struct ov_fuse *f;
     bool embed; /* what comes */
     int channel;
-    size_t bytes; /* of a position */
-    void *position;
+    size_t bytes;    /* of a position */
+    size_t together; /* so many may come in a frame */
+    void *positions; /* [room] */
+    size_t room;
     uint64_t pts; /* of what came last */
 };
+
+/* A prompt has so many positions more than rows of sound, at most, which all
+ * may come with the last rows. */
+enum { MARKS = 8 };
 
 static const char *task, *language, *prompt;
 static bool no_timestamps;
@@ -49,6 +55,25 @@ wants(void *ctx, const struct ov_channel *c)
            (c->kind == OV_KIND_TOKENS && slash && !strcmp(slash, "/text"));
 }
 
+/* As many rows as come in a frame leave in one, and the prompt's marks. */
+static int
+make_room(struct fuse *s, size_t rows, struct ov_err *err)
+{
+    size_t most = OV_PAYLOAD_MAX / s->bytes;
+
+    s->together = rows > 1 ? rows + MARKS : 1;
+    s->together = s->together < most ? s->together : most;
+    if (s->together <= s->room)
+        return 0;
+    free(s->positions);
+    s->room = 0;
+    s->positions = malloc(s->together * s->bytes);
+    if (s->positions == NULL)
+        return ov_err_set(err, OV_ERUN, "no memory for positions");
+    s->room = s->together;
+    return 0;
+}
+
 static int
 open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
              struct ov_err *err)
@@ -62,7 +87,6 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
                              .shape = {(uint32_t)words},
                              .rate_num = c->rate_num,
                              .rate_den = c->rate_den,
-                             .max = (uint32_t)words * 4,
                              .codebooks = (uint32_t)q,
                              .width = (uint32_t)(words - q - 2)};
 
@@ -73,19 +97,24 @@ open_channel(void *ctx, struct filter *f, const struct ov_channel *c,
                           "embeddings that are not f32 of width %d", in);
     if (!s->embed && (c->dtype != OV_DTYPE_I32 || ov_channel_row(c) != 4))
         return ov_err_set(err, OV_ESTREAM, "text tokens that are not i32");
+    if (make_room(s, s->embed ? c->max / ov_channel_row(c) : 1, err) != 0)
+        return OV_ERUN;
+    out.max = (uint32_t)(s->together * s->bytes);
     s->channel = filter_declare(f, &out, err);
     return s->channel < 0 ? s->channel : 0;
 }
 
-/* Write the positions that are ready, a frame each, in few writes. */
+/* Write the positions that are ready, in few writes. */
 static int
 write_positions(struct fuse *s, struct filter *f, struct ov_err *err)
 {
     int r = 0, last;
+    size_t n;
 
     filter_gather(f);
-    while (r == 0 && ov_fuse_pull(s->f, s->position, 1) > 0)
-        r = filter_data(f, s->channel, s->pts, 0, s->position, s->bytes, err);
+    while (r == 0 && (n = ov_fuse_pull(s->f, s->positions, s->together)) > 0)
+        r = filter_data(f, s->channel, s->pts, 0, s->positions, n * s->bytes,
+                        err);
     last = filter_gathered(f, r == 0 ? err : NULL);
     return r != 0 ? r : last;
 }
@@ -167,11 +196,8 @@ main(int argc, char **argv)
     set_option(&s, "prompt", prompt);
     set_option(&s, "timestamps", no_timestamps ? "no" : NULL);
     s.bytes = (size_t)ov_fuse_words(s.f) * 4;
-    s.position = malloc(s.bytes);
-    if (s.position == NULL)
-        tool_die(OV_ERUN, "no memory for a position");
     status = filter_run(&stage, &s, argv[first]);
     ov_fuse_close(s.f);
-    free(s.position);
+    free(s.positions);
     return tool_finish(status);
 }

@@ -463,14 +463,22 @@ ov_miniomni_state_tap(struct ov_miniomni_state *s, ov_miniomni_tap *tap,
 }
 
 void
+ov_miniomni_state_keep(struct ov_miniomni_state *s, int n)
+{
+    int layers = all_layers(s->m), i;
+
+    for (i = 0; i < layers; i++) {
+        ov_cache_cut(&s->cache[i], n);
+        ov_cache_clear(&s->cache[layers + i]);
+    }
+    s->seqs = 1;
+    s->at = n;
+}
+
+void
 ov_miniomni_state_clear(struct ov_miniomni_state *s)
 {
-    int i;
-
-    for (i = 0; i < OV_MINIOMNI_SEQS * all_layers(s->m); i++)
-        ov_cache_clear(&s->cache[i]);
-    s->seqs = 1;
-    s->at = 0;
+    ov_miniomni_state_keep(s, 0);
 }
 
 int
@@ -925,10 +933,10 @@ say(struct ov_miniomni_talk *t)
 }
 
 int
-ov_miniomni_begin(struct ov_miniomni_talk *t, struct ov_miniomni_state *s,
-                  enum ov_miniomni_answer kind,
-                  const struct ov_miniomni_options *o, const float *x, int n,
-                  const float *other, struct ov_err *err)
+ov_miniomni_begin_at(struct ov_miniomni_talk *t, struct ov_miniomni_state *s,
+                     enum ov_miniomni_answer kind,
+                     const struct ov_miniomni_options *o, const float *x, int n,
+                     const float *other, struct ov_err *err)
 {
     const struct ov_miniomni_config *c = &s->m->c;
     size_t d = (size_t)c->d;
@@ -937,18 +945,27 @@ ov_miniomni_begin(struct ov_miniomni_talk *t, struct ov_miniomni_state *s,
     *t = (struct ov_miniomni_talk){.s = s, .o = *o, .kind = kind};
     if (t->o.limit > c->context)
         t->o.limit = c->context;
-    if (n < 1 || n >= t->o.limit || (paired && (n < 2 || other == NULL)))
+    if (n < 1 || n >= t->o.limit - s->at ||
+        (paired && (n + s->at < 2 || other == NULL)))
         return ov_err_set(err, OV_ESTREAM,
-                          "a prompt of %d positions where %d are allowed", n,
-                          t->o.limit);
+                          "a prompt of %d positions where %d are allowed",
+                          n + s->at, t->o.limit);
     t->x = malloc((OV_MINIOMNI_SEQS + 1) * d * sizeof *t->x);
     if (t->x == NULL)
         return ov_err_set(err, OV_ERUN, "no memory");
+    t->at = s->at + n;
+    return paired ? read_pair(s, x, n, other, err)
+                  : ov_miniomni_read(s, x, n, err);
+}
+
+int
+ov_miniomni_begin(struct ov_miniomni_talk *t, struct ov_miniomni_state *s,
+                  enum ov_miniomni_answer kind,
+                  const struct ov_miniomni_options *o, const float *x, int n,
+                  const float *other, struct ov_err *err)
+{
     ov_miniomni_state_clear(s);
-    if (!paired)
-        return t->at = n, ov_miniomni_read(s, x, n, err);
-    t->at = n;
-    return read_pair(s, x, n, other, err);
+    return ov_miniomni_begin_at(t, s, kind, o, x, n, other, err);
 }
 
 /* Read what was said last. */

@@ -153,6 +153,9 @@ void ov_miniomni_state_tap(struct ov_miniomni_state *s, ov_miniomni_tap *tap,
                            void *arg);
 /* Forget everything; there is one sequence then. */
 void ov_miniomni_state_clear(struct ov_miniomni_state *s);
+/* The same, but for the first n positions of the first sequence, which has as
+ * many. */
+void ov_miniomni_state_keep(struct ov_miniomni_state *s, int n);
 /* There are two from now on, the second a copy of the first. */
 int ov_miniomni_state_fork(struct ov_miniomni_state *s, struct ov_err *err);
 /* Read x [n, d] as the next positions of the only sequence, or with two
@@ -196,13 +199,20 @@ struct ov_miniomni_talk {
     float *x; /* [2, d] */
 };
 
-/* Read a prompt x [n, d]; other [d] is the last row of the second sequence
+/* Forget what s has read, and read a prompt x [n, d]; other [d] is the last row of the second sequence
  * where the answer is paired (all others are alike), else NULL.
  * OV_ESTREAM: longer than the limit or the context. */
 int ov_miniomni_begin(struct ov_miniomni_talk *t, struct ov_miniomni_state *s,
                       enum ov_miniomni_answer kind,
                       const struct ov_miniomni_options *o, const float *x,
                       int n, const float *other, struct ov_err *err);
+/* The same, where x [n, d] are the last positions of a prompt whose first ones
+ * s, one sequence, has read. */
+int ov_miniomni_begin_at(struct ov_miniomni_talk *t,
+                         struct ov_miniomni_state *s,
+                         enum ov_miniomni_answer kind,
+                         const struct ov_miniomni_options *o, const float *x,
+                         int n, const float *other, struct ov_err *err);
 /* The next position: its ids (of TEXT only the last one counts).  1, 0 at
  * the end, or an error.  The position that ends speech is not given, nor
  * is, of text alone, the token that ends it unless it is the first. */

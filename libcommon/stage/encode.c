@@ -22,6 +22,12 @@ static const struct ov_encode_ops *const ALL[] = {
 
 enum { KEEP_S = 60 };
 
+/* Rows that were pulled together: up to this one, when so many samples were
+ * there. */
+struct group {
+    size_t rows, n;
+};
+
 /* A turn that may be gone on with. */
 struct kept {
     bool on;
@@ -29,8 +35,11 @@ struct kept {
     size_t n, x_cap;
     float *rows; /* those that were pulled [rows_n, width] */
     size_t rows_n, rows_cap;
+    struct group *groups; /* of these rows [groups_n] */
+    size_t groups_n, groups_cap;
     size_t known, same; /* samples that need no work, of which came again */
-    size_t again;       /* rows that were given again */
+    size_t again;       /* rows that were given again, */
+    size_t again_at;    /* of this group the next */
 };
 
 struct ov_encode {
@@ -81,6 +90,7 @@ ov_encode_close(struct ov_encode *e)
     e->ops->close(e->self);
     free(e->kept.x);
     free(e->kept.rows);
+    free(e->kept.groups);
     free(e);
 }
 
@@ -119,6 +129,12 @@ ov_encode_card(const struct ov_encode *e)
     return e->ops->card(e->self);
 }
 
+int
+ov_encode_together(const struct ov_encode *e)
+{
+    return e->ops->together == NULL ? 1 : e->ops->together(e->self);
+}
+
 /* --- what is kept --- */
 
 /* Append n values of 4 bytes; without memory nothing is kept any more. */
@@ -140,6 +156,25 @@ keep(struct kept *k, float **to, size_t *cap, size_t at, const float *x,
     memcpy(*to + at, x, n * sizeof *x);
 }
 
+/* Rows up to number rows_n were pulled together. */
+static void
+keep_group(struct kept *k)
+{
+    struct group *p = k->groups;
+    size_t cap = 2 * k->groups_cap + 64;
+
+    if (k->groups_n == k->groups_cap) {
+        p = realloc(p, cap * sizeof *p);
+        if (p == NULL) {
+            k->on = false;
+            return;
+        }
+        k->groups = p;
+        k->groups_cap = cap;
+    }
+    p[k->groups_n++] = (struct group){k->rows_n, k->n};
+}
+
 static void
 keep_samples(struct ov_encode *e, const float *x, size_t n)
 {
@@ -158,10 +193,13 @@ keep_rows(struct ov_encode *e, const float *rows, size_t n)
     struct kept *k = &e->kept;
     size_t width = (size_t)ov_encode_width(e);
 
-    if (k->on)
-        keep(k, &k->rows, &k->rows_cap, k->rows_n * width, rows, n * width);
+    if (!k->on || n == 0)
+        return;
+    keep(k, &k->rows, &k->rows_cap, k->rows_n * width, rows, n * width);
     k->rows_n += n;
+    keep_group(k);
     k->again = k->rows_n;
+    k->again_at = k->groups_n;
 }
 
 /* Samples that are known: x moves behind them. */
@@ -196,6 +234,7 @@ ov_encode_begin(struct ov_encode *e, bool may_go_on)
 
     k->on = may_go_on && e->ops->resume != NULL;
     k->n = k->rows_n = k->known = k->same = k->again = 0;
+    k->groups_n = k->again_at = 0;
     e->ops->begin(e->self);
 }
 
@@ -203,14 +242,17 @@ void
 ov_encode_again(struct ov_encode *e)
 {
     struct kept *k = &e->kept;
-    size_t known = k->on ? e->ops->resume(e->self) : 0;
+    size_t rows = 0, known = k->on ? e->ops->resume(e->self, &rows) : 0;
 
     if (known == 0) {
         ov_encode_begin(e, true);
         return;
     }
+    while (k->groups_n > 0 && k->groups[k->groups_n - 1].rows > rows)
+        k->groups_n--;
+    k->rows_n = k->groups_n > 0 ? k->groups[k->groups_n - 1].rows : 0;
     k->known = k->n = known;
-    k->same = k->again = 0;
+    k->same = k->again = k->again_at = 0;
 }
 
 int
@@ -244,13 +286,16 @@ static size_t
 pull_kept(struct ov_encode *e, void *rows, size_t max)
 {
     struct kept *k = &e->kept;
-    size_t width = (size_t)ov_encode_width(e);
-    size_t n = k->rows_n * k->same / k->known - k->again;
+    size_t width = (size_t)ov_encode_width(e), n;
+    const struct group *g = &k->groups[k->again_at];
 
+    if (k->same < k->known && k->same < g->n)
+        return 0;
+    n = g->rows - k->again;
     n = n < max ? n : max;
-    if (n > 0)
-        memcpy(rows, k->rows + k->again * width, n * width * sizeof *k->rows);
+    memcpy(rows, k->rows + k->again * width, n * width * sizeof *k->rows);
     k->again += n;
+    k->again_at += k->again == g->rows;
     return n;
 }
 

@@ -60,7 +60,10 @@ int ov_encode_push(struct ov_encode *e, const float *x, size_t n,
 /* The turn is over: pad with zeros to whole rows and release them all. */
 int ov_encode_flush(struct ov_encode *e, struct ov_err *err);
 /* Take up to max rows that are ready: rows [max, width].  Returns the count.
- * EMBED and MEL use pull, CODEC uses pull_codes. */
+ * EMBED and MEL use pull, CODEC uses pull_codes.  Where rows of a turn come
+ * together, so many at most, those that follow them come with another call:
+ * which they are depends on the sound, not on how it was cut. */
+int ov_encode_together(const struct ov_encode *e);
 size_t ov_encode_pull(struct ov_encode *e, float *rows, size_t max);
 size_t ov_encode_pull_codes(struct ov_encode *e, int32_t *codes, size_t max);
 

@@ -21,7 +21,14 @@ enum {
     ROW_SAMPLES = 320,
     FRAME_SAMPLES = OV_WHISPER_MEL_HOP,
     AROUND = OV_WHISPER_MEL_WIN / 2, /* samples, of a frame's middle */
-    WARM_FRAMES = 400
+    WARM_FRAMES = 400,
+    /* while the turn goes on the encoder hears it again when it has become
+     * longer by so many rows, and by a part of itself: of long ones each row
+     * is heard some ten times */
+    STEP_ROWS = 16,
+    STEP_PART = 8,
+    MS_ROW = 20,
+    MOST_MS = 30000
 };
 
 struct encode {
@@ -38,9 +45,16 @@ struct encode {
     size_t n, window;
     float *frames; /* [window's, mels]: of the samples, not levelled, */
     size_t made;   /* so many, while the turn goes on */
+    float *heard;  /* the same, levelled: what the encoder hears */
+    float *y;      /* [window's / 2, whisper_dim]: what it makes of that */
     int silence;   /* frames of it that are heard behind the sound; -1: all */
-    float *out;    /* [rows, width] */
-    size_t rows, at;
+    int ahead;     /* rows that are heard behind a row before it leaves; -1:
+                    * all of the turn */
+    size_t next;   /* rows of the turn when it is heard again; */
+    size_t done;   /* when it was heard last, 0: not yet */
+    float *out;    /* [rows, width]: those that may leave, at have left */
+    size_t rows, at, cap;
+    size_t early; /* rows that did not wait for the end of the turn */
 };
 
 static bool
@@ -63,6 +77,8 @@ close_(void *self)
     free(e->image);
     free(e->x);
     free(e->frames);
+    free(e->heard);
+    free(e->y);
     free(e->out);
     free(e);
 }
@@ -81,6 +97,7 @@ static int
 open_sound(struct encode *e, struct ov_err *err)
 {
     char path[OV_OMNI_PATH];
+    size_t values;
     int r = ov_omni_part(path, e->dir, OV_OMNI_WHISPER, err);
 
     if (r == OV_OK)
@@ -95,9 +112,14 @@ open_sound(struct encode *e, struct ov_err *err)
     e->mel = ov_whisper_mel_new(e->whisper->d.mels);
     e->g = ov_graph_new_fast();
     e->x = malloc(e->window * sizeof *e->x);
-    e->frames = malloc((size_t)ov_whisper_window(e->whisper) *
-                       (size_t)e->whisper->d.mels * sizeof *e->frames);
-    if (e->mel == NULL || e->g == NULL || e->x == NULL || e->frames == NULL)
+    values = (size_t)ov_whisper_window(e->whisper) *
+             (size_t)e->whisper->d.mels;
+    e->frames = malloc(values * sizeof *e->frames);
+    e->heard = malloc(values * sizeof *e->heard);
+    e->y = malloc((size_t)e->whisper->d.audio_ctx *
+                  (size_t)e->c.whisper_dim * sizeof *e->y);
+    if (e->mel == NULL || e->g == NULL || e->x == NULL || e->frames == NULL ||
+        e->heard == NULL || e->y == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
     return OV_OK;
 }
@@ -113,7 +135,7 @@ open_(void **self, const char *dir, const struct ov_model_kind *k,
     if (e == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
     e->mode = mode;
-    e->silence = -1;
+    e->silence = e->ahead = -1;
     strncpy(e->dir, dir, sizeof e->dir - 1);
     r = ov_miniomni_config_open(&e->c, dir, err);
     if (r == OV_OK)
@@ -171,6 +193,21 @@ see(struct encode *e, const struct ov_clip *clip, const char *path,
     return OV_OK;
 }
 
+/* value: milliseconds that a row waits for. */
+static int
+look_ahead(struct encode *e, const char *value, struct ov_err *err)
+{
+    char *end;
+    long ms = strtol(value, &end, 10);
+
+    if (*value < '0' || *value > '9' || *end != '\0' || ms < 0 || ms > MOST_MS)
+        return ov_err_set(err, OV_EUSAGE,
+                          "no look-ahead %.40s, but 0 to %d ms of sound", value,
+                          MOST_MS);
+    e->ahead = (int)((ms + MS_ROW - 1) / MS_ROW);
+    return OV_OK;
+}
+
 static int
 option(void *self, const char *name, const char *value, struct ov_err *err)
 {
@@ -187,6 +224,8 @@ option(void *self, const char *name, const char *value, struct ov_err *err)
                                 "to 30000 ms behind the sound",
                                 value);
     }
+    if (strcmp(name, "look-ahead") == 0 && e->mode == OV_ENCODE_EMBED)
+        return look_ahead(e, value, err);
     if (strcmp(name, "image") != 0 || e->mode != OV_ENCODE_EMBED)
         return ov_err_set(err, OV_EUSAGE, "Mini-Omni2 has no option %s here",
                           name);
@@ -220,24 +259,35 @@ card(const void *self)
     return e->mode == OV_ENCODE_TEXT ? e->c.text_vocab : 0;
 }
 
+/* Rows that wait for each other come together. */
+static int
+together(const void *self)
+{
+    const struct encode *e = self;
+
+    return e->ahead < 0 ? 1 : e->whisper->d.audio_ctx + e->image_rows;
+}
+
 /* A question of some seconds. */
 static void
 warm(void *self)
 {
     struct encode *e = self;
     int frames;
-    float *mel, *y;
 
     if (e->whisper == NULL)
         return;
     frames = ov_whisper_short_window(e->whisper, WARM_FRAMES, e->silence);
-    mel = calloc((size_t)frames * (size_t)e->whisper->d.mels, sizeof *mel);
-    y = malloc((size_t)e->whisper->d.audio_ctx * (size_t)e->c.whisper_dim *
-               sizeof *y);
-    if (mel != NULL && y != NULL)
-        ov_whisper_encode(e->whisper, e->g, mel, frames, y);
-    free(mel);
-    free(y);
+    memset(e->heard, 0,
+           (size_t)frames * (size_t)e->whisper->d.mels * sizeof *e->heard);
+    ov_whisper_encode(e->whisper, e->g, e->heard, frames, e->y);
+}
+
+/* Rows of the turn when it is heard after it had so many. */
+static size_t
+heard_next(size_t rows)
+{
+    return rows + (rows / STEP_PART > STEP_ROWS ? rows / STEP_PART : STEP_ROWS);
 }
 
 static void
@@ -246,7 +296,22 @@ begin(void *self)
     struct encode *e = self;
 
     e->n = e->made = 0;
-    e->rows = e->at = 0;
+    e->rows = e->at = e->early = e->done = 0;
+    e->next = heard_next((size_t)(e->ahead > 0 ? e->ahead : 0));
+}
+
+/* Samples that are there when so many rows have all of their frames. */
+static size_t
+samples_of(size_t rows)
+{
+    return rows * ROW_SAMPLES + AROUND;
+}
+
+/* Frames that are the same whatever follows n samples. */
+static size_t
+frames_of(size_t n)
+{
+    return n < AROUND ? 0 : (n - AROUND) / FRAME_SAMPLES + 1;
 }
 
 /* Frames up to number end of n samples. */
@@ -259,19 +324,19 @@ make_frames(struct encode *e, size_t end, size_t n)
     e->made = end > e->made ? end : e->made;
 }
 
-/* Frames are made as their samples come: nobody waits for that. */
+/* Room for n rows in all. */
 static int
-push(void *self, const float *x, size_t n, struct ov_err *err)
+room(struct encode *e, size_t n, struct ov_err *err)
 {
-    struct encode *e = self;
+    float *p;
 
-    (void)err;
-    n = n < e->window - e->n ? n : e->window - e->n;
-    if (n > 0)
-        memcpy(e->x + e->n, x, n * sizeof *x);
-    e->n += n;
-    make_frames(e, e->n < AROUND ? 0 : (e->n - AROUND) / FRAME_SAMPLES + 1,
-                e->n);
+    if (n <= e->cap)
+        return OV_OK;
+    p = realloc(e->out, n * (size_t)width(e) * sizeof *p);
+    if (p == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    e->out = p;
+    e->cap = n;
     return OV_OK;
 }
 
@@ -291,6 +356,82 @@ put_rows(struct encode *e, int kind, const float *rows, int n, int dim)
     e->rows += (size_t)n;
 }
 
+/* The encoder hears frames [frames]: of the turn's rows those up to number end
+ * may leave, and before them the image's. */
+static int
+hear(struct encode *e, int frames, size_t end, struct ov_err *err)
+{
+    size_t values = (size_t)frames * (size_t)e->whisper->d.mels, from;
+    size_t dim = (size_t)e->c.whisper_dim;
+
+    if (room(e, end + (size_t)e->image_rows, err) != OV_OK)
+        return OV_ERUN;
+    memcpy(e->heard, e->frames, values * sizeof *e->heard);
+    ov_whisper_mel_level(e->heard, values);
+    ov_whisper_encode(e->whisper, e->g, e->heard, frames, e->y);
+    if (e->rows == 0)
+        put_rows(e, OV_OMNI_ROW_IMAGE, e->image, e->image_rows,
+                 e->c.vision_dim);
+    from = e->rows - (size_t)e->image_rows;
+    if (end > from)
+        put_rows(e, OV_OMNI_ROW_SOUND, e->y + from * dim, (int)(end - from),
+                 (int)dim);
+    return OV_OK;
+}
+
+/* The encoder hears what there is of the turn; what was said long enough ago
+ * leaves. */
+static int
+hear_on(struct encode *e, struct ov_err *err)
+{
+    size_t rows = e->next;
+    int r = hear(e, 2 * (int)rows, rows - (size_t)e->ahead, err);
+
+    e->early = e->rows;
+    e->done = rows;
+    e->next = heard_next(rows);
+    return r;
+}
+
+/* Frames are made as their samples come: nobody waits for that. */
+static int
+push(void *self, const float *x, size_t n, struct ov_err *err)
+{
+    struct encode *e = self;
+    int r = OV_OK;
+
+    while (r == OV_OK && n > 0 && e->n < e->window) {
+        size_t due = samples_of(e->next);
+        bool waits = e->ahead >= 0 && due < e->window;
+        size_t k = (waits ? due : e->window) - e->n;
+
+        k = k < n ? k : n;
+        memcpy(e->x + e->n, x, k * sizeof *x);
+        e->n += k;
+        x += k;
+        n -= k;
+        make_frames(e, frames_of(e->n), e->n);
+        if (waits && e->n == due)
+            r = hear_on(e, err);
+    }
+    return r;
+}
+
+/* What was heard early does not depend on what came then. */
+static size_t
+resume(void *self, size_t *rows)
+{
+    struct encode *e = self;
+
+    if (e->done == 0)
+        return 0;
+    e->n = samples_of(e->done);
+    e->made = e->made < frames_of(e->n) ? e->made : frames_of(e->n);
+    e->rows = *rows = e->early;
+    e->at = e->at < e->early ? e->at : e->early;
+    return e->n;
+}
+
 /* As in the reference, unless it shall be brief: the clip is filled up with
  * silence, the encoder hears all of it, and the rows that cover the question
  * are kept. */
@@ -298,37 +439,34 @@ static int
 flush(void *self, struct ov_err *err)
 {
     struct encode *e = self;
-    int ctx = e->whisper->d.audio_ctx, dim = e->c.whisper_dim;
+    int ctx = e->whisper->d.audio_ctx;
     int all = (int)(e->n / ROW_SAMPLES) + 1, rows = all < ctx ? all : ctx;
     int frames =
         ov_whisper_short_window(e->whisper, 2 * (size_t)rows, e->silence);
     size_t heard = (size_t)frames * FRAME_SAMPLES;
-    size_t values = (size_t)frames * (size_t)e->whisper->d.mels;
-    float *y = malloc((size_t)ctx * (size_t)dim * sizeof *y);
 
-    free(e->out);
-    e->out = malloc((size_t)(rows + e->image_rows) * (size_t)width(e) *
-                    sizeof *e->out);
-    if (y == NULL || e->out == NULL) {
-        free(y);
-        return ov_err_set(err, OV_ERUN, "out of memory");
-    }
     memset(e->x + e->n, 0, (heard - e->n) * sizeof *e->x);
     make_frames(e, (size_t)frames, heard);
-    ov_whisper_mel_level(e->frames, values);
-    ov_whisper_encode(e->whisper, e->g, e->frames, frames, y);
-    e->made = 0; /* what was levelled serves once */
-    put_rows(e, OV_OMNI_ROW_IMAGE, e->image, e->image_rows, e->c.vision_dim);
-    put_rows(e, OV_OMNI_ROW_SOUND, y, rows, dim);
-    free(y);
-    return OV_OK;
+    return hear(e, frames, (size_t)rows, err);
+}
+
+/* How many rows have left when those have that leave with row number at. */
+static size_t
+end_of_group(const struct encode *e, size_t at)
+{
+    size_t ahead = (size_t)e->ahead, rows = heard_next(ahead);
+
+    while (rows - ahead + (size_t)e->image_rows <= at)
+        rows = heard_next(rows);
+    return rows - ahead + (size_t)e->image_rows;
 }
 
 static size_t
 pull(void *self, float *rows, size_t max)
 {
     struct encode *e = self;
-    size_t n = e->rows - e->at, w = (size_t)width(e);
+    size_t w = (size_t)width(e);
+    size_t n = (e->at < e->early ? end_of_group(e, e->at) : e->rows) - e->at;
 
     n = n < max ? n : max;
     if (n > 0)
@@ -353,8 +491,10 @@ const struct ov_encode_ops ov_encode_miniomni = {.takes = takes,
                                                  .width = width,
                                                  .hop_samples = hop_samples,
                                                  .card = card,
+                                                 .together = together,
                                                  .warm = warm,
                                                  .begin = begin,
+                                                 .resume = resume,
                                                  .push = push,
                                                  .flush = flush,
                                                  .pull = pull,

@@ -22,12 +22,14 @@ struct ov_encode_ops {
     int (*hop_samples)(const void *self); /* or NULL */
     int (*rate_hz)(const void *self);     /* or NULL: 16000 */
     int (*card)(const void *self);
+    int (*together)(const void *self); /* or NULL: 1 */
     void (*warm)(void *self); /* or NULL: there is nothing to be gained */
     void (*begin)(void *self);
-    /* Go back to where the last whole row was made, as if no sample had come
-     * since then: the samples of the turn that were worked off by then, 0 if
-     * there is no way back; NULL: there never is. */
-    size_t (*resume)(void *self);
+    /* Go back to where the last row was made that no flush made, as if no
+     * sample had come since then: the samples of the turn that were worked off
+     * by then, and the rows that came of them; 0 if there is no way back;
+     * NULL: there never is. */
+    size_t (*resume)(void *self, size_t *rows);
     int (*push)(void *self, const float *x, size_t n,
                 struct ov_err *err);                              /* or NULL */
     int (*flush)(void *self, struct ov_err *err);                 /* or NULL */

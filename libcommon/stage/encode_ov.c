@@ -211,7 +211,7 @@ encode_begin(void *self)
 
 /* What was flushed into a block that was not full is no way back. */
 static size_t
-encode_resume(void *self)
+encode_resume(void *self, size_t *rows)
 {
     struct encode *e = self;
     size_t done = e->blocks * (size_t)e->block;
@@ -220,6 +220,7 @@ encode_resume(void *self)
         return 0;
     e->fill = 0;
     e->total = done;
+    *rows = e->blocks * (size_t)e->rows;
     return done;
 }
 

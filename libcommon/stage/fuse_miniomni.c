@@ -42,8 +42,9 @@ struct fuse {
     struct rows sound, image;
     int32_t *text;
     size_t n_text, text_cap;
-    uint32_t *out;
-    size_t n, at;
+    size_t adapted; /* rows of sound that are laid out */
+    uint32_t *out;  /* [cap]: positions, n so far, of which at are given */
+    size_t n, at, cap;
 };
 
 static bool
@@ -150,7 +151,7 @@ begin(void *self)
 {
     struct fuse *f = self;
 
-    f->sound.n = f->image.n = f->n_text = 0;
+    f->sound.n = f->image.n = f->n_text = f->adapted = 0;
     f->n = f->at = 0;
 }
 
@@ -184,26 +185,6 @@ add_row(struct fuse *f, struct rows *r, const float *x, int dim,
     }
     memcpy(r->x + r->n++ * d, x, d * sizeof *x);
     return OV_OK;
-}
-
-static int
-push_embed(void *self, const float *rows, size_t n, struct ov_err *err)
-{
-    struct fuse *f = self;
-    int w = width_in(f), r = OV_OK;
-
-    if (f->n_text > 0)
-        return ov_err_set(err, OV_ESTREAM, "sound and text in one turn");
-    for (; r == OV_OK && n > 0; n--, rows += w) {
-        if (rows[0] == OV_OMNI_ROW_SOUND)
-            r = add_row(f, &f->sound, rows + 1, f->c->whisper_dim, err);
-        else if (rows[0] == OV_OMNI_ROW_IMAGE)
-            r = add_row(f, &f->image, rows + 1, f->c->vision_dim, err);
-        else
-            r = ov_err_set(err, OV_ESTREAM,
-                           "a row that is neither sound nor image");
-    }
-    return r;
 }
 
 static int
@@ -266,7 +247,8 @@ choose(const struct fuse *f, struct ov_miniomni_prompt *p, struct ov_err *err)
     return OV_OK;
 }
 
-/* Position i of a prompt of n with tokens ids [8, n]. */
+/* Position i of a prompt with tokens ids [8, n]; rows as adapted, those of
+ * sound from the first that is not laid out. */
 static void
 lay_out(const struct fuse *f, const struct ov_miniomni_prompt *p,
         const int32_t *ids, int n, int i, const float *sound,
@@ -275,6 +257,7 @@ lay_out(const struct fuse *f, const struct ov_miniomni_prompt *p,
     size_t d = (size_t)f->c->d;
     bool seen;
     int row = ov_miniomni_feature(p, i, &seen), j;
+    const float *x = seen ? image : sound;
     int32_t id;
 
     memset(to, 0, (size_t)words(f) * sizeof *to);
@@ -286,45 +269,107 @@ lay_out(const struct fuse *f, const struct ov_miniomni_prompt *p,
     if (row < 0)
         return;
     to[1 + LAYERS] = 1;
-    memcpy(to + 2 + LAYERS, (seen ? image : sound) + (size_t)row * d,
-           d * sizeof *to);
+    x += ((size_t)row - (seen ? 0 : f->adapted)) * d;
+    memcpy(to + 2 + LAYERS, x, d * sizeof *x);
 }
 
+/* Room for n positions in all. */
 static int
-flush(void *self, struct ov_err *err)
+room(struct fuse *f, size_t n, struct ov_err *err)
 {
-    struct fuse *f = self;
+    uint32_t *p;
+
+    if (n <= f->cap)
+        return OV_OK;
+    p = realloc(f->out, 2 * n * (size_t)words(f) * sizeof *p);
+    if (p == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    f->out = p;
+    f->cap = 2 * n;
+    return OV_OK;
+}
+
+/* Lay out positions up to end of p, with what was heard since the last time;
+ * an image comes before that. */
+static int
+lay(struct fuse *f, const struct ov_miniomni_prompt *p, size_t end,
+    struct ov_err *err)
+{
     size_t d = (size_t)f->c->d, w = (size_t)words(f);
+    size_t heard = f->sound.n - f->adapted;
+    int n = ov_miniomni_prompt_length(p), r = room(f, end, err);
+    int seen = f->n == 0 ? p->image : 0;
+    float *sound = malloc((heard + 1) * d * sizeof *sound);
+    float *image = malloc(((size_t)seen + 1) * d * sizeof *image);
+    int32_t *ids = malloc(OV_MINIOMNI_STREAMS * (size_t)n * sizeof *ids);
+
+    if (sound == NULL || image == NULL || ids == NULL)
+        r = ov_err_set(err, OV_ERUN, "out of memory");
+    if (r == OV_OK) {
+        ov_miniomni_adapt(
+            f->m, f->g, false,
+            f->sound.x + f->adapted * (size_t)f->c->whisper_dim, (int)heard,
+            sound);
+        ov_miniomni_adapt(f->m, f->g, true, f->image.x, seen, image);
+        ov_miniomni_prompt_ids(f->c, p, ids);
+        for (; f->n < end; f->n++)
+            lay_out(f, p, ids, n, (int)f->n, sound, image, f->out + f->n * w);
+        f->adapted = f->sound.n;
+    }
+    free(sound);
+    free(image);
+    free(ids);
+    return r;
+}
+
+/* Lay out what is there, up to the last row of sound or all. */
+static int
+lay_prompt(struct fuse *f, bool all, struct ov_err *err)
+{
     struct ov_miniomni_prompt p;
-    float *sound, *image;
-    int32_t *ids;
-    int r = choose(f, &p, err), n, i;
+    int r = choose(f, &p, err), n;
+    bool seen;
 
     if (r != OV_OK)
         return r;
     n = ov_miniomni_prompt_length(&p);
     if (n >= f->c->context)
         return full(f, err);
-    free(f->out);
-    f->out = malloc((size_t)n * w * sizeof *f->out);
-    sound = malloc((f->sound.n + 1) * d * sizeof *sound);
-    image = malloc((f->image.n + 1) * d * sizeof *image);
-    ids = malloc(OV_MINIOMNI_STREAMS * (size_t)n * sizeof *ids);
-    if (f->out == NULL || sound == NULL || image == NULL || ids == NULL)
-        r = ov_err_set(err, OV_ERUN, "out of memory");
-    if (r == OV_OK) {
-        ov_miniomni_adapt(f->m, f->g, false, f->sound.x, p.audio, sound);
-        ov_miniomni_adapt(f->m, f->g, true, f->image.x, p.image, image);
-        ov_miniomni_prompt_ids(f->c, &p, ids);
-        for (i = 0; i < n; i++)
-            lay_out(f, &p, ids, n, i, sound, image, f->out + (size_t)i * w);
-        f->n = (size_t)n;
-        f->at = 0;
+    while (!all && ov_miniomni_feature(&p, n - 1, &seen) < 0)
+        n--;
+    return lay(f, &p, (size_t)n, err);
+}
+
+/* Rows of sound that come together are laid out at once, single ones when the
+ * turn is over. */
+static int
+push_embed(void *self, const float *rows, size_t n, struct ov_err *err)
+{
+    struct fuse *f = self;
+    int w = width_in(f), r = OV_OK;
+    bool together = n > 1;
+
+    if (f->n_text > 0)
+        return ov_err_set(err, OV_ESTREAM, "sound and text in one turn");
+    for (; r == OV_OK && n > 0; n--, rows += w) {
+        if (rows[0] == OV_OMNI_ROW_SOUND)
+            r = add_row(f, &f->sound, rows + 1, f->c->whisper_dim, err);
+        else if (rows[0] == OV_OMNI_ROW_IMAGE)
+            r = f->adapted > 0 ? ov_err_set(err, OV_ESTREAM,
+                                            "an image behind the sound")
+                               : add_row(f, &f->image, rows + 1,
+                                         f->c->vision_dim, err);
+        else
+            r = ov_err_set(err, OV_ESTREAM,
+                           "a row that is neither sound nor image");
     }
-    free(sound);
-    free(image);
-    free(ids);
-    return r;
+    return r == OV_OK && together && f->sound.n > 0 ? lay_prompt(f, false, err) : r;
+}
+
+static int
+flush(void *self, struct ov_err *err)
+{
+    return lay_prompt(self, true, err);
 }
 
 static size_t

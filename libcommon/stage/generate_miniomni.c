@@ -48,6 +48,8 @@ struct generate {
     struct ov_miniomni_talk talk;
     float *x; /* [cap, d]: the prompt */
     int n, cap;
+    int read;  /* rows of it that the state has read while the turn went on; */
+    int known; /* so many of them in the last turn, which this one repeats */
     int32_t last[STREAMS]; /* its last position */
     bool heard, ready;
     int32_t said[STREAMS * STREAMS]; /* the last eight positions */
@@ -205,7 +207,7 @@ begin(void *self)
     struct generate *g = self;
 
     ov_miniomni_finish(&g->talk);
-    g->n = 0;
+    g->n = g->read = g->known = 0;
     g->heard = g->ready = false;
     g->turns++;
 }
@@ -245,80 +247,116 @@ warm(void *self)
     free(x);
 }
 
-/* The last turn did not happen: this one has its number. */
+/* The last turn did not happen: this one has its number, and begins with the
+ * rows that were read of that while it went on. */
 static void
 again(void *self)
 {
     struct generate *g = self;
+    int read = g->read;
 
     g->turns--;
     begin(g);
+    g->read = g->known = read;
+    ov_miniomni_state_keep(g->state, read);
 }
 
 /* Room for one more row. */
-static float *
+static int
 room(struct generate *g, struct ov_err *err)
 {
     int cap = 2 * g->cap + 64;
     float *p;
 
-    if (g->n >= g->c->context) {
-        ov_err_set(err, OV_ERUN, "the context of %d positions is full",
-                   g->c->context);
-        return NULL;
-    }
-    if (g->n == g->cap) {
-        p = realloc(g->x, (size_t)cap * (size_t)g->c->d * sizeof *p);
-        if (p == NULL) {
-            ov_err_set(err, OV_ERUN, "out of memory");
-            return NULL;
-        }
-        g->x = p;
-        g->cap = cap;
-    }
-    return g->x + (size_t)g->n * (size_t)g->c->d;
+    if (g->n >= g->c->context)
+        return ov_err_set(err, OV_ERUN, "the context of %d positions is full",
+                          g->c->context);
+    if (g->n < g->cap)
+        return OV_OK;
+    p = realloc(g->x, (size_t)cap * (size_t)g->c->d * sizeof *p);
+    if (p == NULL)
+        return ov_err_set(err, OV_ERUN, "out of memory");
+    g->x = p;
+    g->cap = cap;
+    return OV_OK;
 }
 
+/* x [d] is the next row of the prompt. */
 static int
-push_one(struct generate *g, const unsigned char *p, float *row,
+add_row(struct generate *g, const float *x, struct ov_err *err)
+{
+    size_t bytes = (size_t)g->c->d * sizeof *x;
+    int r = room(g, err);
+    float *to;
+
+    if (r != OV_OK)
+        return r;
+    to = g->x + (size_t)g->n * (size_t)g->c->d;
+    if (g->n < g->known && memcmp(to, x, bytes) != 0)
+        g->read = g->known = 0; /* another turn */
+    memcpy(to, x, bytes);
+    g->n++;
+    return OV_OK;
+}
+
+/* The position at p; two [2, d].  *sound: an embedding stands there. */
+static int
+push_one(struct generate *g, const unsigned char *p, float *two, bool *sound,
          struct ov_err *err)
 {
-    float *x = room(g, err);
+    float *x = two + g->c->d;
     uint32_t flag;
     int j, r;
 
-    if (x == NULL)
-        return err != NULL ? err->code : OV_ERUN;
     memcpy(&g->last[LAYERS], p, 4);
     memcpy(g->last, p + 4, 4 * LAYERS);
     memcpy(&flag, p + 4 * (1 + LAYERS), 4);
-    memcpy(row, p + 4 * (2 + LAYERS), 4 * (size_t)g->c->d);
+    memcpy(two, p + 4 * (2 + LAYERS), 4 * (size_t)g->c->d);
     for (j = 0; flag != 0 && j < g->c->d; j++)
-        if (!isfinite(row[j]))
+        if (!isfinite(two[j]))
             return ov_err_set(err, OV_ESTREAM, "an embedding is not finite");
-    g->heard = g->heard || flag != 0;
-    r = ov_miniomni_embed_step(g->m, g->last, flag != 0 ? row : NULL, x, err);
-    g->n += r == OV_OK;
+    *sound = flag != 0;
+    g->heard = g->heard || *sound;
+    r = ov_miniomni_embed_step(g->m, g->last, *sound ? two : NULL, x, err);
+    return r == OV_OK ? add_row(g, x, err) : r;
+}
+
+/* Read the rows that the state has not read. */
+static int
+read_on(struct generate *g, struct ov_err *err)
+{
+    int n = g->n - g->read, r = OV_OK;
+
+    if (g->read == 0)
+        ov_miniomni_state_clear(g->state);
+    if (n > 0)
+        r = ov_miniomni_read(g->state,
+                             g->x + (size_t)g->read * (size_t)g->c->d, n, err);
+    g->read += r == OV_OK && n > 0 ? n : 0;
     return r;
 }
 
+/* Single positions are read when the turn is over, all at once; several that
+ * come together and end with sound, so that more will follow, are read at
+ * once. */
 static int
 push(void *self, const void *positions, size_t n, struct ov_err *err)
 {
     struct generate *g = self;
     const unsigned char *p = positions;
-    float *row;
+    bool sound = false, together = n > 1;
+    float *two;
     int r = OV_OK;
 
     if (g->ready)
         return ov_err_set(err, OV_ESTREAM, "positions after a turn's end");
-    row = malloc((size_t)g->c->d * sizeof *row);
-    if (row == NULL)
+    two = malloc(2 * (size_t)g->c->d * sizeof *two);
+    if (two == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
     for (; r == OV_OK && n > 0; n--, p += 4 * (size_t)words(g))
-        r = push_one(g, p, row, err);
-    free(row);
-    return r;
+        r = push_one(g, p, two, &sound, err);
+    free(two);
+    return r == OV_OK && together && sound ? read_on(g, err) : r;
 }
 
 /* What the last position asks for; of a spoken answer whose text alone is
@@ -334,6 +372,10 @@ flush(void *self, struct ov_err *err)
 
     if (g->n == 0)
         return ov_err_set(err, OV_ESTREAM, "a turn without positions");
+    if (g->read >= g->n)
+        g->read = 0; /* the last row is read twice, as that of two */
+    if (g->read == 0)
+        ov_miniomni_state_clear(g->state);
     ov_miniomni_defaults(&o, g->c);
     if (g->o.max_steps > 0 && g->o.max_steps < o.limit - g->n)
         o.limit = g->n + g->o.max_steps;
@@ -355,8 +397,10 @@ flush(void *self, struct ov_err *err)
         kind = OV_OMNI_TEXT;
     }
     if (r == OV_OK)
-        r = ov_miniomni_begin(&g->talk, g->state, kind, &o, g->x, g->n,
-                              kind == OV_OMNI_PAIRED ? other : NULL, err);
+        r = ov_miniomni_begin_at(&g->talk, g->state, kind, &o,
+                                 g->x + (size_t)g->read * (size_t)g->c->d,
+                                 g->n - g->read,
+                                 kind == OV_OMNI_PAIRED ? other : NULL, err);
     free(other);
     g->ready = r == OV_OK;
     return r;

@@ -178,6 +178,110 @@ ok 'no silence at all: as many rows, others' sh -c \
     '! cmp -s 0.ovs auto.ovs && test "$(ov-inspect 0.ovs | grep -c ^DATA)" = \
     "$(ov-inspect auto.ovs | grep -c ^DATA)"'
 
+# Rows that leave while somebody speaks: other ones, but as many; which they are
+# does not depend on how the sound came.
+ahead() { # milliseconds, argument...
+    ms=$1
+    shift
+    ov-encode -q -m ./omni --audio-context 0 --look-ahead "$ms" "$@"
+}
+frames() { grep -c '^DATA channel=1' "$1"; }
+values() { grep '^= ' "$1"; } # of a stream as text: without its frames
+ahead 200 second.ovs >ahead.ovs
+ov-inspect --full ahead.ovs >ahead.txt
+ov-inspect --full 0.ovs >0.txt
+ok 'rows leave in few frames' test "$(frames ahead.txt)" -lt 10
+ok 'more than one' test "$(frames ahead.txt)" -gt 2
+ok 'as many rows' test "$(values ahead.txt | wc -l)" = "$(values 0.txt | wc -l)"
+ok 'the last ones heard all' sh -c '
+    grep "^= " ahead.txt | tail -10 >a; grep "^= " 0.txt | tail -10 >b; cmp a b'
+ok 'others did not' sh -c '
+    grep "^= " ahead.txt | head -10 >a; grep "^= " 0.txt | head -10 >b
+    ! cmp -s a b'
+ahead 30000 second.ovs | ov-inspect --full >late.txt
+values late.txt >late
+values 0.txt >rows
+ok 'with all of it ahead, the same as without' cmp late rows
+ov-vad --energy --pad 60000 --min-silence 60000 --raw s16 --rate 16000 \
+    --chunk 10 second.raw | ahead 200 | ov-inspect --full >cut.txt
+grep -v '^[|]' cut.txt >a
+grep -v '^[|]' ahead.txt >b
+ok 'not as the sound was cut' cmp a b
+ov-inspect --full second.ovs >second.txt
+head -n $(($(grep -n '^DATA' second.txt | tail -1 | cut -d: -f1) - 1)) \
+    second.txt | ov-inspect --assemble >begin.ovs
+rm -f over
+{ cat begin.ovs; until [ -e over ]; do sleep 0.1; done; } |
+    ahead 200 2>/dev/null >first.ovs &
+left=200
+while [ $left -gt 0 ] && ! ov-inspect first.ovs 2>/dev/null | grep -q '^DATA'
+do
+    sleep 0.1
+    left=$((left - 1))
+done
+touch over
+wait
+ok 'they leave before the turn ends' test $left -gt 0
+
+# What is read of a prompt as it comes is answered as the same read at once: a
+# frame for each row, or for some.
+apart() { awk '
+    /^DATA channel=1/ { head = $0; next }
+    /^= / && head != "" { print head }
+    { print }'; }
+answer() { # task
+    ov-fuse -q -m ./omni --task "$1" | ov-generate -q -m ./omni --seed 3 \
+        --temperature 1 --max-steps 24 | ov-inspect --full | grep '^= '
+}
+apart <ahead.txt | ov-inspect --assemble >apart.ovs
+for task in chat write transcribe; do
+    answer $task <ahead.ovs >a
+    answer $task <apart.ovs >b
+    ok "read while it comes: $task" sh -c 'test -s a && cmp a b'
+done
+ahead 200 --image "$clip/image.jpg" second.ovs >seen.ovs
+ov-inspect --full seen.ovs | apart | ov-inspect --assemble >apart.ovs
+answer ask-image <seen.ovs >a
+answer ask-image <apart.ovs >b
+ok 'and with an image' sh -c 'test -s a && cmp a b'
+ov-fuse -q -m ./omni seen.ovs | ov-inspect --raw 1 >a
+ov-fuse -q -m ./omni apart.ovs | ov-inspect --raw 1 >b
+ok 'whose prompt is as long' test "$(wc -c <a)" = "$(wc -c <b)"
+
+# A turn that goes on after pauses: as if it had not paused.  The sound is of
+# three parts; the last turn has them all.
+{
+    head -c 16000 second.raw
+    head -c 8000 /dev/zero
+    tail -c +16001 second.raw | head -c 12000
+    head -c 10000 /dev/zero
+    tail -c +28001 second.raw
+    head -c 20000 /dev/zero
+} >pauses.raw
+ov-vad --energy --pause 100 --min-silence 500 --raw s16 --rate 16000 \
+    pauses.raw | ov-inspect --full >pauses.txt
+last=$(sed -n 's/^TURN-BEGIN.* turn=\([0-9]*\).*/\1/p' pauses.txt | tail -1)
+ok 'a turn that went on' test "$last" -gt 1
+awk -v last="turn=$last" '
+    /^(TURN-|INTERRUPT|MARK|DATA)/ { of = $3 == last && !/^(INTER|MARK)/ }
+    /^TURN-BEGIN/ { begun = 1 }
+    /^[|] (pause|continues)=/ { next }
+    !begun || of && !/^END/
+    END { print "END" }' pauses.txt | ov-inspect --assemble >alone.ovs
+ov-inspect --assemble pauses.txt >pauses.ovs
+last_turn() { awk '/^TURN-BEGIN/ { n = 0 }
+    /^= / { line[n++] = $0 }
+    END { for (i = 0; i < n; i++) print line[i] }'; }
+for f in pauses alone; do
+    ahead 200 $f.ovs >$f.rows
+    ov-inspect --full $f.rows | last_turn >$f.r
+    ov-fuse -q -m ./omni $f.rows | ov-generate -q -m ./omni --max-steps 24 |
+        ov-inspect --full | last_turn >$f.g
+done
+ok 'its rows are those without pauses' sh -c 'test -s alone.r &&
+    cmp pauses.r alone.r'
+ok 'and its answer' sh -c 'test -s alone.g && cmp pauses.g alone.g'
+
 # what does not fit
 refused() { # status, words, command
     status=$1 words=$2
@@ -188,6 +292,16 @@ refused() { # status, words, command
 ok 'no such task' refused 2 'no task sing' ov-fuse -m ./omni --task sing one.ovs
 ok 'no such context' refused 2 'no audio context 1s' \
     ov-encode -m ./omni --audio-context 1s second.ovs
+ok 'no such look-ahead' refused 2 'no look-ahead -1' \
+    ov-encode -m ./omni --look-ahead=-1 second.ovs
+ok 'nor of text' refused 2 'no option look-ahead' \
+    ov-encode -m ./omni --look-ahead 200 --text hello
+ov-inspect --full seen.ovs | awk '/^DATA/ { n++ }
+    /^= / && n == 1 && row == "" { row = $0; next }
+    { print }
+    /^DATA/ && n == 2 { print row }' | ov-inspect --assemble >behind.ovs
+ok 'an image behind the sound' \
+    refused 3 'an image behind the sound' ov-fuse -m ./omni behind.ovs
 ok 'no image' refused 1 'No such file' \
     ov-encode -m ./omni --image nothing.png "$sound"
 ok 'an image that is none' refused 3 'neither JPEG' \

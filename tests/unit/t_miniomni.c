@@ -374,6 +374,55 @@ test_pair(const struct ov_miniomni *m)
     ov_miniomni_state_free(t);
 }
 
+/* A prompt that is read as it comes says what it says as a whole; and what was
+ * read stays, while what came behind it is forgotten. */
+static void
+test_pieces(const struct ov_miniomni *m, enum ov_miniomni_answer kind)
+{
+    float x[12 * D], other[D];
+    struct ov_miniomni_state *s = ov_miniomni_state_new(m);
+    struct ov_miniomni_options o;
+    struct ov_miniomni_talk t;
+    int32_t said[3][9][OV_MINIOMNI_STREAMS];
+    const float *last = kind == OV_OMNI_PAIRED ? other : NULL;
+    struct ov_err err = {0};
+    int i, run, n = 0;
+
+    for (i = 0; i < 12 * D; i++)
+        x[i] = draw();
+    for (i = 0; i < D; i++)
+        other[i] = draw();
+    ov_miniomni_defaults(&o, ov_miniomni_sizes(m));
+    o.eoa = o.eot = -1;
+    for (run = 0; run < 3; run++) {
+        if (run == 0)
+            ov_miniomni_begin(&t, s, kind, &o, x, 12, last, &err);
+        else {
+            /* the last position alone, and then after another end */
+            ov_miniomni_state_keep(s, run == 1 ? 0 : 5);
+            if (run == 1)
+                ov_miniomni_read(s, x, 5, &err);
+            ov_miniomni_read(s, x + 5 * D, run == 1 ? 6 : 2, &err);
+            i = run == 1 ? 11 : 7;
+            ov_miniomni_begin_at(&t, s, kind, &o, x + i * D, 12 - i, last,
+                                 &err);
+        }
+        for (i = 0; i < 9; i++)
+            n += ov_miniomni_next(&t, said[run][i], &err) == 1;
+        ov_miniomni_finish(&t);
+    }
+    ok(n == 27 && memcmp(said[0], said[1], sizeof said[0]) == 0 &&
+           memcmp(said[0], said[2], sizeof said[0]) == 0,
+       "a prompt of pieces, answer %d", (int)kind);
+    o.limit = 12;
+    ov_miniomni_state_keep(s, 5);
+    ok(ov_miniomni_begin_at(&t, s, kind, &o, x, 7, last, &err) == OV_ESTREAM &&
+           strstr(err.text, "12 positions where 12") != NULL,
+       "which is too long with them: %s", err.text);
+    ov_miniomni_finish(&t);
+    ov_miniomni_state_free(s);
+}
+
 /* Seeds decide; the same seed says the same. */
 static void
 test_sampling(const struct ov_miniomni *m)
@@ -461,6 +510,9 @@ main(void)
         test_blocks(m, plain ? "blocks of GPT-NeoX" : "blocks of Gemma");
         if (i > 0) {
             test_pair(m);
+            test_pieces(m, OV_OMNI_PAIRED);
+            test_pieces(m, OV_OMNI_BOTH);
+            test_pieces(m, OV_OMNI_TEXT);
             test_sampling(m);
             test_layout(m);
         }
