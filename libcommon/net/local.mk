@@ -52,6 +52,7 @@ libov_a_SOURCES += \
 	libcommon/net/lyra.c libcommon/net/lyra.h \
 	libcommon/net/tflite_run.c libcommon/net/tflite_run.h
 OV_TESTS += tests/unit/t_torchlayer tests/unit/t_narrow_nets
+OV_TESTS += tests/unit/t_whisper_past
 OV_TESTS += tests/unit/t_fuzz_whisper
 OV_TESTS += tests/unit/t_fuzz_omni
 OV_TESTS += tests/unit/t_lyra

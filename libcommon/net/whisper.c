@@ -559,11 +559,72 @@ conv(struct ov_graph *g, const float *x, int n, int in, int stride,
     return y;
 }
 
-/* x += attention of norm(x). */
-static void
-self_attention(const struct ov_whisper *w, struct ov_graph *g,
-               const struct ov_whisper_block *b, struct ov_tensor *x)
+struct ov_whisper_past {
+    const struct ov_whisper *w;
+    float *k, *v; /* [audio_layers, audio_ctx, audio_state] */
+    int rows;
+};
+
+struct ov_whisper_past *
+ov_whisper_past_new(const struct ov_whisper *w)
 {
+    struct ov_whisper_past *p = calloc(1, sizeof *p);
+    size_t n = (size_t)w->d.audio_layers * (size_t)w->d.audio_ctx *
+               (size_t)w->d.audio_state;
+
+    if (p == NULL)
+        return NULL;
+    p->w = w;
+    p->k = malloc(n * sizeof *p->k);
+    p->v = malloc(n * sizeof *p->v);
+    if (p->k == NULL || p->v == NULL) {
+        ov_whisper_past_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void
+ov_whisper_past_free(struct ov_whisper_past *p)
+{
+    if (p == NULL)
+        return;
+    free(p->k);
+    free(p->v);
+    free(p);
+}
+
+void
+ov_whisper_past_keep(struct ov_whisper_past *p, int rows)
+{
+    p->rows = rows;
+}
+
+/* What rows q see in layer i: of the past [p->rows], and k, v of their own,
+ * which are kept behind it. */
+static struct ov_tensor *
+attend_past(struct ov_graph *g, const struct ov_attend *a,
+            struct ov_whisper_past *p, int i, const struct ov_tensor *q,
+            const struct ov_tensor *k, const struct ov_tensor *v)
+{
+    size_t d = (size_t)q->cols, own = (size_t)q->rows * d;
+    size_t at = (size_t)i * (size_t)p->w->d.audio_ctx * d;
+    size_t behind = at + (size_t)p->rows * d;
+    struct ov_tensor *y = ov_tensor_new(g, q->rows, q->cols);
+
+    memcpy(p->k + behind, k->x, own * sizeof *p->k);
+    memcpy(p->v + behind, v->x, own * sizeof *p->v);
+    ov_attend_run(g, a, q->rows, q->x, q->cols, p->rows + q->rows, p->k + at,
+                  q->cols, p->v + at, q->cols, y->x, q->cols);
+    return y;
+}
+
+/* x += attention of norm(x), in layer i. */
+static void
+self_attention(const struct ov_whisper *w, struct ov_graph *g, int i,
+               struct ov_whisper_past *past, struct ov_tensor *x)
+{
+    const struct ov_whisper_block *b = &w->enc[i];
     int d = w->d.audio_state;
     const struct ov_whisper_attn *s = &b->self;
     const struct ov_dense q = {.w = s->q, .b = s->qb}, k = {.w = s->k},
@@ -577,10 +638,12 @@ self_attention(const struct ov_whisper *w, struct ov_graph *g,
                           .kv_heads = w->d.audio_heads,
                           .hd = d / w->d.audio_heads,
                           .rounded = ov_dense_rounds(&q)};
-    struct ov_tensor *y[3];
+    struct ov_tensor *y[3], *seen;
 
     ov_dense_all(g, three, 3, x, &in, y);
-    ov_dense_with(g, &o, ov_attend(g, &a, y[0], y[1], y[2]), &out);
+    seen = past == NULL ? ov_attend(g, &a, y[0], y[1], y[2])
+                        : attend_past(g, &a, past, i, y[0], y[1], y[2]);
+    ov_dense_with(g, &o, seen, &out);
     ov_graph_reset(g);
 }
 
@@ -610,28 +673,45 @@ feed_forward(const struct ov_whisper *w, struct ov_graph *g,
     }
 }
 
-void
-ov_whisper_encode(const struct ov_whisper *w, struct ov_graph *g,
-                  const float *mel, int frames, float *out)
+/* What convolutions make of mel [frames, mels], but for the first skip rows:
+ * out [frames / 2 - skip, audio_state]. */
+static void
+begin_rows(const struct ov_whisper *w, struct ov_graph *g, const float *mel,
+           int frames, int skip, float *out)
 {
-    int n = frames / 2, d = w->d.audio_state, i;
-    size_t size = (size_t)n * (size_t)d;
+    int d = w->d.audio_state;
+    size_t size = (size_t)(frames / 2 - skip) * (size_t)d;
     bool looks = w->tap != NULL;
-    struct ov_tensor *h, x = {.x = out, .rows = n, .cols = d};
+    struct ov_tensor *h;
 
     ov_graph_reset(g);
     h = conv(g, mel, frames, w->d.mels, 1, w->conv1, w->conv1_b,
              looks ? OV_ACT_NONE : w->act);
     tap(w, "enc_conv1_pre_gelu", h->x, frames, d);
     if (looks)
-        ov_act(w->act, h->x, 2 * size);
+        ov_act(w->act, h->x, (size_t)frames * (size_t)d);
     h = conv(g, h->x, frames, d, 2, w->conv2, w->conv2_b, w->act);
-    memcpy(out, h->x, size * sizeof *out);
-    add(out, w->pos_a->x, size);
+    memcpy(out, h->x + (size_t)skip * (size_t)d, size * sizeof *out);
     ov_graph_reset(g);
+}
+
+/* Rows from..frames/2-1 -> out; those before are past's, NULL: from is 0. */
+static void
+encode(const struct ov_whisper *w, struct ov_graph *g,
+       struct ov_whisper_past *past, const float *mel, int frames, int from,
+       float *out)
+{
+    int n = frames / 2 - from, d = w->d.audio_state, i;
+    int skip = from > 0 ? 1 : 0; /* a row needs two frames before its own */
+    size_t size = (size_t)n * (size_t)d;
+    struct ov_tensor *h, x = {.x = out, .rows = n, .cols = d};
+
+    begin_rows(w, g, mel + (size_t)(2 * (from - skip)) * (size_t)w->d.mels,
+               2 * (n + skip), skip, out);
+    add(out, w->pos_a->x + (size_t)from * (size_t)d, size);
     tap(w, "enc_block0_in", out, n, d);
     for (i = 0; i < w->d.audio_layers; i++) {
-        self_attention(w, g, &w->enc[i], &x);
+        self_attention(w, g, i, past, &x);
         feed_forward(w, g, &w->enc[i], &x);
         if (i == 0)
             tap(w, "enc_block0_out", out, n, d);
@@ -641,4 +721,20 @@ ov_whisper_encode(const struct ov_whisper *w, struct ov_graph *g,
     memcpy(out, h->x, size * sizeof *out);
     ov_graph_reset(g);
     tap(w, "enc_out", out, n, d);
+}
+
+void
+ov_whisper_encode(const struct ov_whisper *w, struct ov_graph *g,
+                  const float *mel, int frames, float *out)
+{
+    encode(w, g, NULL, mel, frames, 0, out);
+}
+
+int
+ov_whisper_encode_on(struct ov_whisper_past *p, struct ov_graph *g,
+                     const float *mel, int frames, float *out)
+{
+    if (frames / 2 > p->rows)
+        encode(p->w, g, p, mel, frames, p->rows, out);
+    return frames / 2 > p->rows ? frames / 2 - p->rows : 0;
 }

@@ -95,6 +95,22 @@ int ov_whisper_short_window(const struct ov_whisper *w, size_t sound,
 void ov_whisper_encode(const struct ov_whisper *w, struct ov_graph *g,
                        const float *mel, int frames, float *out);
 
+/* The beginning of a sound that goes on: what its rows were when they were
+ * heard, keys and values of each layer, 8 bytes * audio_layers * audio_state a
+ * row. */
+struct ov_whisper_past;
+struct ov_whisper_past *
+ov_whisper_past_new(const struct ov_whisper *w); /* NULL: no memory */
+void ov_whisper_past_free(struct ov_whisper_past *p);
+/* As ov_whisper_encode, but the first rows are the past's and stay as they
+ * are: the others, which see them and each other -> out [count, audio_state].
+ * The count. */
+int ov_whisper_encode_on(struct ov_whisper_past *p, struct ov_graph *g,
+                         const float *mel, int frames, float *out);
+/* Of the rows that were heard so far so many are past. */
+void ov_whisper_past_keep(struct ov_whisper_past *p, int rows);
+
+
 /* --- decoder --- */
 
 /* What was heard and said so far, in up to so many beams.  Position p of beam

@@ -22,11 +22,7 @@ enum {
     FRAME_SAMPLES = OV_WHISPER_MEL_HOP,
     AROUND = OV_WHISPER_MEL_WIN / 2, /* samples, of a frame's middle */
     WARM_FRAMES = 400,
-    /* while the turn goes on the encoder hears it again when it has become
-     * longer by so many rows, and by a part of itself: of long ones each row
-     * is heard some ten times */
-    STEP_ROWS = 16,
-    STEP_PART = 8,
+    STEP_ROWS = 16, /* leave together while the turn goes on */
     MS_ROW = 20,
     MOST_MS = 30000
 };
@@ -50,6 +46,7 @@ struct encode {
     int silence;   /* frames of it that are heard behind the sound; -1: all */
     int ahead;     /* rows that are heard behind a row before it leaves; -1:
                     * all of the turn */
+    struct ov_whisper_past *past; /* of those that have left; ahead -1: NULL */
     size_t next;   /* rows of the turn when it is heard again; */
     size_t done;   /* when it was heard last, 0: not yet */
     float *out;    /* [rows, width]: those that may leave, at have left */
@@ -70,6 +67,7 @@ close_(void *self)
 
     if (e->bpe != NULL)
         ov_bpe_close(e->bpe);
+    ov_whisper_past_free(e->past);
     if (e->whisper != NULL)
         ov_whisper_close(e->whisper);
     ov_whisper_mel_free(e->mel);
@@ -205,7 +203,9 @@ look_ahead(struct encode *e, const char *value, struct ov_err *err)
                           "no look-ahead %.40s, but 0 to %d ms of sound", value,
                           MOST_MS);
     e->ahead = (int)((ms + MS_ROW - 1) / MS_ROW);
-    return OV_OK;
+    if (e->past == NULL)
+        e->past = ov_whisper_past_new(e->whisper);
+    return e->past != NULL ? OV_OK : ov_err_set(err, OV_ERUN, "out of memory");
 }
 
 static int
@@ -283,13 +283,6 @@ warm(void *self)
     ov_whisper_encode(e->whisper, e->g, e->heard, frames, e->y);
 }
 
-/* Rows of the turn when it is heard after it had so many. */
-static size_t
-heard_next(size_t rows)
-{
-    return rows + (rows / STEP_PART > STEP_ROWS ? rows / STEP_PART : STEP_ROWS);
-}
-
 static void
 begin(void *self)
 {
@@ -297,7 +290,9 @@ begin(void *self)
 
     e->n = e->made = 0;
     e->rows = e->at = e->early = e->done = 0;
-    e->next = heard_next((size_t)(e->ahead > 0 ? e->ahead : 0));
+    e->next = (size_t)(e->ahead > 0 ? e->ahead : 0) + STEP_ROWS;
+    if (e->past != NULL)
+        ov_whisper_past_keep(e->past, 0);
 }
 
 /* Samples that are there when so many rows have all of their frames. */
@@ -362,24 +357,26 @@ static int
 hear(struct encode *e, int frames, size_t end, struct ov_err *err)
 {
     size_t values = (size_t)frames * (size_t)e->whisper->d.mels, from;
-    size_t dim = (size_t)e->c.whisper_dim;
 
     if (room(e, end + (size_t)e->image_rows, err) != OV_OK)
         return OV_ERUN;
-    memcpy(e->heard, e->frames, values * sizeof *e->heard);
-    ov_whisper_mel_level(e->heard, values);
-    ov_whisper_encode(e->whisper, e->g, e->heard, frames, e->y);
     if (e->rows == 0)
         put_rows(e, OV_OMNI_ROW_IMAGE, e->image, e->image_rows,
                  e->c.vision_dim);
     from = e->rows - (size_t)e->image_rows;
-    if (end > from)
-        put_rows(e, OV_OMNI_ROW_SOUND, e->y + from * dim, (int)(end - from),
-                 (int)dim);
+    memcpy(e->heard, e->frames, values * sizeof *e->heard);
+    ov_whisper_mel_level(e->heard, values);
+    if (e->past == NULL)
+        ov_whisper_encode(e->whisper, e->g, e->heard, frames, e->y);
+    else {
+        ov_whisper_past_keep(e->past, (int)from);
+        ov_whisper_encode_on(e->past, e->g, e->heard, frames, e->y);
+    }
+    put_rows(e, OV_OMNI_ROW_SOUND, e->y, (int)(end - from), e->c.whisper_dim);
     return OV_OK;
 }
 
-/* The encoder hears what there is of the turn; what was said long enough ago
+/* The encoder hears what is new of the turn; what was said long enough ago
  * leaves. */
 static int
 hear_on(struct encode *e, struct ov_err *err)
@@ -389,7 +386,7 @@ hear_on(struct encode *e, struct ov_err *err)
 
     e->early = e->rows;
     e->done = rows;
-    e->next = heard_next(rows);
+    e->next = rows + STEP_ROWS;
     return r;
 }
 
@@ -432,9 +429,9 @@ resume(void *self, size_t *rows)
     return e->n;
 }
 
-/* As in the reference, unless it shall be brief: the clip is filled up with
- * silence, the encoder hears all of it, and the rows that cover the question
- * are kept. */
+/* As in the reference, unless it shall be brief or soon: the clip is filled up
+ * with silence, the encoder hears all of it, and the rows that cover the
+ * question are kept. */
 static int
 flush(void *self, struct ov_err *err)
 {
@@ -454,11 +451,10 @@ flush(void *self, struct ov_err *err)
 static size_t
 end_of_group(const struct encode *e, size_t at)
 {
-    size_t ahead = (size_t)e->ahead, rows = heard_next(ahead);
+    size_t seen = (size_t)e->image_rows;
+    size_t before = at < seen ? 0 : (at - seen) / STEP_ROWS;
 
-    while (rows - ahead + (size_t)e->image_rows <= at)
-        rows = heard_next(rows);
-    return rows - ahead + (size_t)e->image_rows;
+    return seen + (before + 1) * STEP_ROWS;
 }
 
 static size_t

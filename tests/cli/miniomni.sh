@@ -193,14 +193,11 @@ ov-inspect --full 0.ovs >0.txt
 ok 'rows leave in few frames' test "$(frames ahead.txt)" -lt 10
 ok 'more than one' test "$(frames ahead.txt)" -gt 2
 ok 'as many rows' test "$(values ahead.txt | wc -l)" = "$(values 0.txt | wc -l)"
-ok 'the last ones heard all' sh -c '
-    grep "^= " ahead.txt | tail -10 >a; grep "^= " 0.txt | tail -10 >b; cmp a b'
-ok 'others did not' sh -c '
-    grep "^= " ahead.txt | head -10 >a; grep "^= " 0.txt | head -10 >b
-    ! cmp -s a b'
+values ahead.txt >a
+values 0.txt >rows
+ok 'but others' sh -c '! cmp -s a rows'
 ahead 30000 second.ovs | ov-inspect --full >late.txt
 values late.txt >late
-values 0.txt >rows
 ok 'with all of it ahead, the same as without' cmp late rows
 ov-vad --energy --pad 60000 --min-silence 60000 --raw s16 --rate 16000 \
     --chunk 10 second.raw | ahead 200 | ov-inspect --full >cut.txt
