@@ -110,7 +110,6 @@ int ov_whisper_encode_on(struct ov_whisper_past *p, struct ov_graph *g,
 /* Of the rows that were heard so far so many are past. */
 void ov_whisper_past_keep(struct ov_whisper_past *p, int rows);
 
-
 /* --- decoder --- */
 
 /* What was heard and said so far, in up to so many beams.  Position p of beam

@@ -24,13 +24,12 @@ struct ov_encode;
  * It computes with so many threads (ov_processor_threads).
  * OV_EMODEL if a file is missing, damaged or does not fit. */
 int ov_encode_open(struct ov_encode **e, const char *dir,
-                   enum ov_encode_mode mode, int threads,
-                   struct ov_err *err);
+                   enum ov_encode_mode mode, int threads, struct ov_err *err);
 void ov_encode_close(struct ov_encode *e);
 /* Set what only some kinds of models have ("language", "image", ...), after
  * opening.  OV_EUSAGE: this model has no such option, or not that value. */
-int ov_encode_option(struct ov_encode *e, const char *name,
-                     const char *value, struct ov_err *err);
+int ov_encode_option(struct ov_encode *e, const char *name, const char *value,
+                     struct ov_err *err);
 
 /* Columns of a row: the embedding's width (EMBED), the number of codebooks
  * (CODEC), 1 (TEXT), bands (MEL). */

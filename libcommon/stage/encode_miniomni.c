@@ -47,9 +47,9 @@ struct encode {
     int ahead;     /* rows that are heard behind a row before it leaves; -1:
                     * all of the turn */
     struct ov_whisper_past *past; /* of those that have left; ahead -1: NULL */
-    size_t next;   /* rows of the turn when it is heard again; */
-    size_t done;   /* when it was heard last, 0: not yet */
-    float *out;    /* [rows, width]: those that may leave, at have left */
+    size_t next;                  /* rows of the turn when it is heard again; */
+    size_t done;                  /* when it was heard last, 0: not yet */
+    float *out; /* [rows, width]: those that may leave, at have left */
     size_t rows, at, cap;
     size_t early; /* rows that did not wait for the end of the turn */
 };
@@ -110,12 +110,11 @@ open_sound(struct encode *e, struct ov_err *err)
     e->mel = ov_whisper_mel_new(e->whisper->d.mels);
     e->g = ov_graph_new_fast();
     e->x = malloc(e->window * sizeof *e->x);
-    values = (size_t)ov_whisper_window(e->whisper) *
-             (size_t)e->whisper->d.mels;
+    values = (size_t)ov_whisper_window(e->whisper) * (size_t)e->whisper->d.mels;
     e->frames = malloc(values * sizeof *e->frames);
     e->heard = malloc(values * sizeof *e->heard);
-    e->y = malloc((size_t)e->whisper->d.audio_ctx *
-                  (size_t)e->c.whisper_dim * sizeof *e->y);
+    e->y = malloc((size_t)e->whisper->d.audio_ctx * (size_t)e->c.whisper_dim *
+                  sizeof *e->y);
     if (e->mel == NULL || e->g == NULL || e->x == NULL || e->frames == NULL ||
         e->heard == NULL || e->y == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");

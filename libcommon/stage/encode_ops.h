@@ -36,7 +36,7 @@ struct ov_encode_ops {
     size_t (*pull)(void *self, float *rows, size_t max);          /* or NULL */
     size_t (*pull_codes)(void *self, int32_t *codes, size_t max); /* or NULL */
     int (*text)(void *self, const char *text, size_t n, int32_t *ids,
-                size_t max, struct ov_err *err); /* or NULL */
+                size_t max, struct ov_err *err);       /* or NULL */
     int (*seen)(const void *self, const float **rows); /* or NULL */
     const uint8_t *(*shown)(const void *self, int i, int *side,
                             int *patch); /* or NULL */

@@ -306,10 +306,9 @@ lay(struct fuse *f, const struct ov_miniomni_prompt *p, size_t end,
     if (sound == NULL || image == NULL || ids == NULL)
         r = ov_err_set(err, OV_ERUN, "out of memory");
     if (r == OV_OK) {
-        ov_miniomni_adapt(
-            f->m, f->g, false,
-            f->sound.x + f->adapted * (size_t)f->c->whisper_dim, (int)heard,
-            sound);
+        ov_miniomni_adapt(f->m, f->g, false,
+                          f->sound.x + f->adapted * (size_t)f->c->whisper_dim,
+                          (int)heard, sound);
         ov_miniomni_adapt(f->m, f->g, true, f->image.x, seen, image);
         ov_miniomni_prompt_ids(f->c, p, ids);
         for (; f->n < end; f->n++)
@@ -355,15 +354,15 @@ push_embed(void *self, const float *rows, size_t n, struct ov_err *err)
         if (rows[0] == OV_OMNI_ROW_SOUND)
             r = add_row(f, &f->sound, rows + 1, f->c->whisper_dim, err);
         else if (rows[0] == OV_OMNI_ROW_IMAGE)
-            r = f->adapted > 0 ? ov_err_set(err, OV_ESTREAM,
-                                            "an image behind the sound")
-                               : add_row(f, &f->image, rows + 1,
-                                         f->c->vision_dim, err);
+            r = f->adapted > 0
+                    ? ov_err_set(err, OV_ESTREAM, "an image behind the sound")
+                    : add_row(f, &f->image, rows + 1, f->c->vision_dim, err);
         else
             r = ov_err_set(err, OV_ESTREAM,
                            "a row that is neither sound nor image");
     }
-    return r == OV_OK && together && f->sound.n > 0 ? lay_prompt(f, false, err) : r;
+    return r == OV_OK && together && f->sound.n > 0 ? lay_prompt(f, false, err)
+                                                    : r;
 }
 
 static int

@@ -330,8 +330,8 @@ read_on(struct generate *g, struct ov_err *err)
     if (g->read == 0)
         ov_miniomni_state_clear(g->state);
     if (n > 0)
-        r = ov_miniomni_read(g->state,
-                             g->x + (size_t)g->read * (size_t)g->c->d, n, err);
+        r = ov_miniomni_read(g->state, g->x + (size_t)g->read * (size_t)g->c->d,
+                             n, err);
     g->read += r == OV_OK && n > 0 ? n : 0;
     return r;
 }

@@ -46,8 +46,8 @@ test_same(struct ov_whisper *w, struct ov_graph *g, const float *mel,
         ov_whisper_past_keep(p, from[i]);
         memset(y, 0, sizeof y);
         n = ov_whisper_encode_on(p, g, mel, FRAMES, y);
-        ok(n == rows && (rows == 0 || off(y, all + from[i] * D,
-                                          (size_t)(rows * D)) < 1e-5),
+        ok(n == rows && (rows == 0 ||
+                         off(y, all + from[i] * D, (size_t)(rows * D)) < 1e-5),
            "rows from %d: %d", from[i], n);
     }
     ov_whisper_past_free(p);
