@@ -199,9 +199,9 @@ struct ov_miniomni_talk {
     float *x; /* [2, d] */
 };
 
-/* Forget what s has read; read a prompt x [n, d].  other [d] is the last row of the second sequence
- * where the answer is paired (all others are alike), else NULL.
- * OV_ESTREAM: longer than the limit or the context. */
+/* Forget what s has read, and read a prompt x [n, d]; other [d] is the last
+ * row of the second sequence where the answer is paired (all others are
+ * alike), else NULL.  OV_ESTREAM: longer than the limit or the context. */
 int ov_miniomni_begin(struct ov_miniomni_talk *t, struct ov_miniomni_state *s,
                       enum ov_miniomni_answer kind,
                       const struct ov_miniomni_options *o, const float *x,
