@@ -929,7 +929,9 @@ say(struct ov_miniomni_talk *t)
     } else
         for (j = 0; j < OV_MINIOMNI_LAYERS; j++)
             t->said[j] = ov_miniomni_pad_a(c);
-    t->said[j] = choose(t, ov_miniomni_text(t->s, seq), c->text_vocab, j);
+    t->said[j] = t->text_over
+                     ? ov_miniomni_pad_t(c)
+                     : choose(t, ov_miniomni_text(t->s, seq), c->text_vocab, j);
 }
 
 int
@@ -978,6 +980,8 @@ hear_oneself(struct ov_miniomni_talk *t, struct ov_err *err)
     float *room = t->x + OV_MINIOMNI_SEQS * d;
     int j, b, rc = OV_OK;
 
+    if (t->text_over) /* who wrote has nothing more to say */
+        t->s->seqs = 1;
     memcpy(ids, t->said, sizeof ids);
     for (b = 0; rc == OV_OK && b < t->s->seqs; b++) {
         for (j = 0; b > 0 && j < OV_MINIOMNI_LAYERS; j++)
@@ -1007,8 +1011,6 @@ ov_miniomni_next(struct ov_miniomni_talk *t, int32_t ids[OV_MINIOMNI_STREAMS],
     }
     say(t);
     if (t->steps > 0) {
-        if (t->text_over)
-            t->said[text] = ov_miniomni_pad_t(&t->s->m->c);
         t->over = t->kind == OV_OMNI_TEXT ? t->said[text] == t->o.eot
                                           : t->said[text - 1] == t->o.eoa;
         if (t->over)

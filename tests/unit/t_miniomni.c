@@ -423,6 +423,63 @@ test_pieces(const struct ov_miniomni *m, enum ov_miniomni_answer kind)
     ov_miniomni_state_free(s);
 }
 
+static int
+largest(const float *l, int n)
+{
+    int i, best = 0;
+
+    for (i = 1; i < n; i++)
+        best = l[i] > l[best] ? i : best;
+    return best;
+}
+
+/* A paired answer whose text ends at its third token: who speaks goes on as
+ * alone, with what was written. */
+static void
+test_text_over(const struct ov_miniomni *m)
+{
+    enum { STEPS = 12, END = 3 };
+    float x[10 * D], other[D];
+    struct ov_miniomni_state *s = ov_miniomni_state_new(m);
+    struct ov_miniomni_options o;
+    struct ov_miniomni_talk t;
+    int32_t said[STEPS][OV_MINIOMNI_STREAMS];
+    int32_t pad = ov_miniomni_pad_t(ov_miniomni_sizes(m));
+    struct ov_err err = {0};
+    int run, i, j, n = 0, same = 0;
+
+    for (i = 0; i < 10 * D; i++)
+        x[i] = draw();
+    for (i = 0; i < D; i++)
+        other[i] = draw();
+    ov_miniomni_defaults(&o, ov_miniomni_sizes(m));
+    o.eoa = o.eot = -1;
+    for (run = 0; run < 2; run++) {
+        ov_miniomni_begin(&t, s, OV_OMNI_PAIRED, &o, x, 10, other, &err);
+        for (i = 0; i < STEPS; i++)
+            n += ov_miniomni_next(&t, said[i], &err) == 1;
+        ov_miniomni_finish(&t);
+        o.eot = said[END][7];
+    }
+    for (i = 1; i < STEPS && said[i][7] != o.eot; i++)
+        ;
+    for (j = i + 1; j < STEPS && said[j][7] == pad; j++)
+        ;
+    ok(n == 2 * STEPS && i <= END && j == STEPS, "the text ends with token %d",
+       i);
+    ov_miniomni_state_clear(s);
+    ov_miniomni_read(s, x, 10, &err);
+    for (i = 0; i < STEPS; i++) {
+        for (j = 0; j < 7; j++)
+            same += largest(ov_miniomni_audio(s, 0) + j * AUDIO, AUDIO) ==
+                    said[i][j];
+        ov_miniomni_embed_step(m, said[i], NULL, x, &err);
+        ov_miniomni_read(s, x, 1, &err);
+    }
+    ok(same == 7 * STEPS, "and speech goes on: %d of %d", same, 7 * STEPS);
+    ov_miniomni_state_free(s);
+}
+
 /* Seeds decide; the same seed says the same. */
 static void
 test_sampling(const struct ov_miniomni *m)
@@ -513,6 +570,7 @@ main(void)
             test_pieces(m, OV_OMNI_PAIRED);
             test_pieces(m, OV_OMNI_BOTH);
             test_pieces(m, OV_OMNI_TEXT);
+            test_text_over(m);
             test_sampling(m);
             test_layout(m);
         }
