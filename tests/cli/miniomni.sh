@@ -66,6 +66,7 @@ slow() { # file, file, argument...
     cat "$1" "$2" | ov-inspect --assemble >both.ovs
     size=$(wc -c <first.ovs)
     shift 2
+    : >slow.ovs
     { head -c "$size" both.ovs; sleep 1; tail -c +$((size + 1)) both.ovs; } |
         ov-generate -q -m ./omni --max-steps 24 "$@" >slow.ovs &
     sleep 0.7
