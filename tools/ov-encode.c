@@ -21,6 +21,7 @@ struct encode {
     int picture; /* channel of what the model is shown; -1: none */
     int rate;    /* of the samples that the model takes, and of its rows */
     uint64_t begin, rows; /* pts of the turn, rows written in it */
+    uint64_t before;      /* rows of it that are of no sound: a picture's */
     bool kept;            /* the turn may be gone on with */
     bool warm;            /* a first turn finds all ready */
     bool shown;           /* its pictures, too */
@@ -55,7 +56,8 @@ static const struct tool_option options[] = {
      "of Whisper's 30 s: what was said and a second (auto) or so many ms of "
      "silence, or all (full)"},
     {"look-ahead", 0, TOOL_STRING, &o.look_ahead, 0, 0, NULL, "MS",
-     "encode while somebody speaks: what was said so many ms ago leaves"},
+     "of Mini-Omni2: encode while somebody speaks, what was said MS (0 to "
+     "30000) ago"},
     {"image-list", 0, TOOL_STRING, &o.image_list, 0, 0, NULL, "FILE",
      "a turn for each picture that a line of FILE names"},
     {NULL, 0, TOOL_FLAG, NULL, 0, 0, NULL, NULL, NULL}};
@@ -168,20 +170,24 @@ begin(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     if (s->kept && *pts == s->begin && filter_key(f, "continues", &v))
         ov_encode_again(s->e);
     else
-        ov_encode_begin(s->e, filter_key(f, "pause", &v));
-    s->kept = filter_key(f, "pause", &v);
+        ov_encode_begin(s->e, filter_key(f, "pause", &v) && !tool.salvage);
+    /* what is missing in one turn may be there in the next */
+    s->kept = filter_key(f, "pause", &v) && !tool.salvage;
     s->begin = *pts;
     s->rows = 0;
+    s->before = (uint64_t)ov_encode_before(s->e);
     s->shown = false;
     return 0;
 }
 
 /* The next row, or rows that leave together, as a frame: 1, or 0 if none is
- * ready, or negative. */
+ * ready, or negative.  last: of those that leave together there are no more,
+ * unless there are as many as may. */
 static int
-write_some(struct encode *s, struct filter *f, struct ov_err *err)
+write_some(struct encode *s, struct filter *f, bool last, struct ov_err *err)
 {
-    uint64_t pts = s->begin + s->rows * (uint64_t)s->hop;
+    uint64_t heard = s->rows > s->before ? s->rows - s->before : 0;
+    uint64_t pts = s->begin + heard * (uint64_t)s->hop;
     size_t n = s->mode == OV_ENCODE_CODEC
                    ? ov_encode_pull_codes(s->e, (int32_t *)s->some, 1)
                    : ov_encode_pull(s->e, s->some, (size_t)s->together);
@@ -189,8 +195,9 @@ write_some(struct encode *s, struct filter *f, struct ov_err *err)
 
     if (n == 0)
         return 0;
-    r = filter_data(f, s->channel, pts, 0, s->some, n * (size_t)s->width * 4,
-                    err);
+    last = last && s->together > 1 && n < (size_t)s->together;
+    r = filter_data(f, s->channel, pts, last ? OV_FLAG_LAST : 0, s->some,
+                    n * (size_t)s->width * 4, err);
     s->rows += n;
     return r == 0 ? 1 : r;
 }
@@ -198,15 +205,15 @@ write_some(struct encode *s, struct filter *f, struct ov_err *err)
 /* Write the rows that are ready, in few writes: the bytes do not depend on how
  * the sound was cut. */
 static int
-write_rows(struct encode *s, struct filter *f, struct ov_err *err)
+write_rows(struct encode *s, struct filter *f, bool last, struct ov_err *err)
 {
-    int r, last;
+    int r, q;
 
     filter_gather(f);
-    while ((r = write_some(s, f, err)) > 0)
+    while ((r = write_some(s, f, last, err)) > 0)
         ;
-    last = filter_gathered(f, r == 0 ? err : NULL);
-    return r != 0 ? r : last;
+    q = filter_gathered(f, r == 0 ? err : NULL);
+    return r != 0 ? r : q;
 }
 
 /* The pictures of the turn: what they look like, and their rows. */
@@ -271,7 +278,7 @@ data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
 
     if (r == 0)
         r = ov_encode_push(s->e, x, n, err);
-    return r != 0 ? r : write_rows(s, f, err);
+    return r != 0 ? r : write_rows(s, f, false, err);
 }
 
 static int
@@ -283,7 +290,7 @@ end(void *ctx, struct filter *f, uint64_t *pts, struct ov_err *err)
     if (r == 0)
         r = ov_encode_flush(s->e, err);
     *pts = in_rows(s, *pts);
-    return r != 0 ? r : write_rows(s, f, err);
+    return r != 0 ? r : write_rows(s, f, true, err);
 }
 
 static const struct filter_stage stage = {.name = "encode",
@@ -317,7 +324,7 @@ feed_sound(struct encode *s, struct filter *f, struct ov_soundin *in,
             return (int)n;
         r = ov_encode_push(s->e, x, (size_t)n, err);
         if (r == 0)
-            r = write_rows(s, f, err);
+            r = write_rows(s, f, false, err);
         at += (uint64_t)n;
         tool_tick("turn %u, %.1f s", filter_turn(f), (double)at / s->rate);
     }

@@ -136,17 +136,20 @@ data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
 {
     struct fuse *s = ctx;
     size_t row = s->embed ? (size_t)ov_fuse_width_in(s->f) * 4 : 4;
-    size_t n = d->length / row;
-    const void *p = d->payload;
-    int r;
+    size_t n = d->length / row, i;
+    const char *p = (const char *)d->payload;
+    int r = 0;
 
     s->pts = d->pts;
     if (n == 0)
         return 0;
-    if (s->embed)
-        r = ov_fuse_push_embed(s->f, p, n, err);
+    if (!s->embed)
+        r = ov_fuse_push_tokens(s->f, (const void *)p, n, err);
+    else if (d->flags & OV_FLAG_LAST) /* these wait for the prompt's end */
+        for (i = 0; r == 0 && i < n; i++, p += row)
+            r = ov_fuse_push_embed(s->f, (const void *)p, 1, err);
     else
-        r = ov_fuse_push_tokens(s->f, p, n, err);
+        r = ov_fuse_push_embed(s->f, (const void *)p, n, err);
     return r != 0 ? r : write_positions(s, f, err);
 }
 

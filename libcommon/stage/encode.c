@@ -131,6 +131,12 @@ ov_encode_together(const struct ov_encode *e)
     return e->ops->together == NULL ? 1 : e->ops->together(e->self);
 }
 
+int
+ov_encode_before(const struct ov_encode *e)
+{
+    return e->ops->before == NULL ? 0 : e->ops->before(e->self);
+}
+
 /* --- what is kept --- */
 
 /* Append n values of 4 bytes; without memory nothing is kept any more. */

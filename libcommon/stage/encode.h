@@ -43,6 +43,10 @@ int ov_encode_rate_hz(const struct ov_encode *e);
 /* Entries of one codebook or of the text vocabulary; 0 for EMBED. */
 int ov_encode_card(const struct ov_encode *e);
 
+/* So many rows that are pulled first in each turn are those of a picture, and
+ * of no time. */
+int ov_encode_before(const struct ov_encode *e);
+
 /* Work on what nobody said, so that the first turn finds memory and weights
  * ready, as all others do; between turns. */
 void ov_encode_warm(struct ov_encode *e);

@@ -232,6 +232,8 @@ option(void *self, const char *name, const char *value, struct ov_err *err)
         e->image_rows = 0;
         return OV_OK;
     }
+    if (e->image_rows > 0)
+        return ov_err_set(err, OV_EUSAGE, "Mini-Omni2 sees one picture");
     r = ov_omni_part(path, e->dir, OV_OMNI_CLIP, err);
     if (r == OV_OK)
         r = ov_clip_open(&clip, path, NULL, err);
@@ -265,6 +267,14 @@ together(const void *self)
     const struct encode *e = self;
 
     return e->ahead < 0 ? 1 : e->whisper->d.audio_ctx + e->image_rows;
+}
+
+static int
+before(const void *self)
+{
+    const struct encode *e = self;
+
+    return e->image_rows;
 }
 
 /* A question of some seconds. */
@@ -487,6 +497,7 @@ const struct ov_encode_ops ov_encode_miniomni = {.takes = takes,
                                                  .hop_samples = hop_samples,
                                                  .card = card,
                                                  .together = together,
+                                                 .before = before,
                                                  .warm = warm,
                                                  .begin = begin,
                                                  .resume = resume,

@@ -23,6 +23,7 @@ struct ov_encode_ops {
     int (*rate_hz)(const void *self);     /* or NULL: 16000 */
     int (*card)(const void *self);
     int (*together)(const void *self); /* or NULL: 1 */
+    int (*before)(const void *self);   /* or NULL: 0 */
     void (*warm)(void *self); /* or NULL: there is nothing to be gained */
     void (*begin)(void *self);
     /* Go back to where the last row was made that no flush made, as if no

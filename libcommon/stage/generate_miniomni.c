@@ -48,8 +48,10 @@ struct generate {
     struct ov_miniomni_talk talk;
     float *x; /* [cap, d]: the prompt */
     int n, cap;
-    int read;  /* rows of it that the state has read while the turn went on; */
-    int known; /* so many of them in the last turn, which this one repeats */
+    /* Rows that the state has read while the turn went on, or while the last
+     * one did, which this one repeats: up to each of these, at once. */
+    int *ends;
+    int n_ends, ends_cap;
     int32_t last[STREAMS]; /* its last position */
     bool heard, ready;
     int32_t said[STREAMS * STREAMS]; /* the last eight positions */
@@ -113,6 +115,7 @@ close_(void *self)
     if (g->bpe != NULL)
         ov_bpe_close(g->bpe);
     free(g->x);
+    free(g->ends);
     free(g);
 }
 
@@ -207,7 +210,7 @@ begin(void *self)
     struct generate *g = self;
 
     ov_miniomni_finish(&g->talk);
-    g->n = g->read = g->known = 0;
+    g->n = g->n_ends = 0;
     g->heard = g->ready = false;
     g->turns++;
 }
@@ -247,18 +250,34 @@ warm(void *self)
     free(x);
 }
 
+/* Rows that the state has read. */
+static int
+read_rows(const struct generate *g)
+{
+    return g->n_ends > 0 ? g->ends[g->n_ends - 1] : 0;
+}
+
+/* What was read together with rows from number n on is not read. */
+static void
+forget(struct generate *g, int n)
+{
+    while (read_rows(g) > n)
+        g->n_ends--;
+    ov_miniomni_state_keep(g->state, read_rows(g));
+}
+
 /* The last turn did not happen: this one has its number, and begins with the
  * rows that were read of that while it went on. */
 static void
 again(void *self)
 {
     struct generate *g = self;
-    int read = g->read;
+    int ends = g->n_ends;
 
     g->turns--;
     begin(g);
-    g->read = g->known = read;
-    ov_miniomni_state_keep(g->state, read);
+    g->n_ends = ends;
+    ov_miniomni_state_keep(g->state, read_rows(g));
 }
 
 /* Room for one more row. */
@@ -281,9 +300,10 @@ room(struct generate *g, struct ov_err *err)
     return OV_OK;
 }
 
-/* x [d] is the next row of the prompt. */
+/* x [d] is the next row of the prompt, those from number from on came with
+ * it. */
 static int
-add_row(struct generate *g, const float *x, struct ov_err *err)
+add_row(struct generate *g, const float *x, int from, struct ov_err *err)
 {
     size_t bytes = (size_t)g->c->d * sizeof *x;
     int r = room(g, err);
@@ -292,8 +312,8 @@ add_row(struct generate *g, const float *x, struct ov_err *err)
     if (r != OV_OK)
         return r;
     to = g->x + (size_t)g->n * (size_t)g->c->d;
-    if (g->n < g->known && memcmp(to, x, bytes) != 0)
-        g->read = g->known = 0; /* another turn */
+    if (g->n < read_rows(g) && memcmp(to, x, bytes) != 0)
+        forget(g, from); /* it does not repeat the last turn */
     memcpy(to, x, bytes);
     g->n++;
     return OV_OK;
@@ -301,8 +321,8 @@ add_row(struct generate *g, const float *x, struct ov_err *err)
 
 /* The position at p; two [2, d].  *sound: an embedding stands there. */
 static int
-push_one(struct generate *g, const unsigned char *p, float *two, bool *sound,
-         struct ov_err *err)
+push_one(struct generate *g, const unsigned char *p, int from, float *two,
+         bool *sound, struct ov_err *err)
 {
     float *x = two + g->c->d;
     uint32_t flag;
@@ -318,21 +338,32 @@ push_one(struct generate *g, const unsigned char *p, float *two, bool *sound,
     *sound = flag != 0;
     g->heard = g->heard || *sound;
     r = ov_miniomni_embed_step(g->m, g->last, *sound ? two : NULL, x, err);
-    return r == OV_OK ? add_row(g, x, err) : r;
+    return r == OV_OK ? add_row(g, x, from, err) : r;
 }
 
-/* Read the rows that the state has not read. */
+/* Read the rows that came from number from on, unless they were. */
 static int
-read_on(struct generate *g, struct ov_err *err)
+read_on(struct generate *g, int from, struct ov_err *err)
 {
-    int n = g->n - g->read, r = OV_OK;
+    int read, i, r, *p;
 
-    if (g->read == 0)
-        ov_miniomni_state_clear(g->state);
-    if (n > 0)
-        r = ov_miniomni_read(g->state, g->x + (size_t)g->read * (size_t)g->c->d,
-                             n, err);
-    g->read += r == OV_OK && n > 0 ? n : 0;
+    for (i = 0; i < g->n_ends && g->ends[i] != g->n; i++)
+        ;
+    if (i < g->n_ends && from == (i > 0 ? g->ends[i - 1] : 0))
+        return OV_OK;
+    forget(g, from); /* they came with others */
+    if (g->n_ends == g->ends_cap) {
+        p = realloc(g->ends, (size_t)(2 * g->ends_cap + 16) * sizeof *p);
+        if (p == NULL)
+            return ov_err_set(err, OV_ERUN, "out of memory");
+        g->ends = p;
+        g->ends_cap = 2 * g->ends_cap + 16;
+    }
+    read = read_rows(g);
+    r = ov_miniomni_read(g->state, g->x + (size_t)read * (size_t)g->c->d,
+                         g->n - read, err);
+    if (r == OV_OK)
+        g->ends[g->n_ends++] = g->n;
     return r;
 }
 
@@ -346,7 +377,7 @@ push(void *self, const void *positions, size_t n, struct ov_err *err)
     const unsigned char *p = positions;
     bool sound = false, together = n > 1;
     float *two;
-    int r = OV_OK;
+    int from = g->n, r = OV_OK;
 
     if (g->ready)
         return ov_err_set(err, OV_ESTREAM, "positions after a turn's end");
@@ -354,9 +385,13 @@ push(void *self, const void *positions, size_t n, struct ov_err *err)
     if (two == NULL)
         return ov_err_set(err, OV_ERUN, "out of memory");
     for (; r == OV_OK && n > 0; n--, p += 4 * (size_t)words(g))
-        r = push_one(g, p, two, &sound, err);
+        r = push_one(g, p, from, two, &sound, err);
     free(two);
-    return r == OV_OK && together && sound ? read_on(g, err) : r;
+    if (r == OV_OK && together && sound)
+        return read_on(g, from, err);
+    if (from < read_rows(g))
+        forget(g, from);
+    return r;
 }
 
 /* What the last position asks for; of a spoken answer whose text alone is
@@ -368,14 +403,12 @@ flush(void *self, struct ov_err *err)
     struct ov_miniomni_options o;
     enum ov_miniomni_answer kind = OV_OMNI_TEXT;
     float *other;
-    int j, r;
+    int j, r, read;
 
     if (g->n == 0)
         return ov_err_set(err, OV_ESTREAM, "a turn without positions");
-    if (g->read >= g->n)
-        g->read = 0; /* the last row is read twice, as that of two */
-    if (g->read == 0)
-        ov_miniomni_state_clear(g->state);
+    forget(g, g->n - 1); /* the last row is that of two */
+    read = read_rows(g);
     ov_miniomni_defaults(&o, g->c);
     if (g->o.max_steps > 0 && g->o.max_steps < o.limit - g->n)
         o.limit = g->n + g->o.max_steps;
@@ -397,10 +430,9 @@ flush(void *self, struct ov_err *err)
         kind = OV_OMNI_TEXT;
     }
     if (r == OV_OK)
-        r = ov_miniomni_begin_at(&g->talk, g->state, kind, &o,
-                                 g->x + (size_t)g->read * (size_t)g->c->d,
-                                 g->n - g->read,
-                                 kind == OV_OMNI_PAIRED ? other : NULL, err);
+        r = ov_miniomni_begin_at(
+            &g->talk, g->state, kind, &o, g->x + (size_t)read * (size_t)g->c->d,
+            g->n - read, kind == OV_OMNI_PAIRED ? other : NULL, err);
     free(other);
     g->ready = r == OV_OK;
     return r;

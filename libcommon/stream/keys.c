@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/json_pull.h"
+
 enum { LINES_MAX = 256 };
 
 static size_t
@@ -118,6 +120,21 @@ ov_keys_u64(const char *text, size_t n, const char *key, uint64_t *v)
     return true;
 }
 
+/* What no value may hold becomes '?'. */
+static void
+make_text(char *s, size_t n)
+{
+    size_t len, i;
+
+    for (i = 0; i < n; i += len) {
+        len = ov_json_utf8(s + i, n - i);
+        if (len == 0 || (unsigned char)s[i] < 0x20 || s[i] == 0x7f) {
+            s[i] = '?';
+            len = 1;
+        }
+    }
+}
+
 int
 ov_keys_set(struct ov_buf *b, const char *key, const char *value)
 {
@@ -133,9 +150,7 @@ ov_keys_set(struct ov_buf *b, const char *key, const char *value)
     start = out.n;
     if (ov_buf_printf(&out, "%s", value) != 0)
         goto no_memory;
-    for (size_t i = start; i < out.n; i++)
-        if ((unsigned char)out.p[i] < 0x20 || out.p[i] == 0x7f)
-            out.p[i] = '?';
+    make_text(out.p + start, out.n - start);
     if (ov_buf_put(&out, "\n", 1) != 0)
         goto no_memory;
     if (p != NULL && b->n > before + line + 1 &&

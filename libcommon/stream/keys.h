@@ -25,7 +25,8 @@ bool ov_keys_copy(const char *text, size_t n, const char *key, char *out,
 bool ov_keys_u64(const char *text, size_t n, const char *key, uint64_t *v);
 
 /* Set key to the value: the line is replaced in place, or added at the end.
- * Control characters in the value become '?'.  -1: no memory. */
+ * Control characters in the value, and what is not UTF-8, become '?'.  -1: no
+ * memory. */
 int ov_keys_set(struct ov_buf *b, const char *key, const char *value);
 
 #endif

@@ -242,6 +242,8 @@ ov-inspect --full seen.ovs | apart | ov-inspect --assemble >apart.ovs
 answer ask-image <seen.ovs >a
 answer ask-image <apart.ovs >b
 ok 'and with an image' sh -c 'test -s a && cmp a b'
+ov-inspect seen.ovs | sed -n 's/^DATA.* pts=\([0-9]*\).*/\1/p' | head -1 >pts
+ok 'which takes no time' grep -qx 5120 pts # 16 rows of 20 ms
 ov-fuse -q -m ./omni seen.ovs | ov-inspect --raw 1 >a
 ov-fuse -q -m ./omni apart.ovs | ov-inspect --raw 1 >b
 ok 'whose prompt is as long' test "$(wc -c <a)" = "$(wc -c <b)"
@@ -280,6 +282,22 @@ ok 'its rows are those without pauses' sh -c 'test -s alone.r &&
     cmp pauses.r alone.r'
 ok 'and its answer' sh -c 'test -s alone.g && cmp pauses.g alone.g'
 
+# Neither if what it began with was answered before it went on; in 8 bits, where
+# rows that are read together are not as those that are read one by one.
+ov-model quantise -q ./omni --type w8a8 --link -o ./bytes 2>/dev/null
+head -n $(($(grep -n '^INTERRUPT' pauses.txt | tail -1 | cut -d: -f1) - 1)) \
+    pauses.txt | ov-inspect --assemble >begin.ovs
+said_in_bytes() {
+    ov-encode -q -m ./bytes --look-ahead 0 --audio-context 0 |
+        ov-fuse -q -m ./bytes | ov-generate -q -m ./bytes --max-steps 24 |
+        ov-inspect --full | last_turn
+}
+said_in_bytes <alone.ovs >alone.g
+size=$(wc -c <begin.ovs)
+{ cat begin.ovs; sleep 1; tail -c +$((size + 1)) pauses.ovs; } |
+    said_in_bytes >pauses.g
+ok 'nor in bytes, late' sh -c 'test -s alone.g && cmp pauses.g alone.g'
+
 # what does not fit
 refused() { # status, words, command
     status=$1 words=$2
@@ -300,6 +318,8 @@ ov-inspect --full seen.ovs | awk '/^DATA/ { n++ }
     /^DATA/ && n == 2 { print row }' | ov-inspect --assemble >behind.ovs
 ok 'an image behind the sound' \
     refused 3 'an image behind the sound' ov-fuse -m ./omni behind.ovs
+ok 'two images' refused 2 'one picture' ov-encode -m ./omni \
+    --image "$clip/image.png" --image "$clip/image.jpg" second.ovs
 ok 'no image' refused 1 'No such file' \
     ov-encode -m ./omni --image nothing.png "$sound"
 ok 'an image that is none' refused 3 'neither JPEG' \
