@@ -10,8 +10,8 @@ whisper=$vectors/whisper/small
 clip=$vectors/clip/openai
 snac=$vectors/snac/snac24_small
 sound=$vectors/silero_vad/jfk/audio.wav
-needs "$case/lit_model.pth" "$whisper/model.pt" "$clip/image.png" \
-    "$snac/config.json" "$sound" "$tokens"
+needs "$case/lit_model.pth" "$whisper/model.pt" "$whisper/audio.wav" \
+    "$clip/image.png" "$snac/config.json" "$sound" "$tokens"
 
 mkdir -p omni/snac_24khz
 ln -s "$case/lit_model.pth" "$case/model_config.yaml" "$tokens" omni
@@ -282,21 +282,39 @@ ok 'its rows are those without pauses' sh -c 'test -s alone.r &&
     cmp pauses.r alone.r'
 ok 'and its answer' sh -c 'test -s alone.g && cmp pauses.g alone.g'
 
-# Neither if what it began with was answered before it went on; in 8 bits, where
-# rows that are read together are not as those that are read one by one.
+# Neither if it was answered before it went on; in 8 bits, where rows that are
+# read together are not as those that are read one by one.
 ov-model quantise -q ./omni --type w8a8 --link -o ./bytes 2>/dev/null
-head -n $(($(grep -n '^INTERRUPT' pauses.txt | tail -1 | cut -d: -f1) - 1)) \
-    pauses.txt | ov-inspect --assemble >begin.ovs
+turn_of() { # number, samples, number that it goes on with, or none
+    printf 'TURN-BEGIN channel=1 turn=%d\n| pause=10\n%s' "$1" \
+        "${3:+"| continues=$3
+"}"
+    tail -c +45 "$whisper/audio.wav" | head -c $((2 * $2)) |
+        od -An -v -td2 -w320 | awk -v turn="$1" '
+            { printf "DATA channel=1 turn=%d pts=%d\n", turn, 160 * n++ }
+            { print "= " $0 }'
+    printf 'TURN-END channel=1 turn=%d pts=%d\n| reason=pause\n' "$1" "$2"
+}
+{
+    sed '/^TURN-BEGIN/,$d' second.txt
+    turn_of 1 28800
+} >first.txt
+{
+    cat first.txt
+    printf 'INTERRUPT channel=1 turn=1\n| from=1\n'
+    turn_of 2 29760 1
+    printf 'MARK channel=1 turn=2\n| what=silence\nEND\n'
+} | ov-inspect --assemble >both.ovs
+size=$(ov-inspect --assemble first.txt | wc -c)
 said_in_bytes() {
     ov-encode -q -m ./bytes --look-ahead 0 --audio-context 0 |
-        ov-fuse -q -m ./bytes | ov-generate -q -m ./bytes --max-steps 24 |
+        ov-fuse -q -m ./bytes | ov-generate -q -m ./bytes --max-steps 100 |
         ov-inspect --full | last_turn
 }
-said_in_bytes <alone.ovs >alone.g
-size=$(wc -c <begin.ovs)
-{ cat begin.ovs; sleep 1; tail -c +$((size + 1)) pauses.ovs; } |
-    said_in_bytes >pauses.g
-ok 'nor in bytes, late' sh -c 'test -s alone.g && cmp pauses.g alone.g'
+said_in_bytes <both.ovs >at.once
+{ head -c "$size" both.ovs; sleep 1; tail -c +$((size + 1)) both.ovs; } |
+    said_in_bytes >later
+ok 'nor in bytes, if it went on later' sh -c 'test -s later && cmp at.once later'
 
 # what does not fit
 refused() { # status, words, command
