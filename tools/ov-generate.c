@@ -571,16 +571,28 @@ meet(void *ctx, struct filter *f, uint64_t pts, struct ov_err *err)
     return r != 0 ? r : FILTER_LATER;
 }
 
+/* Positions of one frame together, unless a voice is to be judged after so
+ * many. */
 static int
 data(void *ctx, struct filter *f, const struct ov_frame *d, struct ov_err *err)
 {
     struct generate *s = ctx;
-    size_t n = d->length / 4 / (size_t)s->words;
-    int r = n == 0 ? 0 : ov_generate_push(s->g, d->payload, n, err);
+    size_t position = 4 * (size_t)s->words, n = d->length / position, i, k;
+    const unsigned char *p = d->payload;
+    enum ov_generate_says says;
+    int r = 0;
 
-    s->units += (int)n;
-    if (r == 0 && s->aside && s->units >= JUDGE_UNITS)
-        r = judge(s, f, ov_generate_says(s->g), err);
+    for (i = 0; r == 0 && i < n; i += k, p += k * position) {
+        k = s->aside ? 1 : n - i;
+        r = ov_generate_push(s->g, p, k, err);
+        s->units += (int)k;
+        if (r == 0 && s->aside && s->units >= JUDGE_UNITS) {
+            says = ov_generate_says(s->g);
+            r = judge(s, f, says, err);
+            if (says == OV_SAYS_IGNORE)
+                break; /* the turn is forgotten */
+        }
+    }
     return r;
 }
 

@@ -234,7 +234,8 @@ ov_encode_begin(struct ov_encode *e, bool may_go_on)
 {
     struct kept *k = &e->kept;
 
-    k->on = may_go_on && e->ops->resume != NULL;
+    k->on = may_go_on && e->ops->resume != NULL &&
+            (e->ops->may_resume == NULL || e->ops->may_resume(e->self));
     k->n = k->rows_n = k->known = k->same = k->again = 0;
     k->groups_n = k->again_at = 0;
     e->ops->begin(e->self);

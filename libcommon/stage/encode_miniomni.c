@@ -260,13 +260,21 @@ card(const void *self)
     return e->mode == OV_ENCODE_TEXT ? e->c.text_vocab : 0;
 }
 
-/* Rows that wait for each other come together. */
+/* Rows that wait for each other come together: fewer than this. */
 static int
 together(const void *self)
 {
     const struct encode *e = self;
 
-    return e->ahead < 0 ? 1 : e->whisper->d.audio_ctx + e->image_rows;
+    return e->ahead < 0 ? 1 : e->whisper->d.audio_ctx + e->image_rows + 1;
+}
+
+static bool
+may_resume(const void *self)
+{
+    const struct encode *e = self;
+
+    return e->ahead >= 0;
 }
 
 static int
@@ -500,6 +508,7 @@ const struct ov_encode_ops ov_encode_miniomni = {.takes = takes,
                                                  .before = before,
                                                  .warm = warm,
                                                  .begin = begin,
+                                                 .may_resume = may_resume,
                                                  .resume = resume,
                                                  .push = push,
                                                  .flush = flush,

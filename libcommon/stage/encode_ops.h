@@ -31,6 +31,7 @@ struct ov_encode_ops {
      * by then, and the rows that came of them; 0 if there is no way back;
      * NULL: there never is. */
     size_t (*resume)(void *self, size_t *rows);
+    bool (*may_resume)(const void *self); /* or NULL: true */
     int (*push)(void *self, const float *x, size_t n,
                 struct ov_err *err);                              /* or NULL */
     int (*flush)(void *self, struct ov_err *err);                 /* or NULL */

@@ -354,7 +354,7 @@ push_embed(void *self, const float *rows, size_t n, struct ov_err *err)
         if (rows[0] == OV_OMNI_ROW_SOUND)
             r = add_row(f, &f->sound, rows + 1, f->c->whisper_dim, err);
         else if (rows[0] == OV_OMNI_ROW_IMAGE)
-            r = f->adapted > 0
+            r = f->sound.n > 0
                     ? ov_err_set(err, OV_ESTREAM, "an image behind the sound")
                     : add_row(f, &f->image, rows + 1, f->c->vision_dim, err);
         else

@@ -244,6 +244,7 @@ warm(void *self)
 
     if (x == NULL)
         return;
+    g->n_ends = 0; /* the state reads these */
     try_rows(g, x, FEW_ROWS);
     if (ov_clock_monotonic_ns() - from < WARM_MS * INT64_C(1000000))
         try_rows(g, x, WARM_ROWS);
