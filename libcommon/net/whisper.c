@@ -561,7 +561,7 @@ conv(struct ov_graph *g, const float *x, int n, int in, int stride,
 
 struct ov_whisper_past {
     const struct ov_whisper *w;
-    float *k, *v; /* [audio_layers, audio_ctx, audio_state] */
+    struct ov_cache cache[OV_WHISPER_LAYERS];
     int rows;
 };
 
@@ -569,58 +569,38 @@ struct ov_whisper_past *
 ov_whisper_past_new(const struct ov_whisper *w)
 {
     struct ov_whisper_past *p = calloc(1, sizeof *p);
-    size_t n = (size_t)w->d.audio_layers * (size_t)w->d.audio_ctx *
-               (size_t)w->d.audio_state;
+    int i;
 
-    if (p == NULL)
-        return NULL;
-    p->w = w;
-    p->k = malloc(n * sizeof *p->k);
-    p->v = malloc(n * sizeof *p->v);
-    if (p->k == NULL || p->v == NULL) {
-        ov_whisper_past_free(p);
-        return NULL;
-    }
+    for (i = 0; p != NULL && i < w->d.audio_layers; i++)
+        ov_cache_init(&p->cache[i], w->d.audio_state, 0);
+    if (p != NULL)
+        p->w = w;
     return p;
 }
 
 void
 ov_whisper_past_free(struct ov_whisper_past *p)
 {
-    if (p == NULL)
-        return;
-    free(p->k);
-    free(p->v);
+    int i;
+
+    for (i = 0; p != NULL && i < p->w->d.audio_layers; i++)
+        ov_cache_free(&p->cache[i]);
     free(p);
 }
 
 void
 ov_whisper_past_keep(struct ov_whisper_past *p, int rows)
 {
+    int i;
+
+    for (i = 0; i < p->w->d.audio_layers; i++)
+        ov_cache_cut(&p->cache[i], rows);
     p->rows = rows;
 }
 
-/* What rows q see in layer i: of the past [p->rows], and k, v of their own,
- * which are kept behind it. */
-static struct ov_tensor *
-attend_past(struct ov_graph *g, const struct ov_attend *a,
-            struct ov_whisper_past *p, int i, const struct ov_tensor *q,
-            const struct ov_tensor *k, const struct ov_tensor *v)
-{
-    size_t d = (size_t)q->cols, own = (size_t)q->rows * d;
-    size_t at = (size_t)i * (size_t)p->w->d.audio_ctx * d;
-    size_t behind = at + (size_t)p->rows * d;
-    struct ov_tensor *y = ov_tensor_new(g, q->rows, q->cols);
-
-    memcpy(p->k + behind, k->x, own * sizeof *p->k);
-    memcpy(p->v + behind, v->x, own * sizeof *p->v);
-    ov_attend_run(g, a, q->rows, q->x, q->cols, p->rows + q->rows, p->k + at,
-                  q->cols, p->v + at, q->cols, y->x, q->cols);
-    return y;
-}
-
-/* x += attention of norm(x), in layer i. */
-static void
+/* x += attention of norm(x), in layer i, to the past's rows, too, if past is
+ * not NULL.  -1: no memory. */
+static int
 self_attention(const struct ov_whisper *w, struct ov_graph *g, int i,
                struct ov_whisper_past *past, struct ov_tensor *x)
 {
@@ -641,10 +621,13 @@ self_attention(const struct ov_whisper *w, struct ov_graph *g, int i,
     struct ov_tensor *y[3], *seen;
 
     ov_dense_all(g, three, 3, x, &in, y);
-    seen = past == NULL ? ov_attend(g, &a, y[0], y[1], y[2])
-                        : attend_past(g, &a, past, i, y[0], y[1], y[2]);
-    ov_dense_with(g, &o, seen, &out);
+    seen = past == NULL
+               ? ov_attend(g, &a, y[0], y[1], y[2])
+               : ov_attend_cached(g, &a, &past->cache[i], y[0], y[1], y[2]);
+    if (seen != NULL)
+        ov_dense_with(g, &o, seen, &out);
     ov_graph_reset(g);
+    return seen != NULL ? 0 : -1;
 }
 
 /* x += feed-forward of norm(x), some rows at a time: they are four times as
@@ -695,8 +678,9 @@ begin_rows(const struct ov_whisper *w, struct ov_graph *g, const float *mel,
     ov_graph_reset(g);
 }
 
-/* Rows from..frames/2-1 -> out; those before are past's, NULL: from is 0. */
-static void
+/* Rows from..frames/2-1 -> out; those before are past's, NULL: from is 0.  -1:
+ * no memory, which without a past there always is. */
+static int
 encode(const struct ov_whisper *w, struct ov_graph *g,
        struct ov_whisper_past *past, const float *mel, int frames, int from,
        float *out)
@@ -711,7 +695,8 @@ encode(const struct ov_whisper *w, struct ov_graph *g,
     add(out, w->pos_a->x + (size_t)from * (size_t)d, size);
     tap(w, "enc_block0_in", out, n, d);
     for (i = 0; i < w->d.audio_layers; i++) {
-        self_attention(w, g, i, past, &x);
+        if (self_attention(w, g, i, past, &x) != 0)
+            return -1;
         feed_forward(w, g, &w->enc[i], &x);
         if (i == 0)
             tap(w, "enc_block0_out", out, n, d);
@@ -721,6 +706,7 @@ encode(const struct ov_whisper *w, struct ov_graph *g,
     memcpy(out, h->x, size * sizeof *out);
     ov_graph_reset(g);
     tap(w, "enc_out", out, n, d);
+    return 0;
 }
 
 void
@@ -734,7 +720,10 @@ int
 ov_whisper_encode_on(struct ov_whisper_past *p, struct ov_graph *g,
                      const float *mel, int frames, float *out)
 {
-    if (frames / 2 > p->rows)
-        encode(p->w, g, p, mel, frames, p->rows, out);
-    return frames / 2 > p->rows ? frames / 2 - p->rows : 0;
+    int n = frames / 2 - p->rows;
+
+    if (n <= 0)
+        return 0;
+    ov_whisper_past_keep(p, p->rows);
+    return encode(p->w, g, p, mel, frames, p->rows, out) == 0 ? n : OV_ERUN;
 }

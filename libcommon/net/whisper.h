@@ -104,10 +104,10 @@ ov_whisper_past_new(const struct ov_whisper *w); /* NULL: no memory */
 void ov_whisper_past_free(struct ov_whisper_past *p);
 /* As ov_whisper_encode, but the first rows are the past's and stay as they
  * are: the others, which see them and each other -> out [count, audio_state].
- * The count. */
+ * The count, or OV_ERUN: no memory. */
 int ov_whisper_encode_on(struct ov_whisper_past *p, struct ov_graph *g,
                          const float *mel, int frames, float *out);
-/* Of the rows that were heard so far so many are past. */
+/* Of the rows that were heard so far the first so many are past. */
 void ov_whisper_past_keep(struct ov_whisper_past *p, int rows);
 
 /* --- decoder --- */

@@ -12,8 +12,12 @@
 
 /* The first that takes a model has it. */
 static const struct ov_encode_ops *const ALL[] = {
-    &ov_encode_ov,       &ov_encode_codec, &ov_encode_hifigan,
-    &ov_encode_miniomni, &ov_encode_gpt,   &ov_encode_whisper,
+    &ov_encode_ov,
+    &ov_encode_codec,
+    &ov_encode_hifigan,
+    &ov_encode_miniomni,
+    &ov_encode_gpt,
+    &ov_encode_whisper,
 };
 
 enum { KEEP_S = 60 };

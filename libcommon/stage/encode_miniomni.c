@@ -387,7 +387,8 @@ hear(struct encode *e, int frames, size_t end, struct ov_err *err)
         ov_whisper_encode(e->whisper, e->g, e->heard, frames, e->y);
     else {
         ov_whisper_past_keep(e->past, (int)from);
-        ov_whisper_encode_on(e->past, e->g, e->heard, frames, e->y);
+        if (ov_whisper_encode_on(e->past, e->g, e->heard, frames, e->y) < 0)
+            return ov_err_set(err, OV_ERUN, "out of memory");
     }
     put_rows(e, OV_OMNI_ROW_SOUND, e->y, (int)(end - from), e->c.whisper_dim);
     return OV_OK;
